@@ -1,0 +1,113 @@
+"""Where every artifact of a run lies: each path is named here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kps.errors import InputError
+from kps.files import read_json, write_json
+
+SPLITS = ("train", "validation", "test")
+VARIANTS = ("plain", "flip")  # finetuned without and with horizontal flip augmentation
+GROUND_TRUTH = "ground_truth"  # the name under which ground-truth boxes stand beside the detectors
+
+
+def check_split(split: str) -> str:
+    """Return `split`, or raise InputError where it is none of the three."""
+    if split not in SPLITS:
+        raise InputError(f"expected a split out of {', '.join(SPLITS)}, but got {split!r}")
+    return split
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The work folder of one run of the flow."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    @property
+    def built_in_data(self) -> Path:
+        """The built-in data set, in the raw DeepFashion2 layout."""
+        return self.root / "data"
+
+    @property
+    def data(self) -> Path:
+        """Which COCO file and image folder each split has, and which raw folder they come from."""
+        return self.root / "data.json"
+
+    def coco(self, split: str) -> Path:
+        """COCO-294 annotations of a split, visible and occluded landmarks."""
+        return self.root / "coco" / f"{check_split(split)}.json"
+
+    def coco_visible_only(self, split: str) -> Path:
+        """COCO-294 annotations of a split, occluded landmarks unlabelled."""
+        return self.root / "coco" / f"{check_split(split)}_visible_only.json"
+
+    def write_data(self, image_dirs: dict[str, Path], *, source: str) -> None:
+        """Remember each split's image folder; `source` says in words where the data come from."""
+        folders = {check_split(split): str(path) for split, path in image_dirs.items()}
+        write_json(self.data, {"source": source, "image_dirs": folders}, indent=True)
+
+    def image_dir(self, split: str) -> Path:
+        """The image folder of a split, as 01_prepare_data noted it."""
+        folders = read_json(self.data)["image_dirs"]
+        if check_split(split) not in folders:
+            raise InputError(f"{self.data}: no images of the {split} split, only of {', '.join(folders)}")
+        return Path(folders[split])
+
+    def data_source(self) -> str:
+        """In words where the data come from ("built-in" for the procedural set)."""
+        return read_json(self.data)["source"]
+
+    @property
+    def homogeneity(self) -> Path:
+        """Distances between the 294 landmarks."""
+        return self.root / "homogeneity.json"
+
+    def aggregation(self, name: str) -> Path:
+        """The aggregation map of that name."""
+        return self.root / "aggregation" / f"{name}.json"
+
+    def detector_dir(self, detector: str) -> Path:
+        """Training folder of a detector."""
+        return self.root / "detectors" / detector
+
+    def detections(self, detector: str, split: str) -> Path:
+        """Boxes of a split from a detector, or GROUND_TRUTH's, in the public box format."""
+        return self.root / "detections" / detector / f"{check_split(split)}.json"
+
+    def universal_dir(self, aggregation: str) -> Path:
+        """Training folder of the universal landmark model."""
+        return self.root / "landmarks" / aggregation / "universal"
+
+    def finetune_dir(self, aggregation: str, variant: str, category_id: int) -> Path:
+        """Training folder of a landmark model finetuned for one category."""
+        if variant not in VARIANTS:
+            raise InputError(f"expected a variant out of {', '.join(VARIANTS)}, but got {variant!r}")
+        return self.root / "landmarks" / aggregation / f"finetune_{variant}" / f"category_{category_id:02d}"
+
+    def predictions(self, run: str, split: str) -> Path:
+        """Landmarks of a split as predicted by a named run."""
+        return self.root / "predictions" / run / f"{check_split(split)}.npz"
+
+    def record(self, step: str) -> Path:
+        """What a step did: parameters, hashes, versions, metrics."""
+        return self.root / "records" / f"{step}.json"
+
+    def executed(self, step: str) -> Path:
+        """The executed copy of a step's notebook."""
+        return self.root / "executed" / f"{step}.ipynb"
+
+    @property
+    def report(self) -> Path:
+        """The report as one HTML file."""
+        return self.root / "report.html"
+
+
+def submission_zip(name: str, folder: Path = Path("submissions")) -> Path:
+    """The zip of a submission."""
+    return folder / name / "submission.zip"

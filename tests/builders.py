@@ -1,0 +1,99 @@
+"""Builders of small valid inputs; a test overrides only what it is about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kps.coco import Coco, coco_annotation, load_coco, save_coco
+from kps.detections import Detections
+from kps.predictions import Predictions
+from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
+
+
+def make_item(category_id: int = 1, *, box: tuple[float, ...] = (100, 50, 300, 350), seed: int = 0, **changes: Any) -> dict:
+    """A raw DeepFashion2 item with visible and occluded landmarks inside its box."""
+    rng = np.random.default_rng(seed)
+    count = category(category_id).num_landmarks
+    x1, y1, x2, y2 = box
+    landmarks = np.column_stack(
+        [rng.integers(x1, x2 + 1, count), rng.integers(y1, y2 + 1, count), rng.integers(1, 3, count)]
+    )
+    item = {
+        "category_id": category_id,
+        "category_name": category(category_id).name,
+        "bounding_box": list(box),
+        "landmarks": landmarks.ravel().tolist(),
+        "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
+        "scale": 2,
+        "occlusion": 1,
+        "zoom_in": 1,
+        "viewpoint": 2,
+        "style": 1,
+    }
+    return {**item, **changes}
+
+
+def make_image_row(image_id: int = 1, width: int = 468, height: int = 624) -> dict:
+    """A COCO image row."""
+    return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height}
+
+
+def make_coco(folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0) -> Coco:
+    """One photo for each category given, with one item each, saved and loaded."""
+    images = [make_image_row(number) for number in range(1, len(categories) + 1)]
+    annotations = [
+        coco_annotation(make_item(kind, seed=seed + number), annotation_id=number, image_id=number, where="builder")
+        for number, kind in enumerate(categories, start=1)
+    ]
+    save_coco(folder / "coco.json", images, annotations)
+    return load_coco(folder / "coco.json")
+
+
+def make_raw_folder(root: Path, items: dict[str, dict] | None = None, *, split: str = "train", image_id: int = 1) -> Path:
+    """A raw data root with one photo of a split; returns the annotation file."""
+    import cv2
+
+    annos, images = root / split / "annos", root / split / "image"
+    annos.mkdir(parents=True, exist_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
+    path = annos / f"{image_id:06d}.json"
+    value = {"source": "user", "pair_id": 1, **({"item1": make_item()} if items is None else items)}
+    path.write_text(json.dumps(value))
+    photo = np.random.default_rng(image_id).integers(0, 255, (624, 468, 3), dtype=np.uint8)
+    cv2.imwrite(str(images / f"{image_id:06d}.jpg"), photo)
+    return path
+
+
+def make_predictions(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> Predictions:
+    """Predictions on distinct images with random categories and landmarks."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(1, len(CATEGORIES) + 1, count)
+    keypoints = rng.uniform(0, 400, (count, MAX_LANDMARKS, 3)) * own_landmark_mask()[kind - 1][:, :, None]
+    keypoints[:, :, 2] /= 400
+    values = {
+        "detection_id": np.arange(1, count + 1),
+        "image_id": np.arange(1, count + 1),
+        "category_id": kind,
+        "bbox_xywh": np.tile([10.0, 20.0, 300.0, 400.0], (count, 1)),
+        "bbox_score": rng.uniform(0.1, 1, count),
+        "score": rng.uniform(0.1, 1, count),
+        "keypoints": keypoints,
+    }
+    return Predictions(**{**values, **changes})
+
+
+def make_detections(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> Detections:
+    """Boxes on distinct images."""
+    rng = np.random.default_rng(seed)
+    values = {
+        "detection_id": np.arange(1, count + 1),
+        "image_id": np.arange(1, count + 1),
+        "category_id": rng.integers(1, len(CATEGORIES) + 1, count),
+        "bbox_xywh": np.column_stack([rng.uniform(0, 50, (count, 2)), rng.uniform(60, 300, (count, 2))]).round(2),
+        "score": rng.uniform(0, 1, count),
+    }
+    return Detections(**{**values, **changes})

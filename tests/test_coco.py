@@ -1,0 +1,117 @@
+"""Raw items become COCO-294 annotations and come back; broken files are named with their row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import make_coco, make_image_row, make_item
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kps.coco import category_counts, coco_annotation, load_coco, save_coco
+from kps.errors import InputError
+from kps.files import read_json, write_json
+from kps.schema import CATEGORIES, category
+
+
+@given(st.integers(1, 13), st.integers(0, 1000))
+def test_a_raw_item_keeps_every_landmark_in_its_categorys_slots(category_id: int, seed: int) -> None:
+    item = make_item(category_id, seed=seed)
+    row = coco_annotation(item, annotation_id=7, image_id=3, where="test")
+    garment = category(category_id)
+    start = 3 * garment.first_index
+    assert row["keypoints"][start : start + 3 * garment.num_landmarks] == item["landmarks"]
+    assert len(row["keypoints"]) == 882
+    assert sum(map(bool, row["keypoints"])) == sum(map(bool, item["landmarks"]))
+    assert row["bbox"] == [100, 50, 200, 300] and row["area"] == 60000
+    assert row["num_keypoints"] == garment.num_landmarks
+
+
+def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path)
+    assert [row.id for row in coco.images] == list(range(1, 14))
+    for number, garment in enumerate(CATEGORIES):
+        item = make_item(garment.id, seed=number + 1)
+        own = coco.instances.keypoints[number]
+        assert own[: garment.num_landmarks].ravel().tolist() == item["landmarks"]
+        assert not own[garment.num_landmarks :].any()
+        assert coco.instances.attributes["zoom_in"][number] == item["zoom_in"]
+        assert coco.instances.segmentation[number] == item["segmentation"]
+
+
+def test_subset_by_category_keeps_all_images(tmp_path: Path) -> None:
+    part = make_coco(tmp_path).subset(category_id=5)
+    assert len(part.images) == 13 and part.instances.category_id.tolist() == [5]
+
+
+def test_subset_by_image_drops_the_rest(tmp_path: Path) -> None:
+    part = make_coco(tmp_path).subset(image_ids=[2, 4])
+    assert part.image_ids.tolist() == [2, 4] and part.instances.category_id.tolist() == [2, 4]
+
+
+def test_visible_only_clears_occluded_landmarks(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path)
+    visible = coco.visible_only().instances
+    assert set(np.unique(visible.keypoints[:, :, 2])) == {0, 2}
+    assert (visible.num_keypoints == (coco.instances.keypoints[:, :, 2] == 2).sum(axis=1)).all()
+    assert (visible.num_keypoints < coco.instances.num_keypoints).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"landmarks": [1, 2, 2]}, "expected 75 landmark numbers for a short sleeve top, but got 3"),
+        ({"category_id": 14}, "category id from 1 to 13"),
+        ({"category_id": "x"}, "integer category_id"),
+        ({"bounding_box": [1, 2, 3]}, "bounding_box of 4 numbers"),
+        ({"landmarks": [float("nan")] * 75}, "finite"),
+        ({"landmarks": None}, "landmarks as numbers"),
+    ],
+)
+def test_a_broken_item_is_named(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        coco_annotation(make_item(**changes) if "category_id" not in changes else {**make_item(), **changes},
+                        annotation_id=1, image_id=1, where="annos/000001.json: item1")
+    assert str(caught.value).startswith("annos/000001.json: item1: ")
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("images", {"width": 0}, "image 0: expected a positive size"),
+        ("images", {"file_name": "../x.jpg"}, "image 0: expected a file name inside the image folder"),
+        ("annotations", {"keypoints": [1, 2, 3]}, "annotation 0: expected 882 keypoint numbers, but got 3"),
+        ("annotations", {"category_id": 99}, "annotation 0: expected a category id"),
+        ("annotations", {"image_id": 99}, "annotation 0: expected an image id that is in the file"),
+        ("annotations", {"bbox": [1, 2]}, "annotation 0"),
+        ("annotations", {"keypoints": ["a"] * 882}, "annotation 0"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path: Path, part: str, changes: dict, message: str) -> None:
+    make_coco(tmp_path, (1, 2))
+    value = read_json(tmp_path / "coco.json")
+    value[part][0].update(changes)
+    write_json(tmp_path / "broken.json", value)
+    with pytest.raises(InputError, match=message) as caught:
+        load_coco(tmp_path / "broken.json")
+    assert "broken.json" in str(caught.value)
+
+
+def test_repeated_ids_are_refused(tmp_path: Path) -> None:
+    rows = [coco_annotation(make_item(), annotation_id=1, image_id=1, where="") for _ in range(2)]
+    save_coco(tmp_path / "a.json", [make_image_row()], rows)
+    with pytest.raises(InputError, match="id 1 repeats"):
+        load_coco(tmp_path / "a.json")
+    save_coco(tmp_path / "b.json", [make_image_row(), make_image_row()], [])
+    with pytest.raises(InputError, match="each image id once"):
+        load_coco(tmp_path / "b.json")
+
+
+def test_an_information_file_without_annotations_has_images_only(tmp_path: Path) -> None:
+    write_json(tmp_path / "information.json", {"images": [make_image_row(5)]})
+    coco = load_coco(tmp_path / "information.json")
+    assert len(coco.images) == 1 and len(coco.instances) == 0
+
+
+def test_category_counts() -> None:
+    assert category_counts(np.array([1, 1, 13])).tolist() == [2] + [0] * 11 + [1]

@@ -1,0 +1,55 @@
+"""Files are whole or absent."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kps.errors import InputError
+from kps.files import atomic_folder, atomic_path, read_json, sha256, write_json
+
+
+def test_json_survives_the_round_trip(tmp_path: Path) -> None:
+    write_json(tmp_path / "a" / "b.json", {"x": np.arange(3), "y": np.float64(0.5)})
+    assert read_json(tmp_path / "a" / "b.json") == {"x": [0, 1, 2], "y": 0.5}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"a": NaN}'])
+def test_broken_json_names_the_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected JSON") as caught:
+        read_json(path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "file").write_text("half")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "file").write_text("whole")
+    assert (tmp_path / "out" / "file").read_text() == "whole"
+    with pytest.raises(InputError, match="new or empty folder"), atomic_folder(tmp_path / "out"):
+        pass
+
+
+def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")

@@ -1,0 +1,103 @@
+"""Predictions survive both file formats and refuse what is malformed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import make_predictions
+
+from kps.errors import InputError
+from kps.files import write_json
+from kps.predictions import (
+    Predictions,
+    concatenate,
+    empty_predictions,
+    iter_results,
+    keep_top,
+    load_results,
+)
+
+
+def test_npz_survives_the_round_trip(tmp_path: Path) -> None:
+    predictions = make_predictions(8)
+    predictions.save(tmp_path / "run.npz")
+    loaded = Predictions.load(tmp_path / "run.npz")
+    for name, value in vars(predictions).items():
+        assert np.array_equal(getattr(loaded, name), value), name
+
+
+def test_public_rows_survive_the_round_trip_to_a_hundredth_of_a_pixel(tmp_path: Path) -> None:
+    predictions = make_predictions(30, seed=3)
+    write_json(tmp_path / "results.json", list(iter_results(predictions)))
+    loaded = load_results(tmp_path / "results.json")
+    assert np.array_equal(loaded.category_id, predictions.category_id)
+    assert np.array_equal(loaded.score, predictions.score)
+    assert np.abs(loaded.keypoints[:, :, :2] - predictions.keypoints[:, :, :2]).max() <= 0.005 + 1e-9
+
+
+def test_a_pickle_inside_an_archive_is_refused(tmp_path: Path) -> None:
+    values = {**vars(make_predictions(2)), "score": np.array([{"a": 1}, None], dtype=object)}
+    np.savez(tmp_path / "bad.npz", **values)
+    with pytest.raises(InputError, match="expected predictions"):
+        Predictions.load(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": np.ones(4)}, "score of shape"),
+        ({"category_id": np.full(5, 14)}, "category ids from 1 to 13"),
+        ({"bbox_score": np.full(5, np.nan)}, "finite numbers in bbox_score"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    make_predictions(5, **changes).save(tmp_path / "bad.npz")
+    with pytest.raises(InputError, match=message):
+        Predictions.load(tmp_path / "bad.npz")
+
+
+def test_something_else_than_an_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"bad\.npz"):
+        Predictions.load(tmp_path / "bad.npz")
+
+
+def test_keep_top_keeps_the_best_of_each_image_and_category_in_order() -> None:
+    count = 50
+    predictions = make_predictions(count, image_id=np.repeat([1, 2], 25), category_id=np.tile([3], count))
+    kept = keep_top(predictions, 20)
+    assert len(kept) == 40
+    assert (np.diff(kept.detection_id) > 0).all()
+    for image in (1, 2):
+        scores = np.sort(predictions.score[predictions.image_id == image])[-20:]
+        assert np.array_equal(np.sort(kept.score[kept.image_id == image]), scores)
+
+
+def test_concatenate() -> None:
+    both = concatenate([make_predictions(2), make_predictions(3)])
+    assert len(both) == 5 and len(concatenate([])) == 0 == len(empty_predictions())
+
+
+ROW = next(iter(iter_results(make_predictions(1))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoints": [0] * 881}, "row 1: expected 882 keypoint numbers, but got 881"),
+        ({"keypoints": [None] * 882}, "row 1: expected"),
+        ({"score": "0.5"}, "row 1: expected a finite number as score"),
+        ({"image_id": 1.5}, "row 1: expected a whole number as image_id"),
+        ({"category_id": 77}, "row 1: expected a category id"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path: Path, changes: dict, message: str) -> None:
+    write_json(tmp_path / "results.json", [ROW, {**ROW, **changes}])
+    with pytest.raises(InputError, match=message):
+        load_results(tmp_path / "results.json")
+
+
+def test_an_empty_result_list_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", [])
+    with pytest.raises(InputError, match="the list is empty"):
+        load_results(tmp_path / "results.json")
