@@ -76,7 +76,9 @@ class Aggregation:
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         if value.get("num_groups", aggregation.num_groups) != aggregation.num_groups:
-            raise InputError(f"{path}: expected {value['num_groups']} groups, but got {aggregation.num_groups}")
+            raise InputError(
+                f"{path}: expected {value['num_groups']} groups, but got {aggregation.num_groups}"
+            )
         return aggregation
 
     @classmethod
@@ -137,8 +139,8 @@ def _check_apart(group: np.ndarray) -> None:
             other = seen.setdefault(int(group[landmark]), landmark)
             if other != landmark:
                 raise InputError(
-                    f"expected landmarks of a category in different groups, but {LANDMARK_NAMES[other]!r} and "
-                    f"{LANDMARK_NAMES[landmark]!r} share group {group[landmark] + 1}"
+                    f"expected landmarks of a category in different groups, but "
+                    f"{LANDMARK_NAMES[other]!r} and {LANDMARK_NAMES[landmark]!r} share group {group[landmark] + 1}"
                 )
 
 
@@ -153,8 +155,9 @@ def _flip_of_groups(group: np.ndarray, num_groups: int) -> np.ndarray:
             flip[own], first[own] = mirrored, landmark
         elif flip[own] != mirrored:
             raise InputError(
-                f"expected a group's landmarks to mirror into one group, but {LANDMARK_NAMES[first[own]]!r} and "
-                f"{LANDMARK_NAMES[landmark]!r} of group {own + 1} mirror into groups {flip[own] + 1} and {mirrored + 1}"
+                f"expected a group's landmarks to mirror into one group, but "
+                f"{LANDMARK_NAMES[first[own]]!r} and {LANDMARK_NAMES[landmark]!r} "
+                f"of group {own + 1} mirror into groups {flip[own] + 1} and {mirrored + 1}"
             )
     return flip
 

@@ -1,7 +1,7 @@
 """The COCO-294 file: reading with validation, writing, selecting.
 
-An annotation holds 882 numbers (x px, y px, visibility of each of the 294 landmarks in category order; slots of
-other categories are zero). In memory only an instance's own landmarks are kept: (N, 39, 3).
+An annotation holds 882 numbers (x px, y px, visibility of each of the 294 landmarks in category order; slots
+of other categories are zero). In memory only an instance's own landmarks are kept: (N, 39, 3).
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Instances:
     def take(self, rows: np.ndarray) -> Instances:
         """Return the instances of the given rows (indices or a mask)."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=np.int64)
-        arrays = {
-            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
-        }
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         attributes = {name: value[rows] for name, value in self.attributes.items()}
-        return Instances(**arrays, attributes=attributes, segmentation=tuple(self.segmentation[i] for i in rows))
+        return Instances(
+            **arrays, attributes=attributes, segmentation=tuple(self.segmentation[i] for i in rows)
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Coco:
         return np.array([row.id for row in self.images], dtype=np.int64)
 
     def subset(self, *, image_ids: Iterable[int] | None = None, category_id: int | None = None) -> Coco:
-        """Keep the given images and the instances on them, or the instances of one category (all images stay).
+        """Keep the given images and the instances on them, or one category's instances (all images stay).
 
         All images stay with a category, or false positives on the others would vanish from a score.
         """
@@ -116,7 +116,9 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         raise InputError(f"{where}: {error}") from None
     expected = 3 * garment.num_landmarks
     if len(landmarks) != expected:
-        raise InputError(f"{where}: expected {expected} landmark numbers for a {garment.name}, but got {len(landmarks)}")
+        raise InputError(
+            f"{where}: expected {expected} landmark numbers for a {garment.name}, but got {len(landmarks)}"
+        )
     if not all(map(math.isfinite, [x1, y1, x2, y2, *landmarks])):
         raise InputError(f"{where}: expected finite coordinates")
     keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
@@ -200,7 +202,9 @@ def _image_row(path: Path, number: int, row: Any) -> ImageRow:
     if image.width <= 0 or image.height <= 0:
         raise InputError(f"{where}: expected a positive size, but got {image.width} x {image.height}")
     if Path(image.file_name).is_absolute() or ".." in Path(image.file_name).parts:
-        raise InputError(f"{where}: expected a file name inside the image folder, but got {image.file_name!r}")
+        raise InputError(
+            f"{where}: expected a file name inside the image folder, but got {image.file_name!r}"
+        )
     return image
 
 
@@ -226,7 +230,9 @@ def _instances(path: Path, annotations: list[Any], image_ids: set[int]) -> Insta
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise InputError(f"{where}: expected id, image_id, category_id, bbox and keypoints ({error!r})") from None
+            raise InputError(
+                f"{where}: expected id, image_id, category_id, bbox and keypoints ({error!r})"
+            ) from None
         segmentation = row.get("segmentation")
         polygons.append(segmentation if isinstance(segmentation, list) else [])
     _check_arrays(path, keypoints, bbox, area, integers, image_ids)
@@ -245,7 +251,12 @@ def _instances(path: Path, annotations: list[Any], image_ids: set[int]) -> Insta
 
 
 def _check_arrays(
-    path: Path, keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, integers: np.ndarray, image_ids: set[int]
+    path: Path,
+    keypoints: np.ndarray,
+    bbox: np.ndarray,
+    area: np.ndarray,
+    integers: np.ndarray,
+    image_ids: set[int],
 ) -> None:
     """Refuse what no single row shows, and what is cheaper to see on whole arrays."""
     checks = {

@@ -53,7 +53,13 @@ def ground_truth_detections(coco: Coco) -> Detections:
 def save_detections(path: Path, detections: Detections) -> None:
     """Write a box file, coordinates rounded to 0.01 px."""
     rows = [
-        {"image_id": int(image), "category_id": int(kind), "bbox": box, "score": float(score), "id": int(number)}
+        {
+            "image_id": int(image),
+            "category_id": int(kind),
+            "bbox": box,
+            "score": float(score),
+            "id": int(number),
+        }
         for number, image, kind, box, score in zip(
             detections.detection_id,
             detections.image_id,
@@ -110,7 +116,11 @@ def _check(path: Path, integers: np.ndarray, numbers: np.ndarray) -> None:
         raise InputError(f"{path}: row {int(np.argmin(finite))}: expected finite numbers")
     positive = (numbers[:, 2:4] > 0).all(axis=1)
     if not positive.all():
-        raise InputError(f"{path}: row {int(np.argmin(positive))}: expected a bbox with a positive width and height")
+        raise InputError(
+            f"{path}: row {int(np.argmin(positive))}: expected a bbox with a positive width and height"
+        )
     ids, counts = np.unique(integers[:, 0], return_counts=True)
     if (counts > 1).any():
-        raise InputError(f"{path}: expected each id once, but id {ids[np.argmax(counts)]} repeats (or is absent)")
+        raise InputError(
+            f"{path}: expected each id once, but id {ids[np.argmax(counts)]} repeats (or is absent)"
+        )

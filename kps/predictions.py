@@ -72,7 +72,9 @@ class Predictions:
                 raise InputError(f"{where}: expected {name} of shape {(count, *tail)}, but got {got}")
         for name in ("image_id", "category_id", "bbox_score", "score"):
             if getattr(self, name).shape != (count,):
-                raise InputError(f"{where}: expected {name} of shape {(count,)}, but got {getattr(self, name).shape}")
+                raise InputError(
+                    f"{where}: expected {name} of shape {(count,)}, but got {getattr(self, name).shape}"
+                )
         if count and not ((self.category_id >= 1) & (self.category_id <= NUM_CATEGORIES)).all():
             raise InputError(f"{where}: expected category ids from 1 to {NUM_CATEGORIES}")
         for name in ("bbox_xywh", "bbox_score", "score", "keypoints"):
@@ -85,7 +87,10 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     if not parts:
         return empty_predictions()
     return Predictions(
-        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Predictions)}
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(Predictions)
+        }
     )
 
 
@@ -127,8 +132,8 @@ def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
 def load_results(path: Path) -> Predictions:
     """Read a public result list: rows of image_id, category_id, keypoints (882 numbers) and score.
 
-    Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number (from 1)
-    is the detection id.
+    Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number
+    (from 1) is the detection id.
 
     Raises:
         InputError: the file or one of its rows is malformed; the message names file and row.
@@ -147,8 +152,12 @@ def load_results(path: Path) -> Predictions:
         except InputError as error:
             raise InputError(f"{path}: row {index}: {error}") from None
         keypoints[index, : len(own)] = own
-    low = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], np.inf).min(axis=1)
-    high = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], -np.inf).max(axis=1)
+    low = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], np.inf).min(
+        axis=1
+    )
+    high = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], -np.inf).max(
+        axis=1
+    )
     return Predictions(
         detection_id=np.arange(1, len(rows) + 1),
         image_id=integers[:, 0],

@@ -1,4 +1,4 @@
-"""What a step did, written when it is done: parameters, input hashes, versions, hardware, metrics, outputs."""
+"""What a step did, written as its last act: parameters, input hashes, versions, hardware, metrics."""
 
 from __future__ import annotations
 
@@ -119,5 +119,9 @@ def _gpu_names() -> list[str]:
     folder = Path("/proc/driver/nvidia/gpus")
     names = []
     for file in sorted(folder.glob("*/information")):
-        names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
+        names += [
+            line.split(":", 1)[1].strip()
+            for line in file.read_text().splitlines()
+            if line.startswith("Model")
+        ]
     return names

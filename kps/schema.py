@@ -23,7 +23,7 @@ def package_data(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Category:
-    """A garment category; `flip_pairs` and `outline_links` number landmarks from 1 as the data set's figure does."""
+    """A garment category; `flip_pairs` and `outline_links` number landmarks from 1, as the released figure."""
 
     id: int
     name: str
@@ -55,7 +55,9 @@ class Category:
 def _read_categories() -> tuple[Category, ...]:
     rows = orjson.loads(package_data("categories.json"))["categories"]
     pairs = ("flip_pairs", "outline_links")
-    return tuple(Category(**{k: tuple(map(tuple, v)) if k in pairs else v for k, v in row.items()}) for row in rows)
+    return tuple(
+        Category(**{k: tuple(map(tuple, v)) if k in pairs else v for k, v in row.items()}) for row in rows
+    )
 
 
 CATEGORIES = _read_categories()

@@ -14,7 +14,9 @@ from kps.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
 
 
-def make_item(category_id: int = 1, *, box: tuple[float, ...] = (100, 50, 300, 350), seed: int = 0, **changes: Any) -> dict:
+def make_item(
+    category_id: int = 1, *, box: tuple[float, ...] = (100, 50, 300, 350), seed: int = 0, **changes: Any
+) -> dict:
     """A raw DeepFashion2 item with visible and occluded landmarks inside its box."""
     rng = np.random.default_rng(seed)
     count = category(category_id).num_landmarks
@@ -42,18 +44,24 @@ def make_image_row(image_id: int = 1, width: int = 468, height: int = 624) -> di
     return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height}
 
 
-def make_coco(folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0) -> Coco:
+def make_coco(
+    folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0
+) -> Coco:
     """One photo for each category given, with one item each, saved and loaded."""
     images = [make_image_row(number) for number in range(1, len(categories) + 1)]
     annotations = [
-        coco_annotation(make_item(kind, seed=seed + number), annotation_id=number, image_id=number, where="builder")
+        coco_annotation(
+            make_item(kind, seed=seed + number), annotation_id=number, image_id=number, where="builder"
+        )
         for number, kind in enumerate(categories, start=1)
     ]
     save_coco(folder / "coco.json", images, annotations)
     return load_coco(folder / "coco.json")
 
 
-def make_raw_folder(root: Path, items: dict[str, dict] | None = None, *, split: str = "train", image_id: int = 1) -> Path:
+def make_raw_folder(
+    root: Path, items: dict[str, dict] | None = None, *, split: str = "train", image_id: int = 1
+) -> Path:
     """A raw data root with one photo of a split; returns the annotation file."""
     import cv2
 
@@ -93,7 +101,9 @@ def make_detections(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> 
         "detection_id": np.arange(1, count + 1),
         "image_id": np.arange(1, count + 1),
         "category_id": rng.integers(1, len(CATEGORIES) + 1, count),
-        "bbox_xywh": np.column_stack([rng.uniform(0, 50, (count, 2)), rng.uniform(60, 300, (count, 2))]).round(2),
+        "bbox_xywh": np.column_stack(
+            [rng.uniform(0, 50, (count, 2)), rng.uniform(60, 300, (count, 2))]
+        ).round(2),
         "score": rng.uniform(0, 1, count),
     }
     return Detections(**{**values, **changes})

@@ -70,8 +70,12 @@ def test_visible_only_clears_occluded_landmarks(tmp_path: Path) -> None:
 )
 def test_a_broken_item_is_named(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        coco_annotation(make_item(**changes) if "category_id" not in changes else {**make_item(), **changes},
-                        annotation_id=1, image_id=1, where="annos/000001.json: item1")
+        coco_annotation(
+            make_item(**changes) if "category_id" not in changes else {**make_item(), **changes},
+            annotation_id=1,
+            image_id=1,
+            where="annos/000001.json: item1",
+        )
     assert str(caught.value).startswith("annos/000001.json: item1: ")
 
 

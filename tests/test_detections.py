@@ -20,7 +20,9 @@ def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
 
 
 def test_rows_without_ids_are_numbered(tmp_path: Path) -> None:
-    write_json(tmp_path / "own.json", [{"image_id": 4, "category_id": 2, "bbox": [0, 0, 5, 5], "score": 1}] * 3)
+    write_json(
+        tmp_path / "own.json", [{"image_id": 4, "category_id": 2, "bbox": [0, 0, 5, 5], "score": 1}] * 3
+    )
     assert load_detections(tmp_path / "own.json").detection_id.tolist() == [1, 2, 3]
 
 

@@ -34,8 +34,13 @@ def test_a_record_survives_the_round_trip(tmp_path: Path) -> None:
 def test_an_output_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="names zip = "):
         write_record(
-            tmp_path / "r.json", step="s", parameters={}, inputs={}, outputs={"zip": tmp_path / "absent"},
-            metrics={}, seconds=0,
+            tmp_path / "r.json",
+            step="s",
+            parameters={},
+            inputs={},
+            outputs={"zip": tmp_path / "absent"},
+            metrics={},
+            seconds=0,
         )
     assert not (tmp_path / "r.json").exists()
 
