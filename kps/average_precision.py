@@ -1,7 +1,8 @@
 """Precision and recall of one category by pycocotools, fed with rows instead of COCO files.
 
-The matching and the precision curve are pycocotools' own. Only the object keypoint similarity is computed here, on
-the category's own landmarks of all detections at once: on 294 landmarks one by one it takes most of the time.
+The matching and the precision curve are pycocotools' own. Only the object keypoint similarity is computed
+here, on the category's own landmarks of all detections at once: on 294 landmarks, one detection at a time, it
+takes most of the time.
 
 Letters: D detections and G items of one image, n_c landmarks of the category, T thresholds, R recall steps.
 """
@@ -25,7 +26,7 @@ Row = dict[str, Any]
 def precision_and_recall(
     kind: str, category_id: int, targets: list[Row], rows: list[Row]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Match the results of a category to its items and return precision (T, R) and recall (T,), -1 without items.
+    """Match a category's results to its items: precision (T, R) and recall (T,), -1 where there are no items.
 
     Args:
         kind: "keypoints" (OKS, at most 20 results an image) or "bbox" (IoU, at most 100).
@@ -60,7 +61,7 @@ class _OneCategory(COCOeval):
     def _prepare(self) -> None:
         """Nothing: the rows were handed over."""
 
-    def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803 - pycocotools' names
+    def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802 - pycocotools' name
         """(D, G) similarities, best scored detections first."""
         targets, rows = self._gts[imgId, catId], self._dts[imgId, catId]
         if not targets or not rows:
@@ -73,8 +74,8 @@ class _OneCategory(COCOeval):
     def _similarity(self, target: Row, places: np.ndarray) -> np.ndarray:
         """(D,) OKS of detections (D, n_c, 2) to one item.
 
-        To an item without landmarks, pycocotools measures how far all 294 lie outside its doubled box; those of
-        other categories stand at (0, 0) in a submission.
+        To an item without landmarks, pycocotools measures how far all 294 lie outside its doubled box; those
+        of other categories stand at (0, 0) in a submission.
         """
         scale = target["area"] + np.spacing(1)
         variance = (2 * SIGMAS[self.own]) ** 2

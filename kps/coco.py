@@ -103,14 +103,15 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         InputError: a field is absent or malformed; `where` (file and item) leads the message.
     """
     try:
-        garment = category(int(item["category_id"]))
+        garment = category(item["category_id"])
         x1, y1, x2, y2 = (float(value) for value in item["bounding_box"])
         landmarks = [float(value) for value in item["landmarks"]]
+        attributes = {name: int(item.get(name) or 0) for name in ATTRIBUTES}
     except KeyError as error:
         raise InputError(f"{where}: expected a field {error}") from None
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{where}: expected an integer category_id, a bounding_box of 4 numbers and landmarks as numbers"
+            f"{where}: expected a bounding_box of 4 numbers, landmarks as numbers and attributes as integers"
         ) from None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
@@ -121,6 +122,8 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         )
     if not all(map(math.isfinite, [x1, y1, x2, y2, *landmarks])):
         raise InputError(f"{where}: expected finite coordinates")
+    if not {0, 1, 2}.issuperset(landmarks[2::3]):
+        raise InputError(f"{where}: expected a visibility of 0, 1 or 2")
     keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
     keypoints[3 * garment.first_index : 3 * garment.first_index + expected] = map(_tidy, landmarks)
     width, height = x2 - x1, y2 - y1
@@ -134,8 +137,17 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         "num_keypoints": sum(value > 0 for value in landmarks[2::3]),
         "keypoints": keypoints,
         "segmentation": item.get("segmentation", []),
-        **{name: int(item.get(name, 0)) for name in ATTRIBUTES},
+        **attributes,
     }
+
+
+def visible_only_annotation(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a COCO-294 annotation with its occluded landmarks (v = 1) unlabelled."""
+    keypoints = list(row["keypoints"])
+    for place in range(2, len(keypoints), 3):
+        if keypoints[place] == 1:
+            keypoints[place - 2 : place + 1] = 0, 0, 0
+    return row | {"keypoints": keypoints, "num_keypoints": sum(value > 0 for value in keypoints[2::3])}
 
 
 def _tidy(value: float) -> float:
@@ -152,18 +164,23 @@ def save_coco(path: Path, images: Sequence[dict[str, Any]], annotations: Sequenc
             "licenses": [],
             "images": list(images),
             "annotations": list(annotations),
-            "categories": [
-                {
-                    "id": item.id,
-                    "name": item.name,
-                    "supercategory": "clothes",
-                    "keypoints": [str(number + 1) for number in range(NUM_LANDMARKS)],
-                    "skeleton": [[item.first_index + i for i in link] for link in item.outline_links],
-                }
-                for item in CATEGORIES
-            ],
+            "categories": coco_categories(),
         },
     )
+
+
+def coco_categories() -> list[dict[str, Any]]:
+    """Return the category rows of a COCO-294 file."""
+    return [
+        {
+            "id": item.id,
+            "name": item.name,
+            "supercategory": "clothes",
+            "keypoints": [str(number + 1) for number in range(NUM_LANDMARKS)],
+            "skeleton": [[item.first_index + i for i in link] for link in item.outline_links],
+        }
+        for item in CATEGORIES
+    ]
 
 
 def load_coco(path: Path) -> Coco:

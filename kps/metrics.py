@@ -1,8 +1,8 @@
 """Scores by the challenge's protocol, and landmark accuracy on ground-truth boxes.
 
 COCO average precision as pycocotools computes it: for landmarks OKS thresholds .50:.95 with the official 294
-sigmas, at most 20 detections per image and category, area = box width x height, items without labelled landmarks
-and crowds ignored, plain mean over the categories that have items.
+sigmas, at most 20 detections per image and category, area = box width x height, items without labelled
+landmarks and crowds ignored, plain mean over the categories that have items.
 
 Letters: N instances, 39 own landmarks (padded), T thresholds, R recall steps.
 """
@@ -88,7 +88,7 @@ def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
 
 
 def oks(items: Instances, keypoints: np.ndarray) -> np.ndarray:
-    """(N,) object keypoint similarity of one prediction (N, 39, 2 or 3) to each item; NaN where none is labelled."""
+    """(N,) object keypoint similarity of each item to its prediction (N, 39, 2 or 3); NaN without labels."""
     sigmas = own_sigmas()[items.category_id - 1]
     squared = ((keypoints[:, :, :2] - items.keypoints[:, :, :2]) ** 2).sum(axis=2)
     similarity = np.exp(-squared / (2 * sigmas) ** 2 / (items.area[:, None] + np.spacing(1)) / 2)
@@ -100,8 +100,8 @@ def oks(items: Instances, keypoints: np.ndarray) -> np.ndarray:
 def pck(items: Instances, keypoints: np.ndarray, threshold: float) -> float:
     """Share of labelled landmarks nearer than threshold x the longer side of the box.
 
-    As mmpose's PCKAccuracy with norm_item="bbox": first per landmark (one of 294), then the mean over the landmarks
-    that occur.
+    As mmpose's PCKAccuracy with norm_item="bbox": first per landmark (one of 294), then the mean over the
+    landmarks that occur.
     """
     side = items.bbox_xywh[:, 2:].max(axis=1)
     distance = np.linalg.norm(keypoints[:, :, :2] - items.keypoints[:, :, :2], axis=2)
@@ -122,18 +122,26 @@ def landmark_accuracy(
     Raises:
         InputError: an item with labelled landmarks has no prediction, or one of another category.
     """
-    items = ground_truth.instances.take((ground_truth.instances.num_keypoints > 0) & ~ground_truth.instances.iscrowd)
+    items = ground_truth.instances.take(
+        (ground_truth.instances.num_keypoints > 0) & ~ground_truth.instances.iscrowd
+    )
     rows = {number: row for row, number in enumerate(predictions.detection_id.tolist())}
     absent = [number for number in items.annotation_id.tolist() if number not in rows]
     if absent:
-        raise InputError(f"{ground_truth.path}: expected a prediction for every item, but {len(absent)} have none, "
-                         f"first annotation {absent[0]}")
-    matched = predictions.take(np.array([rows[number] for number in items.annotation_id.tolist()], dtype=np.int64))
+        raise InputError(
+            f"{ground_truth.path}: expected a prediction for every item, but {len(absent)} have none, "
+            f"first annotation {absent[0]}"
+        )
+    matched = predictions.take(
+        np.array([rows[number] for number in items.annotation_id.tolist()], dtype=np.int64)
+    )
     differs = (matched.category_id != items.category_id) | (matched.image_id != items.image_id)
     if differs.any():
         number = items.annotation_id[np.argmax(differs)]
-        raise InputError(f"{ground_truth.path}: expected predictions on ground-truth boxes, but that of annotation "
-                         f"{number} is of another image or category")
+        raise InputError(
+            f"{ground_truth.path}: expected predictions on ground-truth boxes, but that of annotation "
+            f"{number} is of another image or category"
+        )
     return LandmarkAccuracy(
         mean_oks=float(oks(items, matched.keypoints).mean()) if len(items) else float("nan"),
         pck={threshold: pck(items, matched.keypoints, threshold) for threshold in thresholds},
@@ -156,7 +164,10 @@ def mean_shape(train: Coco) -> np.ndarray:
 def mean_shape_predictions(shape: np.ndarray, detections: Detections) -> Predictions:
     """Place a mean shape (13, 39, 2) in each box: the baseline that looks at no pixel."""
     mask = own_landmark_mask()[detections.category_id - 1][:, :, None]
-    place = shape[detections.category_id - 1] * detections.bbox_xywh[:, None, 2:] + detections.bbox_xywh[:, None, :2]
+    place = (
+        shape[detections.category_id - 1] * detections.bbox_xywh[:, None, 2:]
+        + detections.bbox_xywh[:, None, :2]
+    )
     return Predictions(
         detection_id=detections.detection_id,
         image_id=detections.image_id,
@@ -195,7 +206,10 @@ def _evaluate(
         )
         precision.append(curve)
         recall.append(reached)
-    table, recalls = np.stack(precision, axis=2), np.stack(recall, axis=1)  # (T, R, 13), (T, 13); -1 where no items
+    table, recalls = (
+        np.stack(precision, axis=2),
+        np.stack(recall, axis=1),
+    )  # (T, R, 13), (T, 13); -1 where no items
     return Scores(
         AP=_mean(table),
         AP50=_mean(table[0]),
@@ -211,8 +225,10 @@ def _evaluate(
 def _check_images(ground_truth: Coco, image_id: np.ndarray) -> None:
     unknown = ~np.isin(image_id, ground_truth.image_ids)
     if unknown.any():
-        raise InputError(f"{ground_truth.path}: {int(unknown.sum())} results lie on images that it does not have, "
-                         f"first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}")
+        raise InputError(
+            f"{ground_truth.path}: {int(unknown.sum())} results lie on images that it does not have, "
+            f"first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}"
+        )
 
 
 def _submitted_area(results: Predictions) -> np.ndarray:

@@ -104,12 +104,17 @@ def empty_predictions() -> Predictions:
 
 def keep_top(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> Predictions:
     """Keep the `count` best scored of each image and category; the order of rows stays."""
+    return predictions.take(top_rows(predictions, count))
+
+
+def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
+    """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
     order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
     image, kind = predictions.image_id[order], predictions.category_id[order]
     new = np.ones(len(order), bool)
     new[1:] = (image[1:] != image[:-1]) | (kind[1:] != kind[:-1])
     start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    return predictions.take(np.sort(order[np.arange(len(order)) - start < count]))
+    return np.sort(order[np.arange(len(order)) - start < count])
 
 
 def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
@@ -186,10 +191,9 @@ def result_row(row: Any) -> tuple[tuple[int, int], float, np.ndarray]:
     if not isinstance(numbers, list) or len(numbers) != 3 * NUM_LANDMARKS:
         got = len(numbers) if isinstance(numbers, list) else type(numbers).__name__
         raise InputError(f"expected {3 * NUM_LANDMARKS} keypoint numbers, but got {got}")
-    try:
-        values = np.array(numbers, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError("expected keypoints as numbers") from None
+    if not set(map(type, numbers)) <= {int, float}:  # NumPy would take "1" and true for numbers
+        raise InputError("expected keypoints as numbers")
+    values = np.array(numbers, dtype=float)
     if not np.isfinite(values).all():
         raise InputError("expected finite keypoints")
     return (image_id, item.id), float(score), values.reshape(-1, 3)[item.slice]

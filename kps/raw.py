@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,10 @@ class RawDataset:
             raise InputError(f"{self.root}: expected {expected} in it, but found only {found}")
         found_split = self.splits[name]
         if name != "test" and found_split.annos_dir is None:
-            raise InputError(f"{self.root}: expected annotations in {found_split.image_dir.parent / 'annos'}, "
-                             f"but there is no such folder")
+            raise InputError(
+                f"{self.root}: expected annotations in {found_split.image_dir.parent / 'annos'}, "
+                f"but there is no such folder"
+            )
         return found_split
 
 
@@ -98,8 +101,10 @@ def find_raw(data_root: Path | str) -> RawDataset:
                 information.setdefault(key, folder / file_name)
     splits = {name: _split(name, folders) for name, folders in candidates.items()}
     if not splits:
-        raise InputError(f"{root}: expected train/image and train/annos, validation/image and validation/annos or "
-                         f"test/image in it, but found {', '.join(sorted(seen)) or 'an empty folder'}")
+        raise InputError(
+            f"{root}: expected train/image and train/annos, validation/image and validation/annos or "
+            f"test/image in it, but found {', '.join(sorted(seen)) or 'an empty folder'}"
+        )
     return RawDataset(root, splits, information)
 
 
@@ -138,7 +143,9 @@ def read_annotation(path: Path) -> RawAnnotation:
             raise InputError(f"{path}, {key}: expected an object, but got {type(item).__name__}")
     source, pair_id = value.get("source", ""), value.get("pair_id", 0)
     if not isinstance(source, str) or isinstance(pair_id, bool) or not isinstance(pair_id, int):
-        raise InputError(f"{path}: expected source as text and pair_id as an integer, but got {source!r}, {pair_id!r}")
+        raise InputError(
+            f"{path}: expected source as text and pair_id as an integer, but got {source!r}, {pair_id!r}"
+        )
     return RawAnnotation(Path(path), image_number(path), source, pair_id, items)
 
 
@@ -178,7 +185,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield (folder, folder names, file names) nearest first; follows links once; never lists image or annos."""
+    """Yield (folder, folder names, file names) nearest first; links once; image and annos are not listed."""
     level, visited = [root], {root.resolve()}
     for _ in range(MAX_DEPTH + 1):
         below: list[Path] = []
@@ -212,7 +219,9 @@ def _is_dir(entry: os.DirEntry) -> bool:
 def _split(name: str, folders: list[Path]) -> RawSplit:
     depths = [len(folder.parts) for folder in folders]
     if depths.count(min(depths)) > 1:
-        raise InputError(f"expected one {name} split, but found {folders[0]} and {folders[1]}; name the one you mean")
+        raise InputError(
+            f"expected one {name} split, but found {folders[0]} and {folders[1]}; name the one you mean"
+        )
     folder = folders[depths.index(min(depths))]
     annos = folder / "annos"
     return RawSplit(name, folder / "image", annos if annos.is_dir() else None)
@@ -220,11 +229,13 @@ def _split(name: str, folders: list[Path]) -> RawSplit:
 
 def _numbered_files(folder: Path, kind: str) -> list[tuple[int, Path]]:
     suffixes = (".jpg", ".jpeg") if kind == "jpg" else (f".{kind}",)
-    names = [name for name in _list(folder)[1] if name.lower().endswith(suffixes) and not name.startswith(".")]
+    names = [
+        name for name in _list(folder)[1] if name.lower().endswith(suffixes) and not name.startswith(".")
+    ]
     if not names:
         raise InputError(f"{folder}: expected files such as 000001.{kind}, but there are none")
     files = sorted((image_number(folder / name), folder / name) for name in names)
-    for (number, first), (other, second) in zip(files, files[1:], strict=False):
+    for (number, first), (other, second) in pairwise(files):
         if number == other:
             raise InputError(f"{folder}: two files with the number {number}: {first.name} and {second.name}")
     return files

@@ -62,7 +62,7 @@ def test_visible_only_clears_occluded_landmarks(tmp_path: Path) -> None:
     [
         ({"landmarks": [1, 2, 2]}, "expected 75 landmark numbers for a short sleeve top, but got 3"),
         ({"category_id": 14}, "category id from 1 to 13"),
-        ({"category_id": "x"}, "integer category_id"),
+        ({"category_id": "x"}, "category id from 1 to 13"),
         ({"bounding_box": [1, 2, 3]}, "bounding_box of 4 numbers"),
         ({"landmarks": [float("nan")] * 75}, "finite"),
         ({"landmarks": None}, "landmarks as numbers"),

@@ -1,0 +1,186 @@
+"""Raw annotations become COCO-294 files without a loss, the same for any number of workers."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import make_item, make_raw_folder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kps.convert
+from kps.coco import ATTRIBUTES, load_coco
+from kps.convert import convert_split
+from kps.errors import InputError
+from kps.files import read_json
+from kps.schema import category
+
+
+def make_items(seed: int) -> dict[str, dict]:
+    """One to three items with random categories, attributes and visibilities, some without landmarks."""
+    rng = np.random.default_rng(seed)
+    items = {}
+    for number in range(1, rng.integers(2, 5)):
+        item = make_item(int(rng.integers(1, 14)), seed=int(rng.integers(1000)))
+        landmarks = np.array(item["landmarks"]).reshape(-1, 3)
+        landmarks[:, 2] = rng.integers(0, 3, len(landmarks)) * rng.integers(0, 2)
+        landmarks[landmarks[:, 2] == 0] = 0
+        item["landmarks"] = landmarks.ravel().tolist()
+        items[f"item{number}"] = item | {name: int(rng.integers(1, 4)) for name in ("scale", "viewpoint")}
+    return items
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6))
+def test_every_item_survives_the_conversion(tmp_path: Path, seed: int) -> None:
+    folder = tmp_path / str(seed)
+    items = make_items(seed)
+    make_raw_folder(folder, {"pair_id": 5, "source": "shop", **items}, image_id=7)
+    counts = convert_split(folder, "train", folder / "coco.json", workers=1)
+    coco = load_coco(folder / "coco.json")
+    (image,) = coco.images
+    assert (image.id, image.file_name, image.width, image.height) == (7, "000007.jpg", 468, 624)
+    assert (image.source, image.pair_id) == ("shop", 5)
+    assert len(coco.instances) == counts.num_items == len(items)
+    assert coco.instances.annotation_id.tolist() == list(range(1, len(items) + 1))
+    for row, item in enumerate(items.values()):
+        count = category(item["category_id"]).num_landmarks
+        assert coco.instances.category_id[row] == item["category_id"]
+        assert coco.instances.keypoints[row, :count].ravel().tolist() == item["landmarks"]
+        x, y, width, height = coco.instances.bbox_xywh[row]
+        assert [x, y, x + width, y + height] == item["bounding_box"]
+        assert coco.instances.area[row] == width * height
+        assert coco.instances.segmentation[row] == item["segmentation"]
+        got = {name: int(values[row]) for name, values in coco.instances.attributes.items()}
+        assert got == {name: ({"pair_id": 5} | item)[name] for name in ATTRIBUTES}
+    empty = sum(not any(item["landmarks"]) for item in items.values())
+    assert counts.num_items_without_landmarks == empty == (coco.instances.num_keypoints == 0).sum()
+    assert counts.to_json()["per_category"]["1"] == (coco.instances.category_id == 1).sum()
+
+
+def test_the_output_does_not_depend_on_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 2)
+    for number in range(1, 10):
+        make_raw_folder(tmp_path, make_items(number), image_id=number)
+    outs = [tmp_path / "one.json", tmp_path / "two.json"]
+    for workers, out in enumerate(outs, start=1):
+        convert_split(tmp_path, "train", out, workers=workers)
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    assert [row.id for row in load_coco(outs[0]).images] == list(range(1, 10))
+
+
+def test_visible_only_is_what_the_reader_makes_of_the_full_file(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        make_raw_folder(tmp_path, make_items(number), image_id=number)
+    both, visible = tmp_path / "both.json", tmp_path / "visible.json"
+    convert_split(tmp_path, "train", both, visible_only_out=visible)
+    expected, got = load_coco(both).visible_only().instances, load_coco(visible).instances
+    assert np.array_equal(got.keypoints, expected.keypoints)
+    assert np.array_equal(got.annotation_id, expected.annotation_id)
+    rows = read_json(visible)["annotations"]
+    assert [row["num_keypoints"] for row in rows] == expected.num_keypoints.tolist()
+    assert (got.num_keypoints < load_coco(both).instances.num_keypoints).any()
+
+
+def test_any_coco_tool_reads_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pycocotools.coco import COCO
+
+    make_raw_folder(tmp_path, {"item1": make_item(3), "item2": make_item(8)})
+    convert_split(tmp_path, "train", tmp_path / "coco.json")
+    coco = COCO(str(tmp_path / "coco.json"))
+    capsys.readouterr()
+    assert len(coco.getCatIds()) == 13 and len(coco.getAnnIds(imgIds=[1])) == 2
+    assert len(coco.loadAnns([1])[0]["keypoints"]) == 882
+
+
+def test_a_limit_takes_the_first_photos(tmp_path: Path) -> None:
+    for number in (3, 20, 100):
+        make_raw_folder(tmp_path, image_id=number)
+    assert convert_split(tmp_path, "train", tmp_path / "coco.json", limit=2).num_images == 2
+    assert load_coco(tmp_path / "coco.json").image_ids.tolist() == [3, 20]
+    with pytest.raises(InputError, match="at least 1"):
+        convert_split(tmp_path, "train", tmp_path / "coco.json", limit=0)
+
+
+def test_test_photos_come_from_the_information_file_or_the_folder(tmp_path: Path) -> None:
+    for number in (1, 2):
+        make_raw_folder(tmp_path, split="test", image_id=number)
+    out = tmp_path / "coco.json"
+    counts = convert_split(tmp_path, "test", out)
+    assert counts.num_images == 2 and load_coco(out).image_ids.tolist() == [1, 2]
+    information = tmp_path / "json_for_test" / "keypoints_test_information.json"
+    information.parent.mkdir()
+    information.write_text(json.dumps({"images": [{"id": 2, "file_name": "test/image/000002.jpg"}]}))
+    convert_split(tmp_path, "test", out)
+    (image,) = load_coco(out).images
+    assert (image.id, image.file_name, image.width, image.height) == (2, "000002.jpg", 468, 624)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "list of images"),
+        ('{"images": []}', "list of images"),
+        ('{"images": [{"id": "1", "file_name": "a"}]}', "image 0: expected an integer id"),
+        (
+            '{"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "1.jpg"}]}',
+            "each image id once",
+        ),
+        ('{"images": [{"id": 9, "file_name": "000009.jpg"}]}', r"000009\.jpg: no such image"),
+    ],
+)
+def test_a_malformed_information_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    make_raw_folder(tmp_path, split="test")
+    (tmp_path / "keypoints_test_information.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        convert_split(tmp_path, "test", tmp_path / "coco.json")
+
+
+def broken_item(**changes: object) -> dict:
+    return {"item1": make_item(), "item2": {**make_item(8), **changes}}
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (
+            broken_item(landmarks=[1, 2, 2] * 13),
+            "item2: expected 42 landmark numbers for a trousers, but got 39",
+        ),
+        (broken_item(landmarks=[1, 2, 5] * 14), "item2: expected a visibility of 0, 1 or 2"),
+        (broken_item(landmarks=["x"] * 42), "item2: expected"),
+        (broken_item(category_id=14), "item2: expected a category id from 1 to 13"),
+        (broken_item(category_id="8"), "item2: expected a category id"),
+        (broken_item(bounding_box=[1, 2, 3]), "item2: expected a bounding_box of 4 numbers"),
+        (broken_item(scale=[2]), "item2: expected .* attributes as integers"),
+        ({"item1": {}}, "item1: expected a field"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_item_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: dict, message: str, workers: int
+) -> None:
+    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 1)
+    make_raw_folder(tmp_path, image_id=1)
+    make_raw_folder(tmp_path, items, image_id=2)
+    out = tmp_path / "out" / "coco.json"
+    out.parent.mkdir()
+    out.write_text("what was there")
+    with pytest.raises(InputError, match=r"000002\.json, " + message):
+        convert_split(tmp_path, "train", out, visible_only_out=out.with_name("v.json"), workers=workers)
+    assert os.listdir(out.parent) == ["coco.json"] and out.read_text() == "what was there"
+
+
+def test_a_missing_or_broken_photo_is_named(tmp_path: Path) -> None:
+    make_raw_folder(tmp_path)
+    photo = tmp_path / "train" / "image" / "000001.jpg"
+    photo.write_bytes(photo.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"000001\.jpg: expected a JPEG"):
+        convert_split(tmp_path, "train", tmp_path / "coco.json")
+    make_raw_folder(tmp_path, image_id=2)
+    photo.unlink()
+    with pytest.raises(InputError, match=r"000001\.json: expected its image"):
+        convert_split(tmp_path, "train", tmp_path / "coco.json")
+    assert not (tmp_path / "coco.json").exists()
