@@ -1,0 +1,166 @@
+"""Painting layers into pixels, and remembering which layer each pixel belongs to."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kps.synthetic.camera import Camera
+from kps.synthetic.layers import Layer
+from kps.synthetic.shapes import Points
+from kps.synthetic.texture import TILE, TILE_CM, Fabric
+
+_SUBPIXEL = 4  # bits
+_COARSE = 4  # shading is computed on a grid this many times coarser
+
+
+class Canvas:
+    """A photo being painted: `image` (H, W, 3) uint8 RGB and `owner` (H, W) uint8, index of the layer + 1."""
+
+    def __init__(self, image: NDArray[np.uint8], camera: Camera, light: tuple[float, float]) -> None:
+        self.image = image
+        self.camera = camera
+        self.light = light
+        self.owner = np.zeros(image.shape[:2], np.uint8)
+        self.layers: list[Layer] = []
+        self.frame = (0, 0, image.shape[1], image.shape[0])  # x1, y1, x2, y2 of the photo without a border
+
+    def add_border(self, left: int, top: int, right: int, bottom: int, shade: int) -> None:
+        """Surround the photo by a border of one shade of grey, in px."""
+        sides = top, bottom, left, right
+        self.image = cv2.copyMakeBorder(self.image, *sides, cv2.BORDER_CONSTANT, value=(shade,) * 3)
+        self.owner = cv2.copyMakeBorder(self.owner, *sides, cv2.BORDER_CONSTANT, value=0)
+        move = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+        height, width = self.owner.shape
+        self.frame = (left, top, width - right, height - bottom)
+        self.camera = Camera(move @ self.camera.matrix, width, height)
+
+    def paint(self, layer: Layer) -> None:
+        """Paint a layer over what is there."""
+        self.layers.append(layer)
+        outlines = [self.camera.project(points) for points in (layer.outline, *layer.pieces)]
+        box = self._box(np.vstack(outlines))
+        if box is None:
+            return
+        x1, y1, x2, y2 = box
+        offset = np.array([x1, y1])
+        mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
+        for outline in outlines:  # one by one: together, overlaps would be holes
+            cv2.fillPoly(mask, [_fixed(outline - offset)], 255, cv2.LINE_AA, _SUBPIXEL)
+        centre = layer.outline.mean(axis=0)
+        scale = self.camera.scale(centre)
+        colour = self._cloth(layer.fabric, layer.origin, layer.angle, centre, box)
+        self._details(colour, layer, offset, scale)
+        shade = self._shade(mask, layer, offset, scale)
+        cv2.multiply(colour, cv2.merge([shade, shade, shade]), dst=colour, scale=1 / 128)
+        if layer.shadow:
+            self._cast_shadow(mask, box, layer.shadow, scale)
+        target = self.image[y1:y2, x1:x2]
+        weight = mask.astype(np.float32) / 255
+        target[:] = cv2.blendLinear(colour, np.ascontiguousarray(target), weight, 1 - weight)
+        self.owner[y1:y2, x1:x2][mask > 127] = len(self.layers)
+
+    def _box(self, outline: Points) -> tuple[int, int, int, int] | None:
+        height, width = self.owner.shape
+        low, high = np.floor(outline.min(axis=0)) - 2, np.ceil(outline.max(axis=0)) + 3
+        x1, y1 = max(int(low[0]), 0), max(int(low[1]), 0)
+        x2, y2 = min(int(high[0]), width), min(int(high[1]), height)
+        return (x1, y1, x2, y2) if x2 - x1 > 1 and y2 - y1 > 1 else None
+
+    def _cloth(
+        self,
+        fabric: Fabric,
+        origin: tuple[float, float],
+        angle: float,
+        centre: Points,
+        box: tuple[int, int, int, int],
+    ) -> NDArray[np.uint8]:
+        """The fabric's tile laid into the box, its grain turned with the layer."""
+        x1, y1, x2, y2 = box
+        if fabric.is_plain:
+            return np.full((y2 - y1, x2 - x1, 3), fabric.tile[0, 0], np.uint8)
+        to_pixels = np.vstack([self.camera.local(centre), [0, 0, 1]])
+        to_cm = np.linalg.inv(to_pixels) @ np.array([[1, 0, x1], [0, 1, y1], [0, 0, 1.0]])
+        cos, sin = np.cos(angle), np.sin(angle)
+        grain = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+        grain[:2, 2] = -grain[:2, :2] @ np.asarray(origin) + TILE_CM / 2
+        density, tile = TILE / TILE_CM, fabric.tile
+        stride = density * np.sqrt(abs(np.linalg.det(to_cm[:2, :2])))
+        if stride > 1.4:
+            size = max(8, round(TILE / stride))
+            tile, density = cv2.resize(tile, (size, size), interpolation=cv2.INTER_AREA), size / TILE_CM
+        matrix = (np.diag([density, density, 1.0]) @ grain @ to_cm)[:2]
+        return cv2.warpAffine(
+            tile,
+            matrix,
+            (x2 - x1, y2 - y1),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_WRAP,
+        )
+
+    def _details(self, colour: NDArray[np.uint8], layer: Layer, offset: Points, scale: float) -> None:
+        for polygon, role in layer.bands:
+            points = _fixed(self.camera.project(polygon) - offset)
+            cv2.fillPoly(colour, [points], layer.fabric.colour(role), cv2.LINE_AA, _SUBPIXEL)
+        for line, width, role in layer.strokes:
+            points = _fixed(self.camera.project(line) - offset)
+            thickness = max(1, round(width * scale))
+            cv2.polylines(
+                colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL
+            )
+
+    def _shade(
+        self, mask: NDArray[np.uint8], layer: Layer, offset: Points, scale: float
+    ) -> NDArray[np.uint8]:
+        """Brightness (h, w) uint8, 128 = unchanged: the light on the mask's inflated, folded surface."""
+        height, width = mask.shape
+        size = max(2, width // _COARSE), max(2, height // _COARSE)
+        surface = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) * (
+            layer.relief / 255
+        )
+        ratio = np.array([size[0] / width, size[1] / height])
+        reach = float(np.clip(0.5 * np.sqrt(mask.size) / _COARSE * 0.25, 1.0, 10.0))
+        surface = cv2.GaussianBlur(surface, (0, 0), reach) * reach * 0.55
+        if layer.folds:
+            surface += self._fold_relief(size, ratio, layer, offset, scale)
+        slope_x, slope_y = cv2.Sobel(surface, -1, 1, 0, ksize=3), cv2.Sobel(surface, -1, 0, 1, ksize=3)
+        light = 124 - (slope_x * self.light[0] + slope_y * self.light[1]) * 22
+        shade = np.clip(light, 62, 172).astype(np.uint8)
+        return cv2.resize(shade, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def _fold_relief(
+        self, size: tuple[int, int], ratio: Points, layer: Layer, offset: Points, scale: float
+    ) -> NDArray[np.float32]:
+        """Height (h, w) of the folds on the coarse grid."""
+        relief = np.full(size[::-1], 128, np.uint8)
+        for line, fold_width, strength in layer.folds:
+            points = _fixed((self.camera.project(line) - offset) * ratio)
+            thickness = max(1, round(fold_width * scale / _COARSE))
+            cv2.polylines(
+                relief, [points], False, 128 + 120 * float(strength), thickness, cv2.LINE_AA, _SUBPIXEL
+            )
+        blur = max(0.8, 0.7 * scale / _COARSE)
+        return (cv2.GaussianBlur(relief, (0, 0), blur).astype(np.float32) - 128) * (0.9 / 120)
+
+    def _cast_shadow(
+        self, mask: NDArray[np.uint8], box: tuple[int, int, int, int], strength: float, scale: float
+    ) -> None:
+        x1, y1, x2, y2 = box
+        reach = int(max(3, 2.2 * scale))
+        left, top = max(x1 - reach, 0), max(y1 - reach, 0)
+        right, bottom = min(x2 + reach, self.owner.shape[1]), min(y2 + reach, self.owner.shape[0])
+        size = max(2, (right - left) // _COARSE), max(2, (bottom - top) // _COARSE)
+        around = cv2.copyMakeBorder(mask, y1 - top, bottom - y2, x1 - left, right - x2, cv2.BORDER_CONSTANT)
+        soft = cv2.resize(around, size, interpolation=cv2.INTER_AREA)
+        soft = cv2.GaussianBlur(soft, (0, 0), max(0.8, 0.9 * scale / _COARSE))
+        soft = cv2.resize(soft, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        shade = cv2.convertScaleAbs(soft, alpha=-strength * 0.5, beta=128)
+        shade = np.where(self.owner[top:bottom, left:right] > 0, shade, np.uint8(128))
+        region = self.image[top:bottom, left:right]
+        cv2.multiply(region, cv2.merge([shade, shade, shade]), dst=region, scale=1 / 128)
+
+
+def _fixed(points: Points) -> NDArray[np.int32]:
+    """Points (N, 2) in OpenCV's fixed-point form."""
+    return np.round(np.clip(points, -4000, 8000) * (1 << _SUBPIXEL)).astype(np.int32)

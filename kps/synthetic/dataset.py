@@ -1,0 +1,132 @@
+"""Writing the generated photos as a data set in the raw DeepFashion2 layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kps.coco import coco_annotation
+from kps.errors import InputError
+from kps.files import atomic_folder, progress, write_json
+from kps.schema import CATEGORIES
+from kps.synthetic.photo import jpeg_quality, render_photo
+from kps.synthetic.plan import FLOOR_SHARE, PhotoPlan, plan_split
+from kps.workspace import SPLITS
+
+_CHUNK = 8  # photos handed to a worker at a time
+
+
+def write_dataset(
+    out: Path,
+    *,
+    train: int,
+    validation: int,
+    test: int,
+    seed: int = 0,
+    workers: int | None = None,
+    floor_share: float = FLOOR_SHARE,
+) -> None:
+    """Write a procedural data set in the raw DeepFashion2 layout; it depends on sizes, seed and floor alone.
+
+    `floor_share` is the least share of a split's items that a category gets (see `plan.category_counts`).
+
+    Raises:
+        InputError: a negative size, or `out` exists and is not an empty folder.
+    """
+    sizes = dict(zip(SPLITS, (train, validation, test), strict=True))
+    for split, size in sizes.items():
+        if size < 0:
+            raise InputError(f"{split}: expected a number of photos of at least 0, but got {size}")
+    if seed < 0:
+        raise InputError(f"seed: expected at least 0, but got {seed}")
+    with atomic_folder(Path(out)) as folder:
+        jobs = []
+        for split, size in sizes.items():
+            (folder / split / "image").mkdir(parents=True)
+            if split != "test":
+                (folder / split / "annos").mkdir()
+            jobs += [
+                (split, index, plan) for index, plan in enumerate(plan_split(seed, split, size, floor_share))
+            ]
+        rows: dict[str, list[tuple[int, int, dict]]] = {split: [] for split in SPLITS}
+        results = _results(partial(_write_photo, folder, seed), jobs, workers)
+        for (split, _, _), row in zip(jobs, progress(results, desc="photos", total=len(jobs)), strict=True):
+            rows[split].append(row)
+        _write_evaluation_files(folder, rows)
+
+
+def _results(function: Any, jobs: list, workers: int | None) -> Iterator[Any]:
+    workers = workers or _cores()
+    if workers <= 1 or len(jobs) < 2 * _CHUNK:
+        yield from map(function, jobs)
+        return
+    context = get_context("spawn")  # a forked copy of OpenCV's thread pool can wait forever
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        yield from pool.map(function, jobs, chunksize=_CHUNK)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write_photo(folder: Path, seed: int, job: tuple[str, int, PhotoPlan]) -> tuple[int, int, dict]:
+    """Draw and write one photo; returns its width, height and annotation."""
+    split, index, plan = job
+    image, annotation = render_photo(seed, split, index, plan)
+    name = f"{index + 1:06d}"
+    quality = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality(seed, split, index)]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    (folder / split / "image" / f"{name}.jpg").write_bytes(encoded.tobytes())
+    if split != "test":
+        write_json(folder / split / "annos" / f"{name}.json", annotation)
+    return image.shape[1], image.shape[0], annotation
+
+
+def _write_evaluation_files(folder: Path, rows: dict[str, list[tuple[int, int, dict]]]) -> None:
+    for split in ("validation", "test"):
+        images = [
+            _image_row(index, width, height) for index, (width, height, _) in enumerate(rows[split], start=1)
+        ]
+        info = {"info": {}, "licenses": [], "images": images, "categories": _categories()}
+        place = folder / f"json_for_{split}"
+        write_json(place / f"keypoints_{'val' if split == 'validation' else 'test'}_information.json", info)
+        if split == "test":
+            continue
+        annotations = [
+            coco_annotation(item, annotation_id=0, image_id=index, where=f"validation photo {index}")
+            for index, (_, _, annotation) in enumerate(rows[split], start=1)
+            for key, item in annotation.items() if key.startswith("item")
+        ]  # fmt: skip
+        for number, row in enumerate(annotations, start=1):
+            row["id"] = number
+        write_json(place / "keypoints_val_vis_and_occ.json", info | {"annotations": annotations})
+        visible = [_visible_only(row) for row in annotations]
+        write_json(place / "keypoints_val_vis.json", info | {"annotations": visible})
+
+
+def _visible_only(row: dict) -> dict:
+    """The annotation with occluded landmarks unlabelled."""
+    keypoints = np.array(row["keypoints"]).reshape(-1, 3)
+    keypoints[keypoints[:, 2] != 2] = 0
+    return row | {"keypoints": keypoints.ravel().tolist(), "num_keypoints": int((keypoints[:, 2] > 0).sum())}
+
+
+def _image_row(image_id: int, width: int, height: int) -> dict[str, Any]:
+    empty = {"coco_url": "", "date_captured": "", "flickr_url": "", "license": 0}
+    return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height} | empty
+
+
+def _categories() -> list[dict[str, Any]]:
+    return [{"id": row.id, "name": row.coco_name, "supercategory": "clothes"} for row in CATEGORIES]

@@ -1,0 +1,172 @@
+"""Tops, outwear and dresses: torso panels, necklines, straps and open fronts around the sleeves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kps.synthetic import layers
+from kps.synthetic.body import Figure
+from kps.synthetic.details import decorate_torso
+from kps.synthetic.folds import drag_lines, hanging_folds
+from kps.synthetic.layers import Garment, Layer
+from kps.synthetic.look import DRESSES, LONG_SLEEVED, OUTWEAR, SHORT_SLEEVED, SLINGS, Look
+from kps.synthetic.shapes import Points, curve, join, xy
+from kps.synthetic.sleeves import NAMES, armpit_point, shoulder_point, sleeve_layer
+from kps.synthetic.texture import Fabric, plain_fabric, scaled
+from kps.synthetic.torso import front_points, neck_points, side_points
+
+_HIDDEN = ()  # panels of a landmark that cannot be seen
+
+
+def build_upper(
+    category_id: int, look: Look, figure: Figure, fabric: Fabric, rng: np.random.Generator
+) -> Garment:
+    """A top, an outwear or a dress on the figure."""
+    points: dict[str, Points] = {}
+    painted: list[Layer] = []
+    for side in (-1, 1):
+        if category_id in SHORT_SLEEVED | LONG_SLEEVED:
+            layer, sleeve = sleeve_layer(category_id, look, figure, side, fabric, rng)
+            painted.append(layer)
+            points |= {f"{part}_{NAMES[side]}": point for part, point in sleeve.items()}
+        else:
+            inside = figure.armpit(side)
+            points[f"armpit_{NAMES[side]}"] = armpit_point(look, figure, side, inside)
+            points[f"shoulder_{NAMES[side]}"] = shoulder_point(look, figure, side)
+    points |= neck_points(category_id, look, figure)
+    points |= side_points(category_id, look, figure, points)
+    if category_id in OUTWEAR:
+        points |= front_points(look, figure, points)
+    painted += _torso_layers(category_id, look, figure, points, fabric, rng)
+    return Garment(category_id, painted, _visible_on(category_id, figure, points))
+
+
+def _torso_layers(
+    category_id: int,
+    look: Look,
+    figure: Figure,
+    points: dict[str, Points],
+    fabric: Fabric,
+    rng: np.random.Generator,
+) -> list[Layer]:
+    dress, outwear = category_id in DRESSES, category_id in OUTWEAR
+    depth = layers.Z_OUTWEAR if outwear else layers.Z_DRESS if dress else layers.Z_TOP
+    inner = plain_fabric(scaled(tuple(int(v) for v in fabric.tile.reshape(-1, 3).mean(axis=0)), 0.62))
+    sides = {side: _side_line(category_id, points, NAMES[side]) for side in (-1, 1)}
+    neck = "strap_base" if category_id in SLINGS else "neck"
+    back_part = "bodice_back" if category_id in SLINGS else "neck_back"
+    back = curve(np.array([points[f"{neck}_left"], points[back_part], points[f"{neck}_right"]]))
+    if outwear and not figure.pose.back:
+        panels = [_front_panel(look, points, side, sides[side], fabric, depth) for side in (-1, 1)]
+        hem = curve(np.array([sides[-1][-1], [0.0, look.hem_y - 0.5], sides[1][-1]]))
+        lining = Layer(
+            join(back, sides[1], hem[::-1], sides[-1][::-1]), inner, "lining", layers.Z_LINING, shadow=0
+        )
+        parts = [lining, *panels]
+    else:
+        hem_part = "skirt_hem" if dress else "hem"
+        centre = points.get(f"{hem_part}_centre", np.array([0.0, look.hem_y + look.hem_curve]))
+        hem = curve(np.array([sides[-1][-1], centre, sides[1][-1]]))
+        top = back if figure.pose.back else _neckline(points, neck, look)
+        outline = join(top, sides[1], hem[::-1], sides[-1][::-1])
+        parts = [Layer(outline, fabric, "torso", depth)]
+        if not figure.pose.back:
+            parts.append(_inside_back(points, neck, back, top, inner))
+    if category_id in SLINGS:
+        parts += _straps(look, points, fabric, depth)
+    for layer in parts:
+        if layer.panel.startswith("torso"):
+            layer.folds = _torso_folds(category_id, look, points, rng)
+            decorate_torso(layer, category_id, look, figure, points, rng)
+    return parts
+
+
+def _neckline(points: dict[str, Points], neck: str, look: Look) -> Points:
+    names = [f"{neck}_left", "neckline_left", "neck_front", "neckline_right", f"{neck}_right"]
+    line = np.array([points[name] for name in names])
+    if look.neck_shape == "round":
+        return curve(line)
+    return line if look.neck_shape == "v" else join(curve(line[:2], 3), line[2:])
+
+
+def _side_line(category_id: int, points: dict[str, Points], name: str) -> Points:
+    """From the shoulder (or strap base) down to the hem corner."""
+    order = ["side_chest", "side_ribs", "side_waist", "side_thigh", "hem_corner", "skirt_hem_corner"]
+    below = [points[f"{part}_{name}"] for part in order if f"{part}_{name}" in points]
+    armpit = points[f"armpit_{name}"]
+    start = points[f"strap_base_{name}" if category_id in SLINGS else f"shoulder_{name}"]
+    rise = [(points[f"neck_{name}"] + start) / 2 - xy(0, 0.5)] if f"neck_{name}" in points else []
+    armhole = np.array([start, armpit])
+    if category_id not in SHORT_SLEEVED | LONG_SLEEVED:
+        inward = np.array([-0.08 * armpit[0], 0.08 * (armpit[1] - start[1])])
+        armhole = curve(np.array([start, (start + armpit) / 2 + inward, armpit]), 5)
+    return join(*rise, armhole, curve(np.array([armpit, *below]))[1:])
+
+
+def _front_panel(
+    look: Look, points: dict[str, Points], side: int, side_line: Points, fabric: Fabric, depth: float
+) -> Layer:
+    name = NAMES[side]
+    edge = np.array([points[f"front_{part}_{name}"] for part in ("hem", "lower", "upper", "top")])
+    neckline = np.array([points[f"front_top_{name}"], points[f"neckline_{name}"], points[f"neck_{name}"]])
+    outline = join(points[f"neck_{name}"], side_line, curve(edge), curve(neckline))
+    return Layer(outline, fabric, f"torso_{name}", depth + (0.1 if side > 0 else 0.0), shadow=0.45)
+
+
+def _inside_back(points: dict[str, Points], neck: str, back: Points, front: Points, inner: Fabric) -> Layer:
+    """The inside of the back, seen through the neck opening when no neck is there."""
+    return Layer(
+        join(back, front[::-1]),
+        inner,
+        "back",
+        layers.Z_NECK_BACK,
+        shadow=0.0,
+        relief=0.3,
+        strokes=[(back, 0.9, "trim")],
+    )
+
+
+def _straps(look: Look, points: dict[str, Points], fabric: Fabric, depth: float) -> list[Layer]:
+    straps = []
+    for name in NAMES.values():
+        base, top = points[f"strap_base_{name}"], points[f"strap_top_{name}"]
+        half = np.array([look.strap, 0.0])
+        outline = np.array([top - half, top + half, base + half + xy(0, 0.8), base - half + xy(0, 0.8)])
+        straps.append(Layer(outline, fabric, f"strap_{name}", depth - 0.05, shadow=0.3, relief=0.4))
+    return straps
+
+
+def _torso_folds(category_id: int, look: Look, points: dict[str, Points], rng: np.random.Generator):
+    armpits = points["armpit_left"], points["armpit_right"]
+    waists = points["side_waist_left"], points["side_waist_right"]
+    folds = drag_lines(rng, armpits[0], (waists[0] + waists[1]) / 2, int(rng.integers(1, 5)))
+    folds += drag_lines(rng, armpits[1], (waists[0] + waists[1]) / 2, int(rng.integers(1, 5)))
+    folds += drag_lines(rng, waists[0], waists[1], int(rng.integers(0, 4)), 6.0)
+    if category_id in DRESSES:
+        hems = points["skirt_hem_corner_left"], points["skirt_hem_corner_right"]
+        folds += hanging_folds(rng, waists, hems, 3 + int(abs(look.flare) * 0.7))
+    return folds
+
+
+def _visible_on(category_id: int, figure: Figure, points: dict[str, Points]):
+    """Landmark points with the panels on which they can be seen."""
+    torso = ("torso", "torso_left", "torso_right")
+    landmarks = {}
+    for part, point in points.items():
+        side = part.rsplit("_", 1)[-1]
+        if part in {"neck_back", "bodice_back"}:
+            panels = torso if figure.pose.back else ("back", "lining")
+        elif part.startswith("strap_top"):
+            panels = (f"strap_{side}",)
+        elif part.startswith(("upper_arm", "elbow", "forearm", "cuff")):
+            panels = (f"sleeve_{side}",)
+        elif part.startswith(("shoulder", "armpit")):
+            panels = (*torso, f"sleeve_{side}")
+        elif figure.pose.back and part.startswith(("neckline", "neck_front", "front_")):
+            panels = _HIDDEN
+        elif part.startswith("front_") and side in NAMES.values():
+            panels = (f"torso_{side}",)
+        else:
+            panels = torso
+        landmarks[part] = (point, panels)
+    return landmarks
