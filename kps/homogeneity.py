@@ -4,9 +4,9 @@ Letters: C = 13 categories, K = 39 own landmarks (padded), 294 landmarks. A shap
 frame: centred, upright, mirror-symmetric, root mean square radius 1, y downwards.
 
 Two cues (the paper does this step by eye, section 2.1):
-position: the landmark's place on the garment is a Gaussian over all instances; two landmarks are as far apart as
-their Gaussians, once the mean shapes of their categories are laid on each other;
-sigma: how precisely people place the landmark, the evaluator's OKS sigma.
+- position: a landmark's place on the garment is a Gaussian over all instances; two landmarks are as far
+  apart as their Gaussians, once the mean shapes of their categories are laid on each other;
+- sigma: how precisely people place the landmark, the evaluator's OKS sigma.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from kps.aggregation import Aggregation
 from kps.coco import Instances
@@ -35,7 +35,8 @@ from kps.schema import (
 
 MIN_LABELLED = 4  # landmarks an instance needs before its scale and rotation can be trusted
 POSITION_FLOOR = 0.05  # in shape radii: no position is known better than this
-PRIOR_SPREAD, PRIOR_COUNT = 0.2, 4  # a rare landmark's covariance is pulled towards this spread by as many instances
+PRIOR_SPREAD = 0.2  # in shape radii: a rare landmark's spread is pulled towards this,
+PRIOR_COUNT = 4  # as if so many instances had it
 SCALES = np.geomspace(0.5, 2.0, 25)  # searched sizes of one shape on another
 SHIFTS = np.linspace(-1.5, 1.5, 41)  # searched vertical shifts, in radii of the second shape
 MATCH_LIMIT = 0.5  # in radii: beyond this distance a landmark counts as without a counterpart
@@ -43,7 +44,7 @@ MATCH_LIMIT = 0.5  # in radii: beyond this distance a landmark counts as without
 
 @dataclass(frozen=True)
 class Shapes:
-    """Where each category's landmarks lie: mean (C, K, 2), covariance (C, K, 2, 2), count (C, K) of instances.
+    """Where each category's landmarks lie: mean (C, K, 2), covariance (C, K, 2, 2), instances (C, K).
 
     A landmark that was never labelled has a mean and a covariance of NaN.
     """
@@ -55,7 +56,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Homogeneity:
-    """Distances (294, 294) in [0, 1], NaN where a landmark was never labelled, and the shapes they come from."""
+    """Distances (294, 294) in [0, 1], NaN where a landmark was never labelled; and the shapes behind them."""
 
     shapes: Shapes
     position: np.ndarray
@@ -85,7 +86,9 @@ class Homogeneity:
             try:
                 arrays[name] = np.array(value[name], dtype=float)
             except (KeyError, TypeError, ValueError):
-                raise InputError(f"{path}: expected an array {name} of shape {shape}, but found none") from None
+                raise InputError(
+                    f"{path}: expected an array {name} of shape {shape}, but found none"
+                ) from None
             if arrays[name].shape != shape:
                 raise InputError(f"{path}: expected {name} of shape {shape}, but got {arrays[name].shape}")
         shapes = Shapes(arrays["mean"], arrays["covariance"], arrays["count"].astype(int))
@@ -102,8 +105,8 @@ def measure(instances: Instances) -> Homogeneity:
 def category_shapes(instances: Instances, *, iterations: int = 10) -> Shapes:
     """Mean shape and spread of every category, all views together.
 
-    Every instance, and its mirror image, is laid on its category's mean by the best shift, rotation and scale over
-    its labelled landmarks (generalised Procrustes), so neither camera nor cropping enters.
+    Every instance, and its mirror image, is laid on its category's mean by the best shift, rotation and scale
+    over its labelled landmarks (generalised Procrustes), so neither camera nor cropping enters.
     """
     mean = np.full((NUM_CATEGORIES, MAX_LANDMARKS, 2), np.nan)
     covariance = np.full((NUM_CATEGORIES, MAX_LANDMARKS, 2, 2), np.nan)
@@ -170,8 +173,8 @@ def align(shapes: Shapes, first_id: int, second_id: int) -> tuple[float, float]:
     """Scale and vertical shift that lay the first category's mean shape on the second's.
 
     All of a grid is tried. A placing costs, over the landmarks of both, the squared distance to the nearest
-    counterpart (in the mean unit of the two frames, so that neither is preferred), cut at MATCH_LIMIT: what has no
-    counterpart (a sleeve on a vest) should not pull. Mirror symmetry leaves no horizontal shift and no rotation.
+    counterpart (in the mean unit of the two frames, so that neither is preferred), cut at MATCH_LIMIT: what
+    has no counterpart (a sleeve on a vest) should not pull. Mirror symmetry rules out a turn or a side step.
     """
     (first, first_axis), (second, second_axis) = _seen(shapes, first_id), _seen(shapes, second_id)
     moved = first * SCALES[:, None, None, None] + np.array([0.0, 1.0]) * SHIFTS[:, None, None]
@@ -198,7 +201,10 @@ def position_distance(shapes: Shapes) -> np.ndarray:
     own = own_landmark_mask()
     present = [item for item in CATEGORIES if shapes.count[item.id - 1].any()]
     for item in present:
-        mean, spread = shapes.mean[item.id - 1][own[item.id - 1]], shapes.covariance[item.id - 1][own[item.id - 1]]
+        mean, spread = (
+            shapes.mean[item.id - 1][own[item.id - 1]],
+            shapes.covariance[item.id - 1][own[item.id - 1]],
+        )
         distance[item.slice, item.slice] = hellinger(mean, spread, mean, spread)
     for first, second in combinations(present, 2):
         scale, shift = align(shapes, first.id, second.id)
@@ -213,19 +219,22 @@ def position_distance(shapes: Shapes) -> np.ndarray:
     return distance
 
 
-def hellinger(mean_a: np.ndarray, spread_a: np.ndarray, mean_b: np.ndarray, spread_b: np.ndarray) -> np.ndarray:
-    """(A, B) Hellinger distance between Gaussians: means (A, 2) and (B, 2), covariances (A, 2, 2) and (B, 2, 2)."""
+def hellinger(
+    mean_a: np.ndarray, spread_a: np.ndarray, mean_b: np.ndarray, spread_b: np.ndarray
+) -> np.ndarray:
+    """(A, B) Hellinger distances of Gaussians with means (A, 2), (B, 2), covariances (A, 2, 2), (B, 2, 2)."""
     middle = (spread_a[:, None] + spread_b[None]) / 2
     step = mean_a[:, None] - mean_b[None]
     inverse = np.linalg.inv(middle)
     exponent = np.einsum("abi,abij,abj->ab", step, inverse, step) / 8
-    product = np.linalg.det(spread_a)[:, None] * np.linalg.det(spread_b)[None]
-    overlap = product**0.25 / np.sqrt(np.linalg.det(middle)) * np.exp(-exponent)
+    with np.errstate(invalid="ignore"):  # NaN for landmarks that were never labelled
+        product = np.linalg.det(spread_a)[:, None] * np.linalg.det(spread_b)[None]
+        overlap = product**0.25 / np.sqrt(np.linalg.det(middle)) * np.exp(-exponent)
     return np.sqrt(np.clip(1 - overlap, 0, 1))
 
 
 def sigma_distance() -> np.ndarray:
-    """(294, 294) 1 - exp(-|log sigma_i - log sigma_j|): 0 for equal OKS sigmas, 0.5 where one is twice the other."""
+    """(294, 294) 1 - exp(-|log sigma_i - log sigma_j|): 0 if equal, 0.5 if one is twice the other."""
     log = np.log(SIGMAS)
     return 1 - np.exp(-np.abs(log[:, None] - log[None]))
 
@@ -235,11 +244,26 @@ def fuse(*distances: np.ndarray) -> np.ndarray:
     return 1 - np.prod([1 - distance for distance in distances], axis=0)
 
 
+def split_half(instances: Instances, *, seed: int = 0) -> float:
+    """How far two random halves of the instances agree: rank correlation of their fused distances.
+
+    Over all pairs of landmarks of different categories that both halves know; NaN where there are none.
+    """
+    order = np.random.default_rng(seed).permutation(len(instances))
+    halves = [measure(instances.take(order[start::2])).fused for start in (0, 1)]
+    row, column = np.triu_indices(NUM_LANDMARKS, 1)
+    known = np.isfinite(halves[0][row, column]) & np.isfinite(halves[1][row, column])
+    known &= LANDMARK_CATEGORY[row] != LANDMARK_CATEGORY[column]
+    if not known.any():
+        return float("nan")
+    return float(spearmanr(*(half[row, column][known] for half in halves)).statistic)
+
+
 def separation(distance: np.ndarray, aggregation: Aggregation) -> float:
     """How well a distance agrees with a map: the chance that a merged pair is closer than an unmerged one.
 
-    Over all pairs of landmarks of different categories with a known distance (area under the ROC curve: 0.5 is
-    chance, 1 perfect); NaN where the map merges none of them, or all.
+    Over all pairs of landmarks of different categories with a known distance (area under the ROC curve: 0.5
+    is chance, 1 is perfect); NaN where the map merges none of them, or all.
     """
     row, column = np.triu_indices(NUM_LANDMARKS, 1)
     keep = (LANDMARK_CATEGORY[row] != LANDMARK_CATEGORY[column]) & np.isfinite(distance[row, column])

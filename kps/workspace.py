@@ -10,6 +10,7 @@ from kps.files import read_json, write_json
 
 SPLITS = ("train", "validation", "test")
 VARIANTS = ("plain", "flip")  # finetuned without and with horizontal flip augmentation
+REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
 GROUND_TRUTH = "ground_truth"  # the name under which ground-truth boxes stand beside the detectors
 
 
@@ -101,6 +102,10 @@ class Workspace:
     def executed(self, step: str) -> Path:
         """The executed copy of a step's notebook."""
         return self.root / "executed" / f"{step}.ipynb"
+
+    def figure(self, name: str) -> Path:
+        """A picture of the report, for the README."""
+        return self.root / "figures" / f"{name}.png"
 
     @property
     def report(self) -> Path:

@@ -1,0 +1,216 @@
+"""Photos with garments drawn on them. Letters: N instances, 39 own landmarks (padded), H x W pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from kps.coco import Coco
+from kps.detections import Detections
+from kps.errors import InputError
+from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, new_figure
+from kps.predictions import Predictions
+from kps.schema import category
+
+OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
+MAX_DRAWN = 5  # garments a photo, the best scored
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB pixels of an image file.
+
+    Raises:
+        InputError: the file is absent or cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path}: the image cannot be decoded ({error})") from None
+
+
+def draw_garment(
+    axes: Axes, category_id: int, keypoints: np.ndarray, *, colour: str, occluded: bool = False
+) -> None:
+    """Draw a garment's outline and landmarks: (39, 3) own landmarks, the third number 0 where there is none.
+
+    With `occluded`, the third number is a visibility and landmarks with 1 are drawn hollow.
+    """
+    item = category(category_id)
+    points, known = keypoints[: item.num_landmarks, :2], keypoints[: item.num_landmarks, 2] > 0
+    links = np.array(item.outline_links) - 1
+    links = links[known[links].all(1)]
+    axes.add_collection(LineCollection(points[links], colors=colour, linewidths=1.1, path_effects=OUTLINED))
+    hidden = known & (keypoints[: item.num_landmarks, 2] == 1) if occluded else np.zeros_like(known)
+    axes.plot(*points[known & ~hidden].T, "o", ms=3.2, mfc=colour, mec="#14171a", mew=0.5, linestyle="none")
+    axes.plot(*points[hidden].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1, linestyle="none")
+
+
+@mpl.rc_context(STYLE)
+def draw_instances(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    category_id: np.ndarray,
+    *,
+    score: np.ndarray | None = None,
+    occluded: bool = False,
+    title: str = "",
+) -> Figure:
+    """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
+    height, width = image.shape[:2]
+    figure, ((axes,),) = new_figure(1, 1, (5, 5 * height / width))
+    _show_photo(axes, image, title)
+    _draw_all(axes, keypoints, category_id, score, occluded)
+    return figure
+
+
+def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
+    """Show pixels so that pixel centres have whole coordinates, as in COCO files."""
+    axes.imshow(image)
+    axes.set_xlim(-0.5, image.shape[1] - 0.5)
+    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    axes.set_title(title, fontsize=7.5, fontweight="normal")
+    blank(axes)
+
+
+def _draw_all(
+    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, occluded: bool
+) -> None:
+    for row, (points, kind) in enumerate(zip(keypoints, category_id, strict=True)):
+        colour = CATEGORY_COLOURS[int(kind)]
+        draw_garment(axes, int(kind), points, colour=colour, occluded=occluded)
+        item = category(int(kind))
+        known = points[: item.num_landmarks][points[: item.num_landmarks, 2] > 0]
+        if len(known):
+            text = item.name + ("" if score is None else f" {score[row]:.2f}")
+            _label(axes, known[:, :2].mean(0), text, colour)
+
+
+def _label(axes: Axes, place: np.ndarray, text: str, colour: str) -> None:
+    box = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "none", "alpha": 0.9}
+    axes.text(*place, text, fontsize=6, color="#14171a", ha="center", va="center", bbox=box, clip_on=True)
+
+
+def showcase(coco: Coco, count: int) -> list[int]:
+    """Ids of `count` photos that together show as many categories as can be, then as many garments."""
+    instances = coco.instances
+    shown: set[int] = set()
+    chosen: list[int] = []
+    kinds = {row.id: instances.category_id[instances.image_id == row.id].tolist() for row in coco.images}
+    for _ in range(min(count, len(kinds))):
+        rest = [image_id for image_id in kinds if image_id not in chosen]
+        best = max(rest, key=lambda i: (len(set(kinds[i]) - shown), len(kinds[i]), -i))
+        chosen.append(best)
+        shown |= set(kinds[best])
+    return chosen
+
+
+def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
+    rows = max(-(-count // columns), 1)
+    figure, axes = new_figure(rows, columns, (2.5 * columns, 3.1 * rows))
+    for panel in axes.ravel():
+        blank(panel)
+    return figure, list(axes.ravel())
+
+
+@mpl.rc_context(STYLE)
+def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int], *, columns: int = 4) -> Figure:
+    """Photos with their annotations: outline in the category's colour, occluded landmarks hollow."""
+    figure, panels = _grid(len(image_ids), columns)
+    rows = {row.id: row for row in coco.images}
+    for axes, image_id in zip(panels, image_ids, strict=False):
+        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+        items = coco.instances.take(coco.instances.image_id == image_id)
+        _draw_all(axes, items.keypoints, items.category_id, None, occluded=True)
+    return figure
+
+
+def _pictured(score: np.ndarray, threshold: float) -> np.ndarray:
+    """Rows worth drawing, the best last: those from the threshold up, from 1 to MAX_DRAWN."""
+    order = np.argsort(-score)[:MAX_DRAWN]
+    return order[: max(int((score[order] >= threshold).sum()), 1)][::-1]
+
+
+@mpl.rc_context(STYLE)
+def detection_grid(
+    coco: Coco,
+    image_dir: Path,
+    detections: Detections,
+    image_ids: Sequence[int],
+    *,
+    threshold: float = 0.3,
+    columns: int = 4,
+) -> Figure:
+    """Photos with detected boxes in their category's colour over the dashed white ground truth."""
+    figure, panels = _grid(len(image_ids), columns)
+    rows = {row.id: row for row in coco.images}
+    for axes, image_id in zip(panels, image_ids, strict=False):
+        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+        for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
+            axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
+        found = detections.take(detections.image_id == image_id)
+        for row in _pictured(found.score, threshold) if len(found) else ():
+            box, colour = found.bbox_xywh[row], CATEGORY_COLOURS[int(found.category_id[row])]
+            axes.add_patch(_box(box, colour, linewidth=1.5))
+            text = f"{category(int(found.category_id[row])).name} {found.score[row]:.2f}"
+            _label(axes, box[:2] + np.array([box[2] / 2, 0]), text, colour)
+    return figure
+
+
+def _box(bbox_xywh: np.ndarray, colour: str, **options: object) -> Rectangle:
+    corner, (width, height) = bbox_xywh[:2], bbox_xywh[2:]
+    return Rectangle(corner, width, height, fill=False, edgecolor=colour, path_effects=OUTLINED, **options)
+
+
+@mpl.rc_context(STYLE)
+def prediction_grid(
+    coco: Coco,
+    image_dir: Path,
+    predictions: Predictions,
+    image_ids: Sequence[int],
+    *,
+    threshold: float = 0.3,
+    columns: int = 4,
+) -> Figure:
+    """Photos with predicted garments; on ground-truth boxes, a white line joins each landmark to the truth.
+
+    A prediction is on a ground-truth box where its detection id is an annotation's and the boxes agree.
+    """
+    figure, panels = _grid(len(image_ids), columns)
+    rows = {row.id: row for row in coco.images}
+    for axes, image_id in zip(panels, image_ids, strict=False):
+        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+        found = predictions.take(predictions.image_id == image_id)
+        if len(found) == 0:
+            continue
+        found = found.take(_pictured(found.bbox_score, threshold))
+        own = found.keypoints.copy()
+        own[..., 2] = 1
+        _draw_errors(axes, coco, found)
+        _draw_all(axes, own, found.category_id, found.score, occluded=False)
+    return figure
+
+
+def _draw_errors(axes: Axes, coco: Coco, found: Predictions) -> None:
+    items = coco.instances
+    for row, detection_id in enumerate(found.detection_id):
+        same = (items.annotation_id == detection_id) & (items.image_id == found.image_id[row])
+        match = np.flatnonzero(same)
+        if len(match) == 0 or not np.allclose(items.bbox_xywh[match[0]], found.bbox_xywh[row], atol=0.02):
+            continue
+        truth = items.keypoints[match[0]]
+        known = truth[:, 2] > 0
+        lines = np.stack([truth[known, :2], found.keypoints[row, known, :2]], axis=1)
+        axes.add_collection(LineCollection(lines, colors="white", linewidths=1.2, path_effects=OUTLINED))
+        axes.plot(*truth[known, :2].T, "o", ms=2.2, mfc="white", mec="#14171a", mew=0.4, linestyle="none")

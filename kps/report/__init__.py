@@ -1,0 +1,20 @@
+"""The report: the paper's tables with ours beside them, as data frames, Markdown and HTML."""
+
+from kps.report.provenance import banner
+from kps.report.render import markdown, markdown_tables, write_html
+from kps.report.scores import score_splits, score_table
+from kps.report.tables import PAPER, TITLES, build_tables, find_runs, submitted_run
+
+__all__ = [
+    "PAPER",
+    "TITLES",
+    "banner",
+    "build_tables",
+    "find_runs",
+    "markdown",
+    "markdown_tables",
+    "score_splits",
+    "score_table",
+    "submitted_run",
+    "write_html",
+]

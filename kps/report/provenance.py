@@ -1,0 +1,62 @@
+"""Where the numbers come from: data, settings, seed, time and machine of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from kps.prepare import BUILT_IN
+from kps.record import Record
+
+NOTHING = "-"
+
+
+def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
+    """A row a step; the finetunings that differ in nothing but their category share one."""
+    columns = ["step", "settings", "boxes", "data", "size", "seed", "hardware"]
+    groups: dict[tuple, list[Record]] = {}
+    for step, record in records.items():
+        given = record.parameters
+        hidden = ("workspace", "size", "seed", "category_id")
+        settings = [
+            f"{name}={value}" for name, value in given.items() if name not in hidden and value is not None
+        ]
+        base = step.removesuffix(f"_{given['category_id']:02d}") if "category_id" in given else step
+        known = (base, ", ".join(settings), record.metrics.get("boxes", NOTHING), data_kind(records))
+        key = (*known, given.get("size", NOTHING), given.get("seed", NOTHING), record.hardware)
+        groups.setdefault(key, []).append(record)
+    rows = []
+    for key, members in groups.items():
+        minutes = f"{sum(record.seconds for record in members) / 60:.1f}"
+        finished = max(record.finished for record in members).replace("T", " ")[:16]
+        rows.append((*key, len(members), minutes, finished))
+    return pd.DataFrame(rows, columns=[*columns, "runs", "minutes", "finished"]).set_index("step")
+
+
+def data_kind(records: Mapping[str, Record]) -> str:
+    """ "procedural", "real (name of the folder or file)", or "unknown" before any data were prepared."""
+    if "01_prepare_data" not in records:
+        return "unknown"
+    source = records["01_prepare_data"].metrics["source"]
+    return "procedural" if source == BUILT_IN else f"real ({Path(source).name})"
+
+
+def banner(records: Mapping[str, Record]) -> str:
+    """What a reader must know before reading a number; empty where nothing stands in the way."""
+    if data_kind(records) == "procedural":
+        return (
+            "Procedural data: our numbers are on photos drawn by the project itself. They show that every "
+            "stage works and learns; they cannot be compared with the paper's on DeepFashion2."
+        )
+    if "01_prepare_data" in records and records["01_prepare_data"].parameters.get("coco_file"):
+        return (
+            "The same few photos serve for training and validation: the numbers show that the flow takes "
+            "real photos, nothing else."
+        )
+    sizes = {record.parameters.get("size") for record in records.values()} - {"paper", None}
+    if sizes:
+        listing = ", ".join(sorted(sizes))
+        return f"Reduced size ({listing}): smaller models and shorter training than the paper's."
+    return ""

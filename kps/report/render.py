@@ -1,0 +1,134 @@
+"""Tables and figures as Markdown and as one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kps.files import atomic_path
+from kps.record import Record
+from kps.report.provenance import banner
+from kps.report.tables import NOT_RUN, TITLES, build_tables
+
+PROSE = ("how", "settings", "hardware")  # columns set flush left
+STYLE = """
+body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#22262b;max-width:1180px;
+margin:2.5rem auto;padding:0 1.2rem}
+h1{font-size:1.7rem;margin-bottom:.2rem} h2{font-size:1.1rem;margin:2.4rem 0 .6rem}
+.scroll{overflow-x:auto} table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}
+th,td{padding:.28rem .7rem;border-bottom:1px solid #e3e7eb;text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left} thead th{border-bottom:2px solid #8a9199;vertical-align:bottom}
+tbody tr:hover{background:#f4f7fa} .wide td{white-space:normal;text-align:left} .missing{color:#9aa1a9}
+.ours{background:#eef5fb}
+.banner{background:#fff4d6;border-left:4px solid #e0a100;padding:.7rem 1rem;margin:1rem 0}
+figure{margin:1rem 0} img{max-width:100%} figcaption{color:#5b636b;font-size:.86rem}
+"""
+
+
+def text_of(value: Any) -> str:
+    """A cell as text: three decimals for a fraction, one for a larger number, separators for thousands."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.1f}"
+    return str(value)
+
+
+def markdown_tables(records: Mapping[str, Record]) -> str:
+    """Tables 1 to 3 as Markdown, with the note that belongs to the numbers."""
+    tables = build_tables(records)
+    note = banner(records)
+    parts = [f"> {note}"] if note else []
+    for name in ("table1", "table2", "table3"):
+        parts += [f"**{TITLES[name]}**", markdown(tables[name])]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """One table in Markdown; two header levels become one."""
+    head = ["", *(_header(column) for column in table.columns)]
+    values = table.to_numpy(object)
+    rows = [[str(index), *map(text_of, row)] for index, row in zip(table.index, values, strict=True)]
+    rule = ["---", *("---" if column in PROSE else "---:" for column in table.columns)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+
+
+def _header(column: Any) -> str:
+    return " ".join(map(str, column)) if isinstance(column, tuple) else str(column)
+
+
+def write_html(
+    path: Path,
+    records: Mapping[str, Record],
+    figures: Mapping[str, Figure] | None = None,
+    *,
+    title: str = "Report",
+) -> None:
+    """Write the report as one file, pictures inside; `figures` maps a caption to a figure."""
+    note = banner(records)
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    if note:
+        parts.append(f'<p class="banner">{html.escape(note)}</p>')
+    for name, table in build_tables(records).items():
+        parts.append(f"<h2>{html.escape(TITLES[name])}</h2>")
+        parts.append(_html_table(table, wide=name == "provenance") if table.size else "<p>not run</p>")
+    if figures:
+        parts.append("<h2>Figures</h2>")
+    for caption, figure in (figures or {}).items():
+        parts.append(f"<figure>{_image(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>")
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    text = f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _html_table(table: pd.DataFrame, *, wide: bool = False) -> str:
+    """A table with one header row or two; columns and rows that hold our numbers are tinted."""
+    rows = []
+    for index, values in zip(table.index, table.to_numpy(object), strict=True):
+        own_row = _is_ours(index)
+        cells = [
+            _cell(value, ours=own_row or _is_ours(column))
+            for column, value in zip(table, values, strict=True)
+        ]
+        rows.append(f"<tr><th>{html.escape(str(index))}</th>{''.join(cells)}</tr>")
+    kind = ' class="wide"' if wide else ""
+    body = f"<thead>{_html_head(table)}</thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table{kind}>{body}</table></div>'
+
+
+def _is_ours(label: Any) -> bool:
+    text = _header(label)
+    return text.endswith("ours") or text.startswith("This run")
+
+
+def _cell(value: Any, *, ours: bool) -> str:
+    kinds = ["ours"] if ours else []
+    kinds += ["missing"] if value == NOT_RUN else []
+    attribute = f' class="{" ".join(kinds)}"' if kinds else ""
+    return f"<td{attribute}>{html.escape(text_of(value))}</td>"
+
+
+def _html_head(table: pd.DataFrame) -> str:
+    corner = html.escape(str(table.index.name or ""))
+    if table.columns.nlevels == 1:
+        cells = "".join(f"<th>{html.escape(str(column))}</th>" for column in table)
+        return f"<tr><th>{corner}</th>{cells}</tr>"
+    groups = list(dict.fromkeys(column[0] for column in table))
+    spans = "".join(f'<th colspan="{sum(c[0] == g for c in table)}">{html.escape(g)}</th>' for g in groups)
+    cells = "".join(f"<th>{html.escape(column[1])}</th>" for column in table)
+    return f"<tr><th>{corner}</th>{spans}</tr><tr><th></th>{cells}</tr>"
+
+
+def _image(figure: Figure) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'

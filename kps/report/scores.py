@@ -1,0 +1,36 @@
+"""Scores of several splits or runs, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from kps.coco import Coco
+from kps.metrics import Scores, evaluate_landmarks
+from kps.predictions import Predictions
+
+COLUMNS = {name: name for name in ("AP", "AP50", "AP75", "AR")} | {
+    "num_items": "items",
+    "num_results": "results",
+}
+
+
+def score_splits(
+    truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]
+) -> dict[str, dict[str, Scores]]:
+    """Landmark scores of each split that has annotations, by kind: visible_and_occluded, visible_only."""
+    return {
+        split: {
+            "visible_and_occluded": evaluate_landmarks(coco, predictions[split]),
+            "visible_only": evaluate_landmarks(coco, predictions[split], visible_only=True),
+        }
+        for split, coco in truth.items()
+        if len(coco.instances)
+    }
+
+
+def score_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
+    """One row of AP, AP50, AP75, AR and counts for each of the named scores."""
+    rows = {label: [getattr(score, name) for name in COLUMNS] for label, score in scores.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS.values())).round(3)

@@ -1,0 +1,249 @@
+"""The paper's Tables 1 to 3, ours beside the paper's, from the records of a run.
+
+Numbers on detected boxes, on ground-truth boxes, and on visible landmarks only stand in tables or columns of
+their own: they are not comparable. What was not run says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from kps.errors import InputError
+from kps.record import Record
+from kps.report.provenance import NOTHING, data_kind, provenance
+from kps.schema import CATEGORIES, package_data
+from kps.workspace import GROUND_TRUTH
+
+PAPER = orjson.loads(package_data("paper_tables.json"))
+NOT_RUN = "not run"
+DETECTORS = {"htc": "HTC", "cascade": "Cascade", GROUND_TRUTH: "Ground-truth"}
+TITLES = {
+    "table1": "Table 1. Comparison: AP_kps, detected boxes, visible and occluded landmarks",
+    "table2": "Table 2. Ablation: AP_kps on validation, visible and occluded landmarks; a column is one run",
+    "table3": "Table 3. Per category, detected boxes, visible and occluded landmarks, with flip test",
+    "ground_truth_boxes": "Ground-truth boxes (ours only): AP_kps, visible and occluded landmarks",
+    "visible_only": "Visible landmarks only (ours only): AP_kps",
+    "provenance": "How each number was obtained",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One scored prediction run; `scores` maps "visible_and_occluded" and "visible_only" to its scores."""
+
+    name: str
+    model: str
+    boxes: str
+    aggregation: str
+    flip_test: bool
+    scores: dict[str, Any]
+    record: Record
+
+    @property
+    def settings(self) -> tuple[str, bool, bool, bool, bool]:
+        """What Table 2 tells apart: detector, aggregation, finetune, hflip train, hflip test."""
+        finetuned = self.model.startswith("finetune")
+        aggregated = self.aggregation != "identity"
+        return self.boxes, aggregated, finetuned, self.model == "finetune_flip", self.flip_test
+
+
+def find_runs(records: Mapping[str, Record]) -> list[Run]:
+    """Prediction runs and ensembles with a validation score, in the order of the records."""
+    runs = []
+    for step, record in records.items():
+        if not step.startswith(("07_", "08_")) or not record.metrics.get("validation"):
+            continue
+        given = record.parameters
+        runs.append(
+            Run(
+                name=given["run"],
+                model=given.get("model", "ensemble"),
+                boxes=record.metrics["boxes"],
+                aggregation=str(given.get("aggregation", "")),
+                flip_test=bool(given.get("flip_test", True)),
+                scores=record.metrics["validation"],
+                record=record,
+            )
+        )
+    return runs
+
+
+def build_tables(records: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
+    """All tables of the report by the names of TITLES; a cell is a number, a text or "not run"."""
+    runs = find_runs(records)
+    return {
+        "table1": _table1(records, runs),
+        "table2": _table2(records, runs),
+        "table3": _table3(records, runs),
+        "ground_truth_boxes": _ground_truth_boxes(records, runs),
+        "visible_only": _visible_only(runs),
+        "provenance": provenance(records),
+    }
+
+
+def _ap(run: Run | None, kind: str = "visible_and_occluded") -> Any:
+    if run is None:
+        return NOT_RUN
+    value = run.scores[kind]["AP"]
+    return NOTHING if value is None else value
+
+
+def _interval(run: Run | None) -> str:
+    interval = run.scores["visible_and_occluded"].get("interval") if run else None
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else NOTHING
+
+
+def _find(runs: list[Run], *settings: Any) -> Run | None:
+    """The run with these settings; ensembles are none."""
+    return next((run for run in runs if run.model != "ensemble" and run.settings == settings), None)
+
+
+def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:
+    """The ensemble on detected boxes; of several, the one that was submitted."""
+    found = [run for run in runs if run.model == "ensemble" and run.boxes != GROUND_TRUTH]
+    submitted = {record.parameters.get("run") for step, record in records.items() if step.startswith("09_")}
+    return next((run for run in found if run.name in submitted), found[0] if found else None)
+
+
+def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
+    rows = [
+        (row["method"], row["validation"] or NOTHING, row["test"] or NOTHING, "published")
+        for row in PAPER["table1"]
+    ]
+    run = _ensemble(records, runs)
+    how = "no ensemble was run"
+    if run is not None:
+        how = f"run {run.name}: {data_kind(records)} data, {_label(run.boxes)} boxes"
+    test = run.record.metrics.get("test") if run else None
+    on_test = test["visible_and_occluded"]["AP"] if test else "no annotations"
+    rows.append(("This run: ensemble", _ap(run), NOTHING if on_test is None else on_test, how))
+    if run is not None and _interval(run) != NOTHING:
+        rows.append(("  its 95 % interval", _interval(run), NOTHING, "bootstrap over images"))
+    return pd.DataFrame(rows, columns=["method", "validation", "test", "how"]).set_index("method")
+
+
+def submitted_run(records: Mapping[str, Record]) -> str:
+    """Name of the run to show: the one that was submitted, else the last one that was scored.
+
+    Raises:
+        InputError: no run was scored.
+    """
+    names = [run.name for run in find_runs(records)]
+    if not names:
+        raise InputError("expected at least one scored prediction run among the records, but there is none")
+    submitted = records["09_submission"].parameters["run"] if "09_submission" in records else None
+    return submitted if submitted in names else names[-1]
+
+
+def _label(boxes: str) -> str:
+    return DETECTORS.get(boxes, boxes)
+
+
+def _table2(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
+    """The paper's columns first, then ours that the paper does not have."""
+    columns, used = [], set()
+    detectors = {label: name for name, label in DETECTORS.items()}
+    for row in PAPER["table2"]:
+        settings = tuple(row[name] for name in ("aggregation", "finetune", "hflip_train", "hflip_test"))
+        run = _find(runs, detectors[row["detector"]], *settings)
+        used.add(run.name if run else None)
+        columns.append(_column(records, row["detector"], settings, row["AP_box"], row["AP_kps"], run))
+    for run in runs:
+        if run.model == "ensemble":
+            marks = tuple(NOTHING for _ in range(4))
+            columns.append(_column(records, _label(run.boxes), marks, NOTHING, NOTHING, run))
+        elif run.name not in used:
+            columns.append(_column(records, _label(run.boxes), run.settings[1:], NOTHING, NOTHING, run))
+    table = pd.DataFrame({number: column for number, column in enumerate(columns, 1)})
+    return table.drop(index="95 % interval") if (table.loc["95 % interval"] == NOTHING).all() else table
+
+
+def _column(
+    records: Mapping[str, Record],
+    detector: str,
+    settings: tuple,
+    paper_box: Any,
+    paper_kps: Any,
+    run: Run | None,
+) -> dict[str, Any]:
+    marks = [mark if isinstance(mark, str) else "✓" if mark else "" for mark in settings]
+    boxes = run.boxes if run else next(name for name, label in DETECTORS.items() if label == detector)
+    return {
+        "det model": detector,
+        "AP_box, paper": paper_box,
+        "AP_box, ours": _ap_box(records, boxes),
+        **dict(zip(("aggregation", "finetune", "hflip train", "hflip test"), marks, strict=True)),
+        "AP_kps, paper": paper_kps,
+        "AP_kps, ours": _ap(run),
+        "95 % interval": _interval(run),
+        "our run": run.name if run else NOTHING,
+    }
+
+
+def _ap_box(records: Mapping[str, Record], boxes: str) -> Any:
+    scores = _box_scores(records, boxes)
+    if boxes == GROUND_TRUTH:
+        return 1.0
+    return NOT_RUN if scores is None else NOTHING if scores["AP"] is None else scores["AP"]
+
+
+def _box_scores(records: Mapping[str, Record], detector: str) -> dict[str, Any] | None:
+    for step, record in records.items():
+        if step.startswith("04_") and record.parameters["detector"] == detector:
+            return record.metrics["validation"]
+    return None
+
+
+def _table3(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
+    without, with_ = (_find(runs, "htc", True, finetuned, False, True) for finetuned in (False, True))
+    boxes = _box_scores(records, "htc")
+    ours = {
+        "#train": _counts(records, "train"),
+        "#val": _counts(records, "validation"),
+        "AP_box": _by_category(boxes),
+        "AP_kps w/o ft": _by_category(without and without.scores["visible_and_occluded"]),
+        "AP_kps w/ ft": _by_category(with_ and with_.scores["visible_and_occluded"]),
+    }
+    keys = ("num_train", "num_val", "ap_box", "ap_kps_without_finetuning", "ap_kps_with_finetuning")
+    columns = {}
+    for key, (name, values) in zip(keys, ours.items(), strict=True):
+        columns[name, "paper"] = [PAPER["table3"]["all"][key], *PAPER["table3"][key]]
+        columns[name, "ours"] = values
+    return pd.DataFrame(columns, index=["all", *(item.name for item in CATEGORIES)])
+
+
+def _counts(records: Mapping[str, Record], split: str) -> list[Any]:
+    record = records.get("01_prepare_data")
+    if record is None:
+        return [NOT_RUN] * (1 + len(CATEGORIES))
+    counts = [record.metrics["items"][split][str(item.id)] for item in CATEGORIES]
+    return [sum(counts), *counts]
+
+
+def _by_category(scores: dict[str, Any] | None) -> list[Any]:
+    """The mean and the 13 values of a score; a dash where validation has no item of a category."""
+    if scores is None:
+        return [NOT_RUN] * (1 + len(CATEGORIES))
+    values = [scores["AP"], *(scores["per_category"][str(item.id)] for item in CATEGORIES)]
+    return [NOTHING if value is None else value for value in values]
+
+
+def _ground_truth_boxes(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
+    found = [run for run in runs if run.boxes == GROUND_TRUTH]
+    columns = {"#val": _counts(records, "validation")}
+    columns |= {run.name: _by_category(run.scores["visible_and_occluded"]) for run in found}
+    return pd.DataFrame(columns, index=["all", *(item.name for item in CATEGORIES)])
+
+
+def _visible_only(runs: list[Run]) -> pd.DataFrame:
+    rows = {}
+    for run in runs:
+        on_truth = run.boxes == GROUND_TRUTH
+        value = _ap(run, "visible_only")
+        rows[run.name] = (NOTHING if on_truth else value, value if on_truth else NOTHING)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["detected boxes", "ground-truth boxes"])

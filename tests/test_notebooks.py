@@ -1,0 +1,67 @@
+"""The ten notebooks as prose: what they ask, read, write and learn, and how they lead to each other."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kps.engine.parameters import read_parameters
+from kps.engine.steps import NOTEBOOKS
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+MAX_CELL_LINES = 20
+
+
+@pytest.fixture(params=NOTEBOOKS)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def cells(name) -> list:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+
+
+def test_cells_are_short_and_define_nothing(cells):
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert max(len(source.splitlines()) for source in sources) <= MAX_CELL_LINES
+    assert not re.search(r"^\s*def ", "\n".join(sources), re.MULTILINE)
+
+
+def test_parameters_say_why_and_are_used(name, cells):
+    parameters = read_parameters(FOLDER / f"{name}.ipynb")
+    (cell,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    assert all(re.match(r"\w+: [\w\[\]]+ = [^=#]+  # \S+", line) for line in cell.source.splitlines())
+    used = "\n".join(other.source for other in cells if other.cell_type == "code" and other is not cell)
+    assert all(re.search(rf"\b{parameter}\b", used) for parameter in parameters)
+
+
+def test_the_opening_says_what_is_asked_read_and_written(name, cells):
+    opening = cells[0].source
+    assert opening.startswith("# ") and "?**" in opening
+    assert all(f"| {word} |" in opening for word in ("Reads", "Writes", "Run time"))
+    number = NOTEBOOKS.index(name)
+    neighbours = [*NOTEBOOKS[max(number - 1, 0) : number], *NOTEBOOKS[number + 1 : number + 2]]
+    assert re.findall(r"\]\((\w+)\.ipynb\)", opening) == neighbours
+
+
+def test_links_lead_somewhere(cells):
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert all((FOLDER / link).exists() for link in re.findall(r"\]\(([^)]+)\)", text))
+
+
+def test_a_notebook_ends_with_its_record_and_what_was_learned(name, cells):
+    record, closing = cells[-2:]
+    assert "write_record(" in record.source and name in record.source
+    assert "**What we learned:**" in closing.source and "**What comes\nnext:**" in closing.source.replace(
+        "**What comes next:**", "**What comes\nnext:**"
+    )
+
+
+def test_figures_are_read(cells):
+    """After a figure comes a reading, or another cell that belongs to it."""
+    for cell, following in pairwise(cells):
+        if cell.cell_type == "code" and cell.source.lstrip().startswith("plots."):
+            assert following.cell_type == "markdown" and not following.source.startswith("#")

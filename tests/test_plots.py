@@ -1,0 +1,205 @@
+"""kps.plots: every figure shows what it was given."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import make_coco, make_detections, make_predictions
+from garment_photos import write_photos
+from matplotlib.collections import LineCollection
+from matplotlib.colors import same_color
+
+from kps import homogeneity, plots
+from kps.aggregation import Aggregation
+from kps.coco import load_coco
+from kps.detections import ground_truth_detections
+from kps.errors import InputError
+from kps.metrics import mean_shape, mean_shape_predictions
+from kps.plots.style import CATEGORY_COLOURS
+from kps.schema import CATEGORIES, NUM_LANDMARKS
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A COCO set with photos, and their folder."""
+    return load_coco(write_photos(tmp_path / "set", count=4)), tmp_path / "set" / "image"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Homogeneity of a set with two garments of each category."""
+    kinds = tuple(item.id for item in CATEGORIES) * 2
+    return homogeneity.measure(make_coco(tmp_path_factory.mktemp("set"), kinds).instances)
+
+
+def texts(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def drawn(figure, tmp_path) -> int:
+    """Bytes of the figure as a picture; it must be drawable."""
+    figure.savefig(tmp_path / "figure.png")
+    return (tmp_path / "figure.png").stat().st_size
+
+
+def test_read_photo_gives_rgb_and_names_what_it_cannot_read(photos, tmp_path):
+    coco, folder = photos
+    assert plots.read_photo(folder / coco.images[0].file_name).shape == (160, 120, 3)
+    (tmp_path / "no.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"no\.jpg: the image cannot be decoded"):
+        plots.read_photo(tmp_path / "no.jpg")
+    with pytest.raises(InputError, match=r"absent\.jpg: no such image"):
+        plots.read_photo(tmp_path / "absent.jpg")
+
+
+def test_draw_instances_marks_visibility_and_category(tmp_path):
+    coco = make_coco(tmp_path, (7, 12))
+    items = coco.instances
+    photo = np.zeros((600, 400, 3), np.uint8)
+    figure = plots.draw_instances(photo, items.keypoints, items.category_id, occluded=True, title="two")
+    (axes,) = figure.axes
+    assert texts(axes) == ["shorts", "vest dress"]
+    filled, hollow = axes.lines[:2]
+    visible = items.keypoints[0, :10, 2] == 2
+    assert filled.get_xydata().tolist() == items.keypoints[0, :10][visible, :2].tolist()
+    assert len(hollow.get_xydata()) == (~visible).sum()
+    assert same_color(filled.get_markerfacecolor(), CATEGORY_COLOURS[7])
+    outlines = [part for part in axes.collections if isinstance(part, LineCollection)]
+    assert len(outlines[0].get_segments()) == len(CATEGORIES[6].outline_links)
+    assert drawn(figure, tmp_path) > 1000
+
+
+def test_unlabelled_landmarks_and_padding_are_not_drawn(tmp_path):
+    items = make_coco(tmp_path, (9,)).instances
+    keypoints = items.keypoints.copy()
+    keypoints[0, 0] = 0
+    keypoints[0, 8:, 2] = 1  # a prediction may hold anything there
+    (axes,) = plots.draw_instances(np.zeros((400, 400, 3), np.uint8), keypoints, items.category_id).axes
+    assert sum(len(line.get_xydata()) for line in axes.lines) == 7
+    links = [link for link in CATEGORIES[8].outline_links if 1 not in link]
+    assert len(axes.collections[0].get_segments()) == len(links)
+
+
+def test_showcase_covers_categories_first(tmp_path):
+    coco = make_coco(tmp_path, (1, 1, 1, 2, 13))
+    assert set(coco.instances.category_id[np.isin(coco.instances.image_id, plots.showcase(coco, 3))]) == {
+        1,
+        2,
+        13,
+    }
+    assert sorted(plots.showcase(coco, 99)) == [1, 2, 3, 4, 5]
+
+
+def test_grids_show_one_photo_a_panel(photos, tmp_path):
+    coco, folder = photos
+    ids = plots.showcase(coco, 3)
+    truth = plots.truth_grid(coco, folder, ids)
+    assert [axes.get_title() for axes in truth.axes] == [f"image {number}" for number in ids] + [""]
+    boxes = ground_truth_detections(coco)
+    found = plots.detection_grid(coco, folder, boxes, ids)
+    assert len(found.axes[0].patches) == 2  # the truth and the detection
+    predictions = mean_shape_predictions(mean_shape(coco), boxes)
+    predicted = plots.prediction_grid(coco, folder, predictions, ids)
+    assert texts(predicted.axes[0])[0].endswith(" 1.00")
+    assert min(drawn(figure, tmp_path) for figure in (truth, found, predicted)) > 10_000
+
+
+def test_lines_to_the_truth_only_on_its_boxes(photos):
+    coco, folder = photos
+    predictions = mean_shape_predictions(mean_shape(coco), ground_truth_detections(coco))
+    moved = replace(predictions, bbox_xywh=predictions.bbox_xywh + 5)
+    on_truth, elsewhere = (
+        len(plots.prediction_grid(coco, folder, found, [1]).axes[0].collections)
+        for found in (predictions, moved)
+    )
+    assert on_truth == elsewhere + 1
+
+
+def test_a_photo_without_results_is_shown_bare(photos):
+    coco, folder = photos
+    nothing = make_predictions(1).take(np.zeros(1, bool))
+    assert not plots.prediction_grid(coco, folder, nothing, [1]).axes[0].texts
+    assert not plots.prediction_grid(coco, folder, nothing, []).axes[0].images
+    no_box = make_detections(1).take(np.zeros(1, bool))
+    assert len(plots.detection_grid(coco, folder, no_box, [1]).axes[0].patches) == 1
+
+
+def test_weak_boxes_give_way_but_the_best_one_stays(photos):
+    coco, folder = photos
+    boxes = make_detections(4, image_id=np.ones(4, int), score=np.array([0.1, 0.2, 0.05, 0.9]))
+    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.3).axes[0].texts) == 1
+    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.15).axes[0].texts) == 2
+    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.95).axes[0].texts) == 1
+
+
+def test_imbalance_shows_shares_and_counts(tmp_path):
+    figure = plots.category_imbalance({"ours": [1] * 12 + [8], "paper": [10] * 13})
+    (axes,) = figure.axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[12] == pytest.approx(40) and heights[13] == pytest.approx(100 / 13)
+    assert texts(axes)[12] == "8" and drawn(figure, tmp_path) > 1000
+
+
+def test_per_category_bars_take_ids_texts_and_gaps(tmp_path):
+    figure = plots.per_category_bars(
+        {"a": {1: 0.5, 2: float("nan")}, "b": {"1": 0.25, "13": None}}, ylabel="AP"
+    )
+    (axes,) = figure.axes
+    assert axes.patches[0].get_height() == 0.5 and axes.patches[13].get_height() == 0.25
+    assert texts(axes).count("-") == 26 - 2 and {"0.50", "0.25"} < set(texts(axes))
+    assert axes.lines[0].get_ydata()[0] == 0.5
+    assert drawn(figure, tmp_path) > 1000
+
+
+def test_learning_curves_have_a_line_a_run(tmp_path):
+    history = pd.DataFrame({"iteration": [10, 20], "loss": [50.0, 1.0], "learning_rate": [1e-3, 0.0]})
+    figure = plots.learning_curves({"plain": history, "flip": history})
+    loss, rate = figure.axes
+    assert len(loss.lines) == 2 and loss.lines[0].get_xdata().tolist() == [10, 20]
+    assert loss.get_yscale() == "log" and rate.get_yscale() == "linear"
+    assert drawn(plots.learning_curves({}), tmp_path) > 1000
+
+
+def test_examples_per_channel_go_from_rich_to_poor():
+    (axes,) = plots.examples_per_channel({"two": np.array([3, 7])}).axes
+    assert axes.lines[0].get_ydata().tolist() == [7, 3]
+
+
+def test_matrices_order_landmarks_by_category_or_group(measured, tmp_path):
+    by_category = plots.similarity_matrices({"position": measured.position, "fused": measured.fused})
+    shown = by_category.axes[0].images[0].get_array()
+    assert shown.shape == (NUM_LANDMARKS,) * 2 and np.allclose(shown, 1 - measured.position)
+    hand = Aggregation.named("hand81")
+    by_group = plots.similarity_matrices(
+        {"same group": (hand.group[:, None] != hand.group) * 1.0}, aggregation=hand
+    )
+    blocks = by_group.axes[0].images[0].get_array()
+    assert (np.diag(blocks, 1) == 1).sum() == NUM_LANDMARKS - hand.num_groups  # groups are contiguous
+    assert drawn(by_category, tmp_path) > 10_000
+
+
+def test_landmarks_that_no_photo_shows_are_left_out(measured):
+    unknown = measured.fused.copy()
+    unknown[:25], unknown[:, :25] = np.nan, np.nan
+    shown = plots.similarity_matrices({"fused": unknown}).axes[0].images[0].get_array()
+    assert shown.shape == (NUM_LANDMARKS - 25,) * 2
+    likeness = plots.category_likeness(unknown).axes[0]
+    assert texts(likeness)[0] == "" and texts(likeness)[14] == "100"
+
+
+def test_mapping_numbers_every_landmark_by_its_group(measured, tmp_path):
+    hand = Aggregation.named("hand81")
+    figure = plots.mapping(measured.shapes, hand)
+    for axes, item in zip(figure.axes, CATEGORIES, strict=False):
+        assert texts(axes) == [str(group + 1) for group in hand.channels(item.id)]
+    hollow = [same_color(line.get_markerfacecolor(), "white") for axes in figure.axes for line in axes.lines]
+    assert sum(hollow) == (np.bincount(hand.group) == 1).sum()
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_mean_shapes_say_what_is_not_in_the_data(tmp_path):
+    shapes = homogeneity.category_shapes(make_coco(tmp_path, (7, 7)).instances)
+    figure = plots.mean_shapes(shapes)
+    assert figure.axes[6].get_title() == "shorts  (n = 2)" and len(figure.axes[6].patches) == 10
+    assert texts(figure.axes[0]) == ["not in the data"]
