@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ import orjson
 from kps.errors import InputError
 
 T = TypeVar("T")
+PROGRESS_SECONDS = 15.0
 
 
 def read_bytes(path: Path) -> bytes:
@@ -105,8 +108,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "it") -> Iterable[T]:
-    """Iterate with a progress bar (a widget-free one in notebooks' logs)."""
-    from tqdm.auto import tqdm
+def progress(
+    iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item"
+) -> Iterable[T]:
+    """Iterate with a progress bar on a terminal, elsewhere (notebooks, logs) with a line now and then."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
 
-    return tqdm(iterable, desc=desc, total=total, unit=unit, mininterval=1.0)
+        return tqdm(iterable, desc=desc, total=total, unit=unit, mininterval=1.0)
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    of_total = "" if total is None else f" of {total}"
+    return _progress_lines(iterable, f"{desc}: ", f"{of_total} {unit}s")
+
+
+def _progress_lines(iterable: Iterable[T], before: str, after: str) -> Iterator[T]:
+    """Print "before COUNT after, SECONDS" every PROGRESS_SECONDS; nothing for what is done sooner."""
+    started = last = time.monotonic()
+    for count, item in enumerate(iterable, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= PROGRESS_SECONDS:
+            print(f"{before}{count}{after}, {now - started:.0f} s", flush=True)
+            last = now

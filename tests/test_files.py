@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kps.errors import InputError
-from kps.files import atomic_folder, atomic_path, read_json, sha256, write_json
+from kps.files import atomic_folder, atomic_path, progress, read_json, sha256, write_json
 
 
 def test_json_survives_the_round_trip(tmp_path: Path) -> None:
@@ -53,3 +53,13 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_sha256_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
+
+
+def test_progress_says_a_line_now_and_then(capsys, monkeypatch):
+    assert list(progress(range(3), desc="reading")) == [0, 1, 2]
+    assert capsys.readouterr().out == "", "too short for a line"
+    monkeypatch.setattr("kps.files.PROGRESS_SECONDS", 0.0)
+    assert list(progress(iter("ab"), desc="reading", unit="photo")) == ["a", "b"]
+    assert list(progress("a", desc="reading", total=5, unit="photo")) == ["a"]
+    lines = ["reading: 1 photos, 0 s", "reading: 2 photos, 0 s", "reading: 1 of 5 photos, 0 s"]
+    assert capsys.readouterr().out.splitlines() == lines

@@ -1,0 +1,196 @@
+"""A whole plan through Snakemake: what is done stays done, what was interrupted goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook, source_hash
+from kps.engine.processes import FileLock, die_with_parent, visible_gpus
+from kps.engine.profiles import Step
+from kps.errors import InputError
+from kps.files import write_json
+from kps.workspace import REPOSITORY, Workspace
+
+SNAKEFILE = REPOSITORY / "scripts" / "Snakefile"
+PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
+ANNOUNCED = re.compile(r"^ +output: records/(.+)\.json$")
+REASON = re.compile(r"^ +reason: (.+?)(?:: .*)?$")
+STOP_SECONDS = 30.0  # for the steps to end after Ctrl-C
+TAIL_LINES = 30  # of Snakemake's own words, shown where a run fails for a reason that no step has named
+
+
+def default_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_plan(steps: Iterable[Step], *, workspace: Path, cores: int, folder: Path = NOTEBOOK_FOLDER) -> bool:
+    """Run the steps that are not done, as many at a time as the cores and GPUs allow; print their output.
+
+    Args:
+        steps: of `make_plan`.
+        workspace: the work folder; made if absent.
+        cores: to use in all.
+        folder: where the notebooks lie.
+
+    Returns:
+        Whether all steps are done; where not, the step that failed has said why on stderr.
+
+    Raises:
+        InputError: another run is at work in this folder.
+        KeyboardInterrupt: Ctrl-C; all steps have ended by then.
+    """
+    work, lock = _locked(workspace)
+    try:
+        return _watch(_command(list(steps), work, cores, folder), Messages())
+    finally:
+        lock.release()
+
+
+def steps_to_run(
+    steps: Iterable[Step], *, workspace: Path, cores: int, folder: Path = NOTEBOOK_FOLDER
+) -> list[tuple[str, str]]:
+    """The steps that `run_plan` would run now, in the plan's order, each with Snakemake's reason.
+
+    Raises:
+        InputError: as `run_plan`.
+    """
+    steps = list(steps)
+    work, lock = _locked(workspace)
+    try:
+        command = [*_command(steps, work, cores, folder), "--dry-run"]
+        listing = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    finally:
+        lock.release()
+    if listing.returncode != 0:
+        raise InputError(f"Snakemake refused the plan: {listing.stderr[-1000:]}")
+    reasons: dict[str, str] = {}
+    for line in listing.stdout.splitlines():
+        if announced := ANNOUNCED.match(line):
+            announced_step = announced[1]
+        elif reason := REASON.match(line):
+            reasons[announced_step] = reason[1].lower()
+    return [(step.name, reasons[step.name]) for step in steps if step.name in reasons]
+
+
+def _locked(workspace: Path) -> tuple[Workspace, FileLock]:
+    work = Workspace(Path(workspace).resolve())
+    lock = FileLock(work.root / ".run.lock")
+    if not lock.acquire():
+        raise InputError(f"{work.root}: another run is at work in this folder; wait for its end or stop it")
+    return work, lock
+
+
+def _command(steps: list[Step], work: Workspace, cores: int, folder: Path) -> list[str]:
+    """Write the resolved plan beside the artifacts and return the call of Snakemake on it."""
+    gpus = len(visible_gpus())
+    plan = {
+        "python": sys.executable,
+        "cores": cores,
+        "gpus": gpus,
+        "steps": {step.name: _as_config(step, folder) for step in steps},
+    }
+    path = work.root / "plan.json"
+    write_json(path, plan, indent=True)
+    targets = [str(work.record(step.name).relative_to(work.root)) for step in steps]
+    return [
+        sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SNAKEFILE), "--configfile", str(path),
+        "--directory", str(work.root), "--cores", str(cores),
+        *(["--resources", f"gpu={gpus}"] if gpus else []),
+        "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--nolock", "--scheduler", "greedy",
+        "--quiet", "host",
+    ]  # fmt: skip
+
+
+def _as_config(step: Step, folder: Path) -> dict[str, Any]:
+    arguments = shlex.join(
+        word
+        for name, value in sorted(step.parameters.items())
+        for word in ("-p", name, value if isinstance(value, str) else json.dumps(value))
+    )
+    if folder != NOTEBOOK_FOLDER:
+        arguments += f" --notebooks {shlex.quote(str(folder.resolve()))}"
+    source = source_hash(find_notebook(step.notebook, folder))
+    return {"needs": step.needs, "arguments": arguments, "source": source}
+
+
+def _environment() -> dict[str, str]:
+    """The steps run in the work folder, so they have to be told where an uninstalled kps lies."""
+    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+def _watch(command: list[str], messages: Messages) -> bool:
+    """Run Snakemake in a process group of its own and show its messages; Ctrl-C ends the group.
+
+    A killed runner takes Snakemake along, Snakemake its steps, and they their kernels (`die_with_parent`).
+    """
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        die_with_parent(runner)
+
+    runner = os.getpid()
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0, preexec_fn=prepare,
+        env=_environment(),
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            messages.show(line)
+    except KeyboardInterrupt:
+        _stop(process)
+        raise
+    if process.wait() != 0:
+        messages.explain_failure()
+    return process.returncode == 0
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.communicate(timeout=STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+class Messages:
+    """What a user needs of Snakemake's stderr: the progress, and what a failed step says.
+
+    The rest is kept, and its end shown only where the run has failed and no step has said why.
+    """
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._explained = False
+
+    def show(self, line: str) -> None:
+        """Print a line if it tells the user something."""
+        if progress := PROGRESS.match(line):
+            minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+            done, total = progress.groups()
+            print(f"{done} of {total} steps done after {minutes} min {seconds:02d} s", flush=True)
+        elif line.startswith("kps: "):
+            print(line, end="", file=sys.stderr, flush=True)
+            self._explained = True
+        else:
+            self._tail.append(line)
+
+    def explain_failure(self) -> None:
+        """Print Snakemake's last words unless a step has said what is wrong."""
+        if not self._explained:
+            sys.stderr.writelines(self._tail)

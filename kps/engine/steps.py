@@ -1,0 +1,79 @@
+"""The ten notebooks as steps of the flow: what a step is called, which steps it reads from, what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kps.errors import InputError
+from kps.workspace import GROUND_TRUTH
+
+PREPARE = "01_prepare_data"
+HOMOGENEITY = "02_landmark_homogeneity"
+AGGREGATION = "03_aggregation_mapping"
+DETECTOR = "04_train_detector"
+LANDMARKS = "05_train_landmarks"
+FINETUNE = "06_finetune_category"
+PREDICT = "07_predict_landmarks"
+ENSEMBLE = "08_ensemble"
+SUBMISSION = "09_submission"
+REPORT = "10_report"
+
+NOTEBOOKS = (
+    PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT,
+)  # fmt: skip
+ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
+SUFFIXES = {FINETUNE: "_{category_id:02d}", PREDICT: "_{run}", ENSEMBLE: "_{run}"}
+
+
+def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:
+    """The id of a step, which names its record and its executed notebook: "06_finetune_category_03"."""
+    return notebook + SUFFIXES.get(notebook, "").format(**parameters)
+
+
+def needs(notebook: str, parameters: Mapping[str, Any], steps: Iterable[str]) -> list[str]:
+    """The steps, out of those of the plan, whose results a step reads.
+
+    Args:
+        notebook: one of NOTEBOOKS.
+        parameters: all parameters of the step, defaults included.
+        steps: the ids of all steps of the plan.
+
+    Raises:
+        InputError: the plan lacks a step that this one needs.
+    """
+    plan = list(steps)
+    wanted = [name for name in _wanted(notebook, parameters, plan) if name != step_name(notebook, parameters)]
+    for name in wanted:
+        if name not in plan:
+            step = step_name(notebook, parameters)
+            raise InputError(f"step {step} needs {name}, which the profile does not have")
+    return wanted
+
+
+def _wanted(notebook: str, parameters: Mapping[str, Any], plan: list[str]) -> list[str]:
+    if notebook == PREDICT:
+        boxes = [PREPARE] if parameters["boxes"] == GROUND_TRUTH else [DETECTOR]
+        return boxes + _models(parameters["model"], plan)
+    if notebook == ENSEMBLE:
+        return [_producer(run, plan) for run in parameters["runs"]]
+    if notebook == SUBMISSION:
+        return [_producer(parameters["run"], plan)]
+    if notebook == REPORT:
+        return plan
+    fixed = {HOMOGENEITY: [PREPARE], AGGREGATION: [HOMOGENEITY], DETECTOR: [PREPARE], FINETUNE: [LANDMARKS]}
+    fixed[LANDMARKS] = [PREPARE, AGGREGATION]
+    return fixed.get(notebook, [])
+
+
+def _models(model: str, plan: list[str]) -> list[str]:
+    """The training steps of a landmark model: the universal one, or all finetunings of the plan."""
+    if model == "universal":
+        return [LANDMARKS]
+    return [name for name in plan if name.startswith(FINETUNE)] or [FINETUNE]
+
+
+def _producer(run: str, plan: list[str]) -> str:
+    """The step that writes the predictions of a run."""
+    ensemble = step_name(ENSEMBLE, {"run": run})
+    return ensemble if ensemble in plan else step_name(PREDICT, {"run": run})

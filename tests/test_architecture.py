@@ -1,0 +1,122 @@
+"""The package's shape: imports go downwards, heavy libraries stay in kps/models, notebooks are tidy."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kps.engine.parameters import code_cells, read_parameters
+from kps.engine.steps import NOTEBOOKS
+from kps.workspace import REPOSITORY
+
+PACKAGE = REPOSITORY / "kps"
+LEVELS = (
+    ("errors", "files", "schema", "workspace", "data"),
+    ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows"),
+    ("synthetic", "convert", "average_precision", "metrics", "scoring", "ensemble", "submission")
+    + ("homogeneity", "plots", "configs"),
+    ("models",),
+    ("prepare", "predict", "report", "engine"),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+HEAVY = {"torch", "torchvision", "mmcv", "mmdet", "mmpose"}
+MAX_CODE_CELLS, MAX_CODE_LINES = 20, 100
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """Names of the modules that a file imports; `from a import b` counts as a.b where that is a module."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_import_only else ast.walk(tree)
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (parts & set(MODULES)) or {node.module}
+    return names
+
+
+def level(module: str) -> int:
+    """The level of a module by the first name below kps."""
+    part = module.split(".")[1]
+    return next(number for number, names in enumerate(LEVELS) if part in names)
+
+
+def test_every_module_has_a_level():
+    known = {name for names in LEVELS for name in names}
+    assert {name.split(".")[1] for name in MODULES if "." in name} <= known
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "." in name])
+def test_imports_go_downwards(module):
+    own = {name for name in imported(MODULES[module]) if name in MODULES and "." in name}
+    upwards = sorted(name for name in own if level(name) > level(module))
+    assert not upwards
+
+
+def test_no_module_imports_itself_by_a_detour():
+    graph = {name: imported(path, at_import_only=True) & set(MODULES) for name, path in MODULES.items()}
+    while ends := [name for name, below in graph.items() if not below & set(graph)]:
+        for name in ends:
+            del graph[name]
+    assert not graph, f"these import each other: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("kps.models")])
+def test_only_models_import_torch(module):
+    assert not {name.split(".")[0] for name in imported(MODULES[module])} & HEAVY
+
+
+def test_the_command_line_starts_without_numerical_libraries():
+    code = "import sys, kps.cli; kps.cli.build_parser(); print('numpy' in sys.modules, 'yaml' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert shown.stdout.split() == ["False", "False"]
+
+
+def test_no_shell_calls_and_no_eval():
+    words = re.compile(r"\bos\.system\(|\beval\(|\bexec\(|shell=True")
+    guilty = [name for name, path in MODULES.items() if words.search(path.read_text().replace(".eval()", ""))]
+    assert not guilty
+
+
+def test_there_are_ten_notebooks():
+    assert sorted(path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb")) == sorted(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_is_tidy(name):
+    path = REPOSITORY / "notebooks" / f"{name}.ipynb"
+    cells = code_cells(path)
+    sources = [cell["source"] for cell in cells]
+    assert len(cells) <= MAX_CODE_CELLS
+    assert sum(bool(line.strip()) for source in sources for line in source.splitlines()) <= MAX_CODE_LINES
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells), "strip the outputs"
+    assert not re.search(r"^\s*class ", "\n".join(sources), re.MULTILINE)
+    assert json.loads(path.read_text())["cells"][0]["cell_type"] == "markdown"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_parameters_come_first(name):
+    path = REPOSITORY / "notebooks" / f"{name}.ipynb"
+    tags = [cell["metadata"].get("tags", []) for cell in code_cells(path)]
+    tagged = [index for index, of_cell in enumerate(tags) if "parameters" in of_cell]
+    assert tagged in ([0], [1]), "the parameters are the first code, but for imports"
+    assert list(read_parameters(path))[:2] == ["workspace", "size"]

@@ -1,0 +1,220 @@
+"""The command line: exit codes, one line for bad input, what each command writes and says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import make_coco
+from small_notebooks import write_notebooks
+
+from kps.cli import main
+from kps.detections import ground_truth_detections, save_detections
+from kps.files import read_json, write_json
+from kps.predictions import Predictions, iter_results
+from kps.workspace import REPOSITORY
+
+COMMANDS = ("synth", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
+
+
+def kps(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Call the command line as a user does."""
+    command = [sys.executable, "-m", "kps", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+def write_truth_and_results(folder: Path) -> tuple[Path, Path]:
+    """A COCO file and a result list that repeats its landmarks."""
+    coco = make_coco(folder, (1, 8, 13))
+    found = ground_truth_detections(coco)
+    results = Predictions(
+        detection_id=found.detection_id,
+        image_id=found.image_id,
+        category_id=found.category_id,
+        bbox_xywh=found.bbox_xywh,
+        bbox_score=found.score,
+        score=np.array([0.9, 0.8, 0.7]),
+        keypoints=coco.instances.keypoints.astype(float),
+    )
+    write_json(folder / "results.json", list(iter_results(results)))
+    return coco.path, folder / "results.json"
+
+
+def test_help_is_quick():
+    started = time.monotonic()
+    shown = kps("--help")
+    assert shown.returncode == 0 and all(command in shown.stdout for command in COMMANDS)
+    assert time.monotonic() - started < 2.5, "0.1 s on an idle machine"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0 and "usage: kps " + command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["guess"],
+        ["synth"],
+        ["synth", "out", "--train", "-1"],
+        ["convert", "root", "--split", "both", "--out", "x.json"],
+        ["evaluate", "a.json", "b.json", "--boxes", "--landmarks"],
+        ["run", "--cores", "0"],
+        ["notebook", "01_prepare_data", "-p", "seed"],
+    ],
+)
+def test_wrong_usage_is_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["convert", "{}/none", "--split", "train", "--out", "{}/x.json"], "none"),
+        (["evaluate", "{}/gt.json", "{}/none.json"], "none.json: no such file"),
+        (["evaluate", "{}/gt.json", "{}/empty.json"], "empty.json: expected at least one result"),
+        (["evaluate", "{}/gt.json", "{}/odd.json"], "odd.json: row 0: expected keypoints or bbox, but got"),
+        (["evaluate", "{}/none.json", "{}/empty.json", "--boxes"], "none.json: no such file"),
+        (["submit", "{}/empty.json", "--out", "{}/x.zip"], "empty.json: expected at least one result"),
+        (["validate", "{}/empty.json"], "empty.json: expected a zip"),
+        (["predict", "{}/gt.json", "--models", "{}", "--out", "{}/out"], "workspace with trained models"),
+        (["run", "--profile", "huge"], "no profile 'huge'"),
+        (["run", "--profile", "paper"], "profile paper needs --data-root"),
+        (["run", "--profile", "tiny", "--coco-file", "x.json"], "--coco-file and --image-dir"),
+        (["run", "--profile", "tiny", "-p", "05.epoch=1"], "05_train_landmarks has no parameter 'epoch'"),
+        (["notebook", "11_more", "--workspace", "{}"], "no notebook '11_more'"),
+        (["notebook", "10_report", "--workspace", "{}", "-p", "sise", "x"], "has no parameter 'sise'"),
+    ],
+)
+def test_bad_input_is_one_line_and_1(tmp_path, capsys, arguments, message):
+    write_json(tmp_path / "empty.json", [])
+    write_json(tmp_path / "odd.json", [{"mask": 1}])
+    make_coco(tmp_path, (1,)).path.rename(tmp_path / "gt.json")
+    before = sorted(tmp_path.iterdir())
+    assert main([text.format(tmp_path) for text in arguments]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("kps: ") and message in lines[0]
+    assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert main(["evaluate", str(truth), str(results), "--json", str(tmp_path / "file" / "x.json")]) == 1
+    assert capsys.readouterr().err.startswith(f"kps: {tmp_path / 'file'}: ")
+
+
+def test_evaluate_landmarks(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    out = tmp_path / "scores.json"
+    assert main(["evaluate", str(truth), str(results), "--json", str(out)]) == 0
+    scores = read_json(out)
+    counts = {"num_images", "num_items", "num_results"}
+    assert set(scores) == {"AP", "AP50", "AP75", "AR", "per_category"} | counts
+    assert scores["AP"] == pytest.approx(1) and {scores[name] for name in counts} == {3}
+    assert scores["per_category"]["8"] == pytest.approx(1) and scores["per_category"]["2"] is None
+    shown = capsys.readouterr().out
+    assert "AP 1.000" in shown and "trousers" in shown and f"wrote {out}" in shown
+
+
+def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    rows = read_json(results)
+    visibility = np.array([row["keypoints"][2::3] for row in read_json(truth)["annotations"]])
+    for row, flags in zip(rows, visibility, strict=True):
+        places = np.array(row["keypoints"], dtype=float).reshape(-1, 3)
+        places[flags == 1, :2] += 1000
+        row["keypoints"] = places.ravel().tolist()
+    write_json(results, rows)
+    scores = {}
+    for options in ((), ("--visible-only",)):
+        assert main(["evaluate", str(truth), str(results), *options, "--json", str(tmp_path / "s.json")]) == 0
+        scores[options] = read_json(tmp_path / "s.json")["AP"]
+    assert scores[("--visible-only",)] == pytest.approx(1) and scores[()] < 0.5
+    assert "visible landmarks" in capsys.readouterr().out
+
+
+def test_evaluate_knows_boxes(tmp_path, capsys):
+    coco = make_coco(tmp_path, (1, 8))
+    save_detections(tmp_path / "boxes.json", ground_truth_detections(coco))
+    assert main(["evaluate", str(coco.path), str(tmp_path / "boxes.json")]) == 0
+    assert capsys.readouterr().out.startswith("boxes: 2 results")
+    assert main(["evaluate", str(coco.path), str(tmp_path / "boxes.json"), "--visible-only"]) == 1
+    assert main(["evaluate", str(coco.path), str(tmp_path / "boxes.json"), "--landmarks"]) == 1
+    assert "row 0" in capsys.readouterr().err
+
+
+def test_submit_and_validate(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    out = tmp_path / "new" / "submission.zip"
+    options = ["--out", str(out), "--images", str(truth), "--name", "mine.json"]
+    assert main(["submit", str(results), *options]) == 0
+    assert f"wrote {out}: 3 rows in mine.json" in capsys.readouterr().out
+    assert main(["validate", str(out), "--images", str(truth)]) == 0
+    assert "is valid: 3 rows on 3 images, scores 0.700 to 0.900" in capsys.readouterr().out
+
+
+def test_synth_and_convert(tmp_path, capsys):
+    root, out = tmp_path / "raw", tmp_path / "train.json"
+    counts = ["--train", "3", "--validation", "2", "--test", "1", "--workers", "1"]
+    assert main(["synth", str(root), *counts, "--seed", "4"]) == 0
+    assert f"wrote {root}" in capsys.readouterr().out
+    visible = tmp_path / "visible.json"
+    options = ["--split", "train", "--out", str(out), "--visible-only-out", str(visible), "--limit", "2"]
+    assert main(["convert", str(root), *options]) == 0
+    assert "2 photos" in capsys.readouterr().out
+    assert len(read_json(out)["images"]) == 2 and visible.exists()
+
+
+def test_notebook_runs_one_step(tmp_path, capsys):
+    folder = write_notebooks(tmp_path / "notebooks")
+    options = ["--workspace", str(tmp_path / "work"), "--notebooks", str(folder), "--threads", "1"]
+    assert main(["notebook", "06_finetune_category", *options, "-p", "category_id", "7"]) == 0
+    assert (tmp_path / "work" / "records" / "06_finetune_category_07.json").exists()
+    assert "06_finetune_category_07.ipynb" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_dry_run_lists_the_steps_and_makes_none(tmp_path):
+    shown = kps("run", "--profile", "tiny", "--workspace", tmp_path / "work", "--dry-run")
+    assert shown.returncode == 0 and shown.stderr == ""
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith("01_prepare_data") and lines[-1].startswith("28 of 28 steps would run in")
+    assert not (tmp_path / "work" / "records").exists()
+
+
+def test_ctrl_c_is_130_without_traceback(tmp_path):
+    code = "import kps.commands as c, kps.cli as k, os, signal, sys\n"
+    code += "c.validate = lambda arguments: os.kill(os.getpid(), signal.SIGINT)\n"
+    code += "sys.exit(k.main(['validate', 'x.zip']))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert ended.returncode == 130 and ended.stderr == ""
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path):
+    truth, results = write_truth_and_results(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-u", "-m", "kps", "evaluate", str(truth), str(results)]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    os.close(writer)
+    assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr
+
+
+def test_profile_steps_are_json_that_snakemake_gets(tmp_path):
+    kps("run", "--profile", "tiny", "--workspace", tmp_path, "--dry-run", "-p", "06.variants=plain")
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    finetune = plan["steps"]["06_finetune_category_03"]
+    assert finetune["needs"] == ["05_train_landmarks"]
+    assert "-p variants '[\"plain\"]'" in finetune["arguments"]

@@ -1,0 +1,389 @@
+"""The engine on small notebooks: parameters, one step, locks, profiles, a plan through Snakemake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_notebooks import HEAD, write_notebook, write_notebooks
+
+from kps.engine import notebook as engine_notebook
+from kps.engine import steps
+from kps.engine.notebook import PrefixedOutput, run_notebook, step_file
+from kps.engine.parameters import check_parameters, convert, read_parameters
+from kps.engine.processes import FileLock, free_gpu, visible_gpus
+from kps.engine.profiles import load_profile, make_plan, parse_overrides, profile_names
+from kps.engine.run import run_plan, steps_to_run
+from kps.errors import InputError
+from kps.files import read_json
+from kps.workspace import REPOSITORY, Workspace
+
+PROFILE = """
+size: tiny
+parameters:
+  01_prepare_data: {train_photos: 7}
+steps: [01_prepare_data, 02_landmark_homogeneity, 04_train_detector]
+"""
+FINETUNINGS = """
+size: tiny
+steps:
+  - 01_prepare_data
+  - 02_landmark_homogeneity
+  - 03_aggregation_mapping
+  - 05_train_landmarks
+  - notebook: 06_finetune_category
+    parameters: {learning_rate: 0.1}
+    for_each: {category_id: [1, 2]}
+"""
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory) -> Path:
+    return write_notebooks(tmp_path_factory.mktemp("notebooks"))
+
+
+def write_profile(folder: Path, text: str = PROFILE) -> str:
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def small_plan(folder: Path, notebooks: Path, *overrides: str) -> list:
+    return make_plan(load_profile(write_profile(folder)), parse_overrides(overrides), folder=notebooks)
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        ("3", "int", 3),
+        (3, "float", 3.0),
+        ("1e-4", "float", 1e-4),
+        ("false", "bool", False),
+        (Path("a/b"), "str", "a/b"),
+        ("none", "Optional[int]", None),
+        ("4", "Optional[int]", 4),
+        (None, "Optional[str]", None),
+        ("plain, flip", "list", ["plain", "flip"]),
+        ('["a", "b"]', "list", ["a", "b"]),
+        (("a",), "list[str]", ["a"]),
+        ("[1, 2]", "list[int]", [1, 2]),
+    ],
+)
+def test_convert(value, annotation, expected):
+    got = convert(value, annotation)
+    assert got == expected and type(got) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [("x", "int"), (1.5, "int"), (True, "int"), (True, "float"), ("yes", "bool"), (1, "bool"), (3, "str")]
+    + [(None, "int"), ("none", "int"), (3, "list"), (["x"], "list[int]"), ("[a", "list"), (1, "dict")],
+)
+def test_convert_refuses(value, annotation):
+    with pytest.raises(ValueError):
+        convert(value, annotation)
+
+
+def test_parameters_are_read_with_types_and_defaults(notebooks):
+    found = read_parameters(notebooks / "06_finetune_category.ipynb")
+    assert found["category_id"].annotation == "int" and found["category_id"].default == 1
+    assert found["size"].default == "demo", "a comment may hold an equals sign"
+
+
+def test_unknown_parameter_names_the_known(notebooks):
+    message = r"05_train_landmarks has no parameter 'epoch'; .*epochs: Optional\[int\]"
+    with pytest.raises(InputError, match=message):
+        check_parameters(notebooks / "05_train_landmarks.ipynb", {"epoch": 3})
+
+
+def test_mistyped_parameter_names_both(notebooks):
+    with pytest.raises(InputError, match=r"expected epochs: Optional\[int\], but got 'many'"):
+        check_parameters(notebooks / "05_train_landmarks.ipynb", {"epochs": "many"})
+
+
+@pytest.mark.parametrize("cell", ["size = 'demo'", "size: str = 'a' + name()", "print(1)"])
+def test_parameters_cell_holds_literals_only(tmp_path, cell):
+    with pytest.raises((InputError, ValueError)):
+        read_parameters(write_notebook(tmp_path / "n.ipynb", cell))
+
+
+# One step
+
+
+def test_step_runs_with_this_python_in_the_repository(tmp_path, notebooks, capfd):
+    given = {"train_photos": "9"}
+    executed = run_notebook("01_prepare_data", given, workspace=tmp_path, threads=3, folder=notebooks)
+    record = read_json(Workspace(tmp_path).record("01_prepare_data"))
+    assert record["python"] == sys.executable and record["threads"] == "3"
+    assert record["folder"] == str(REPOSITORY)
+    assert "train_photos = 9" in executed.read_text()
+    marker = step_file(Workspace(tmp_path), "01_prepare_data", ".json")
+    assert read_json(marker)["parameters"]["train_photos"] == 9
+    assert "[01_prepare_data] done in" in capfd.readouterr().out
+
+
+def test_step_runs_again_only_if_something_changed(tmp_path, notebooks):
+    def process(**parameters) -> int:
+        run_notebook("01_prepare_data", parameters, workspace=tmp_path, folder=notebooks)
+        return read_json(Workspace(tmp_path).record("01_prepare_data"))["process"]
+
+    first = process(train_photos=5)
+    assert process(train_photos=5) == process() == first, "5 is the default"
+    other = process(train_photos=6)
+    assert other != first
+    Workspace(tmp_path).record("01_prepare_data").unlink()
+    assert process(train_photos=6) != other, "the record is gone"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("input", r"^04_train_detector: photos/7.json: expected 8 landmarks, but got 7$"),
+        ("defect", r"^04_train_detector failed with ZeroDivisionError: one by none; open .*_detector.ipynb$"),
+        ("death", r"^04_train_detector: its process died .*; open .*_detector.ipynb$"),
+    ],
+)
+def test_failing_step_says_so_in_one_line(tmp_path, notebooks, kind, message):
+    with pytest.raises(InputError, match=message):
+        run_notebook("04_train_detector", {"fail": kind}, workspace=tmp_path, folder=notebooks)
+    work = Workspace(tmp_path)
+    assert work.executed("04_train_detector").exists()
+    assert not step_file(work, "04_train_detector", ".json").exists()
+    assert not work.record("04_train_detector").exists()
+
+
+def test_step_without_record_is_not_done(tmp_path):
+    folder = write_notebooks(tmp_path / "notebooks", record="no")
+    with pytest.raises(InputError, match="ended without its record"):
+        run_notebook("10_report", {}, workspace=tmp_path / "work", folder=folder)
+
+
+def test_step_that_runs_elsewhere_is_refused(tmp_path, notebooks, monkeypatch):
+    monkeypatch.setattr(engine_notebook, "ORPHAN_SECONDS", 0.0)
+    lock = FileLock(step_file(Workspace(tmp_path), "10_report", ".lock"))
+    assert lock.acquire(shared=True), "as a kernel that is still alive holds it"
+    with pytest.raises(InputError, match="10_report is being run by another process"):
+        run_notebook("10_report", {}, workspace=tmp_path, folder=notebooks)
+    lock.release()
+    run_notebook("10_report", {}, workspace=tmp_path, folder=notebooks)
+
+
+def test_unknown_notebook_names_the_known(notebooks, tmp_path):
+    with pytest.raises(InputError, match="no notebook '11_more'; there are 01_prepare_data"):
+        run_notebook("11_more", {}, workspace=tmp_path, folder=notebooks)
+    with pytest.raises(InputError, match="no notebooks there"):
+        run_notebook("01_prepare_data", {}, workspace=tmp_path, folder=tmp_path)
+
+
+def test_prefixed_output_keeps_lines_whole(capsys):
+    output = PrefixedOutput("07", sys.stdout)
+    for text in ("epoch", " 1\n\n  10%\r 20%\r", "100%\r\n", "no end"):
+        output.write(text)
+    assert capsys.readouterr().out == "[07] epoch 1\n[07] 100%\n"
+
+
+# Locks and devices
+
+
+def test_shared_locks_exclude_exclusive_ones(tmp_path):
+    first, second, third = (FileLock(tmp_path / "lock") for _ in range(3))
+    assert first.acquire() and not second.acquire(shared=True)
+    assert first.acquire(shared=True) and second.acquire(shared=True) and not third.acquire()
+    first.release()
+    assert not third.acquire()
+    second.release()
+    assert third.acquire()
+    third.release()
+
+
+def test_two_steps_get_two_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert visible_gpus() == ["3", "5"]
+    with free_gpu() as first:
+        with free_gpu() as second:
+            assert {first, second} == {"3", "5"}
+        with free_gpu() as third:
+            assert third == second
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with free_gpu() as none:
+        assert none is None
+
+
+# Profiles
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_shipped_profiles_fit_the_notebooks(name):
+    profile = load_profile(name)
+    data = {"01_prepare_data": {"data_root": "/photos"}} if profile.data == "own" else {}
+    plan = {step.name: step for step in make_plan(profile, data)}
+    assert sum(name.startswith(steps.FINETUNE) for name in plan) == 13
+    assert plan["09_submission"].needs == ["08_ensemble_ensemble"]
+    assert set(plan["10_report"].needs) == set(plan) - {"10_report"}
+
+
+def test_plan_knows_what_comes_first(tmp_path, notebooks):
+    profile = load_profile(write_profile(tmp_path, FINETUNINGS))
+    plan = {step.name: step for step in make_plan(profile, parse_overrides(["06.seed=3"]), folder=notebooks)}
+    assert plan["06_finetune_category_02"].needs == ["05_train_landmarks"]
+    parameters = {"size": "tiny", "learning_rate": 0.1, "category_id": 2, "seed": 3}
+    assert plan["06_finetune_category_02"].parameters == parameters
+    assert plan["05_train_landmarks"].needs == ["01_prepare_data", "03_aggregation_mapping"]
+
+
+def test_override_goes_before_the_profile(tmp_path, notebooks):
+    plan = small_plan(tmp_path, notebooks, "01.train_photos=8")
+    assert plan[0].parameters == {"size": "tiny", "train_photos": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: [01_prepare_data", "expected YAML"),
+        ("size: tiny", "expected size, steps"),
+        ("{size: tiny, steps: [01_prepare_data], cores: 3}", "expected size, steps"),
+        ("{size: tiny, steps: []}", "at least one step"),
+        ("{size: tiny, steps: [11_more]}", "unknown notebook '11_more'"),
+        ("{size: tiny, steps: [01_prepare_data], parameters: {11: {}}}", "unknown notebook 11"),
+        ("{size: tiny, steps: [{notebook: 10_report, times: 2}]}", "expected a step with"),
+        ("{size: tiny, steps: [{notebook: 10_report, for_each: {size: a}}]}", "a list for each parameter"),
+        ("{size: tiny, steps: [01_prepare_data, 01_prepare_data]}", "two steps are called 01_prepare_data"),
+        ("{size: tiny, steps: [02_landmark_homogeneity]}", "needs 01_prepare_data, which the profile"),
+        ("{size: tiny, steps: [10_report], parameters: {10_report: {photos: 1}}}", "no parameter 'photos'"),
+        ("{size: tiny, steps: [01_prepare_data], data: own}", "needs --data-root"),
+        ("{size: tiny, steps: [01_prepare_data], data: mine}", "expected data: built-in or own"),
+    ],
+)
+def test_broken_profile_is_one_line(tmp_path, notebooks, text, message):
+    with pytest.raises(InputError, match=message):
+        make_plan(load_profile(write_profile(tmp_path, text)), {}, folder=notebooks)
+
+
+def test_unknown_profile_names_the_known():
+    with pytest.raises(InputError, match="no profile 'huge'; there are demo, paper, tiny"):
+        load_profile("huge")
+
+
+@pytest.mark.parametrize("text", ["epochs=3", "04.epochs", "0.epochs=3", "11.epochs=3", ".epochs=3", "04.=3"])
+def test_broken_override_is_one_line(text):
+    with pytest.raises(InputError, match="expected"):
+        parse_overrides([text])
+
+
+def test_override_of_an_absent_step_is_refused(tmp_path, notebooks):
+    with pytest.raises(InputError, match="has no step 10_report"):
+        small_plan(tmp_path, notebooks, "10.size=demo")
+
+
+# A whole plan
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, notebooks) -> Path:
+    """A work folder in which the small plan has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert run_plan(small_plan(folder, notebooks), workspace=folder / "work", cores=2, folder=notebooks)
+    return folder
+
+
+def todo(folder: Path, notebooks: Path, *overrides: str) -> list[str]:
+    plan = small_plan(folder, notebooks, *overrides)
+    return [name for name, _ in steps_to_run(plan, workspace=folder / "work", cores=2, folder=notebooks)]
+
+
+def test_plan_runs_in_order_and_only_once(finished, notebooks):
+    times = {path.stem: read_json(path)["time"] for path in (finished / "work" / "records").glob("*.json")}
+    assert sorted(times) == ["01_prepare_data", "02_landmark_homogeneity", "04_train_detector"]
+    assert min(times, key=lambda name: times[name]) == "01_prepare_data"
+    assert todo(finished, notebooks) == []
+
+
+def test_change_reaches_what_depends_on_it(finished, notebooks):
+    assert todo(finished, notebooks, "04.seed=3") == ["04_train_detector"]
+    assert len(todo(finished, notebooks, "01.train_photos=8")) == 3
+
+
+def test_second_run_in_a_folder_is_refused(finished, notebooks):
+    lock = FileLock(finished / "work" / ".run.lock")
+    assert lock.acquire()
+    try:
+        with pytest.raises(InputError, match="another run is at work"):
+            todo(finished, notebooks)
+    finally:
+        lock.release()
+
+
+def start(folder: Path, notebooks: Path, *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kps", "run", "--profile", write_profile(folder), "--cores", "2"]
+    command += ["--notebooks", str(notebooks), "--workspace", str(folder / "work")]
+    command += [word for text in overrides for word in ("-p", text)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the processes that have to do with a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in text and path.parent.name != str(os.getpid()):
+            found.append(text)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_stopped_run_leaves_no_process_and_goes_on(finished, notebooks):
+    prepared = read_json(finished / "work" / "records" / "01_prepare_data.json")
+    for sent, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        runner = start(finished, notebooks, "04.pause=60")
+        assert any(line.rstrip().endswith("second 1") for line in runner.stdout)
+        assert processes_of(finished)
+        runner.send_signal(sent)
+        assert runner.wait(timeout=30) == code
+        assert "Traceback" not in runner.stderr.read()
+        deadline = time.monotonic() + 10
+        while processes_of(finished) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert processes_of(finished) == []
+    again = start(finished, notebooks)
+    assert again.communicate(timeout=120) and again.returncode == 0
+    assert read_json(finished / "work" / "records" / "01_prepare_data.json") == prepared, "done stays done"
+    assert todo(finished, notebooks) == []
+
+
+def test_failing_step_ends_the_run_with_its_line(tmp_path, notebooks):
+    runner = start(tmp_path, notebooks, "04.fail=input")
+    out, err = runner.communicate(timeout=120)
+    assert runner.returncode == 1
+    assert err == "kps: 04_train_detector: photos/7.json: expected 8 landmarks, but got 7\n"
+    assert "the same command goes on from there" in out
+
+
+def test_needs_of_predictions(notebooks):
+    plan = [steps.PREPARE, steps.DETECTOR, steps.LANDMARKS, f"{steps.FINETUNE}_03", f"{steps.PREDICT}_a"]
+    parameters = {"run": "a", "model": "universal", "boxes": "ground_truth"}
+    assert steps.needs(steps.PREDICT, parameters, plan) == [steps.PREPARE, steps.LANDMARKS]
+    parameters |= {"model": "finetune_flip", "boxes": "htc"}
+    assert steps.needs(steps.PREDICT, parameters, plan) == [steps.DETECTOR, f"{steps.FINETUNE}_03"]
+    assert steps.needs(steps.SUBMISSION, {"run": "a"}, plan) == [f"{steps.PREDICT}_a"]
+    with pytest.raises(InputError, match="needs 07_predict_landmarks_b"):
+        steps.needs(steps.ENSEMBLE, {"run": "e", "runs": ["a", "b"]}, plan)
+
+
+def test_head_of_the_small_notebooks_is_that_of_the_real_ones():
+    """So that these tests stay about what the flow really has."""
+    for name in steps.NOTEBOOKS:
+        real = list(read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb"))
+        assert real[:2] == [line.split(":")[0] for line in HEAD.splitlines()[1:]]

@@ -1,0 +1,83 @@
+"""The same flow on real photos: a few that may not be shipped; skipped where they are absent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kps.coco import load_coco
+from kps.record import load_record
+from kps.submission import validate_submission
+from kps.workspace import REPOSITORY, Workspace, submission_zip
+
+SAMPLE = Path(os.environ.get("KPS_REAL_SAMPLE", REPOSITORY.parent / "shared" / "deepfashion2" / "sample"))
+PROFILE = """
+size: tiny
+data: own
+parameters:
+  09_submission: {run: universal, submission: real}
+steps:
+  - 01_prepare_data
+  - 02_landmark_homogeneity
+  - 03_aggregation_mapping
+  - 04_train_detector
+  - 05_train_landmarks
+  - notebook: 07_predict_landmarks
+    parameters: {run: universal, model: universal, boxes: htc, flip_test: false}
+  - notebook: 07_predict_landmarks
+    parameters: {run: universal_gt, model: universal, boxes: ground_truth, splits: [validation]}
+  - 09_submission
+  - 10_report
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SAMPLE.is_dir(), reason="no real photos: set KPS_REAL_SAMPLE to their folder"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What a run on the real photos wrote."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "real.yaml").write_text(PROFILE)
+    command = [sys.executable, "-m", "kps", "run", "--profile", str(folder / "real.yaml")]
+    command += ["--coco-file", str(SAMPLE / "train_coco.json"), "--image-dir", str(SAMPLE / "image")]
+    command += ["--workspace", str(folder / "work"), "-p", f"09.folder={folder / 'submissions'}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_both_models_trained_on_the_real_photos(folder):
+    work = Workspace(folder / "work")
+    for step in ("04_train_detector", "05_train_landmarks"):
+        record = load_record(work.record(step))
+        assert Path(record.outputs["checkpoint"]).exists()
+        assert record.inputs["train"]["path"] == str(work.coco("train"))
+
+
+def test_predictions_are_scored_on_all_labelled_items(folder):
+    work = Workspace(folder / "work")
+    items = load_coco(work.coco("validation")).instances
+    labelled = int((items.num_keypoints > 0).sum())
+    assert labelled > 0
+    for run in ("universal", "universal_gt"):
+        scores = load_record(work.record(f"07_predict_landmarks_{run}")).metrics["validation"]
+        assert scores["visible_and_occluded"]["num_items"] == labelled
+
+
+def test_submission_is_valid(folder):
+    work = Workspace(folder / "work")
+    summary = validate_submission(submission_zip("real", folder / "submissions"), images=work.coco("test"))
+    assert summary.num_rows > 0
+
+
+def test_photos_stay_where_they_are(folder):
+    work = Workspace(folder / "work")
+    assert work.image_dir("train").resolve() == (SAMPLE / "image").resolve()
+    assert not list((folder / "work").rglob("*.jpg"))
