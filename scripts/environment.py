@@ -120,31 +120,30 @@ def choose_ops() -> Ops:
     forced = os.environ.get("FORCE_CUDA", "0") == "1"
     gpu = torch.cuda.is_available()
     installed = installed_flavour()
+    nvcc = find_nvcc()
+    home = nvcc[0] if nvcc else ""
     if not forced and not gpu:
         if installed.startswith("cuda-"):
-            return Ops(installed)
+            return Ops(installed, home)
         hint = "nvcc is here but no GPU: for CUDA ops (hours of compiling) call FORCE_CUDA=1 scripts/setup.sh"
-        return Ops("cpu", note=hint if torch.version.cuda and find_nvcc() else "")
+        return Ops("cpu", note=hint if torch.version.cuda and nvcc else "")
     capabilities = {torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())}
     visible = ";".join(f"{major}.{minor}" for major, minor in sorted(capabilities))
     wanted = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace(" ", ";") or visible or DEFAULT_ARCHITECTURES
-    if installed.startswith("cuda-") and _serves(
-        installed.removeprefix("cuda-").split(";"), wanted.split(";")
-    ):
-        return Ops(installed)
-    problem = _cuda_problem(torch.version.cuda)
+    have = installed.removeprefix("cuda-").split(";")
+    if installed.startswith("cuda-") and _serves(have, wanted.split(";")):
+        return Ops(installed, home)
+    problem = _cuda_problem(torch.version.cuda, nvcc)
     if problem and forced:
         raise SetupError(f"FORCE_CUDA=1 asks for CUDA ops, but {problem}")
     if problem:
-        return Ops(
-            "cpu", note=f"a GPU is visible, but {problem}: CPU ops only, the detector will not train on it"
-        )
-    home, _ = find_nvcc() or ("", 0)
+        note = f"a GPU is visible, but {problem}: CPU ops only, the detector will not train on it"
+        return Ops("cpu", note=note)
     return Ops(f"cuda-{wanted}", home)
 
 
 def _serves(installed: list[str], wanted: list[str]) -> bool:
-    """Whether ops for the `installed` architectures run on the `wanted` ones, which as "8.6" or "9.0+PTX".
+    """Whether ops for the `installed` architectures run on the `wanted` ones, each as "8.6" or "9.0+PTX".
 
     A binary runs on its own and later minor versions of its major one, PTX on all later architectures.
     """
@@ -159,12 +158,11 @@ def _serves(installed: list[str], wanted: list[str]) -> bool:
     return all(any(runs(have, want) for have in installed) for want in wanted)
 
 
-def _cuda_problem(torch_cuda: str | None) -> str:
+def _cuda_problem(torch_cuda: str | None, nvcc: tuple[str, int] | None) -> str:
     """Return why CUDA ops cannot be compiled for a torch built with CUDA `torch_cuda`, "" if they can."""
     if torch_cuda is None:
         return "the installed torch has no CUDA"
     major = int(torch_cuda.split(".")[0])
-    nvcc = find_nvcc()
     if nvcc is None:
         return f"there is no nvcc on the PATH or in CUDA_HOME (CUDA {major}, as torch's)"
     if nvcc[1] != major:

@@ -297,7 +297,7 @@ def test_which_ops(
     monkeypatch.setattr(environment, "installed_flavour", lambda: installed)
     ops = environment.choose_ops()
     assert ops.flavour == flavour
-    assert ops.cuda_home == (str(nvcc) if flavour not in {"cpu", installed} else "")
+    assert ops.cuda_home == ("" if flavour == "cpu" else str(nvcc))
     assert ("FORCE_CUDA=1" in ops.note) == (flavour == "cpu")
 
 
