@@ -144,7 +144,7 @@ def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.engine.profiles import load_profile, make_plan, parse_overrides
     from kps.engine.run import default_cores, run_plan, steps_to_run
-    from kps.engine.steps import PREPARE
+    from kps.engine.steps import PREPARE, REPORT, SUBMISSION
 
     overrides = parse_overrides(arguments.parameter)
     for option in ("data_root", "coco_file", "image_dir"):
@@ -163,7 +163,18 @@ def run(arguments: Namespace) -> int:
         return DONE
     print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
     if run_plan(steps, workspace=workspace, cores=cores, **folder):
-        print(f"done: {workspace}/records says what was made, {workspace}/executed holds the notebooks")
+        _print_outputs([step.name for step in steps if step.notebook in (SUBMISSION, REPORT)], workspace)
+        print(f"done: all {len(steps)} steps; the notebooks as they ran are in {workspace / 'executed'}")
         return DONE
     print("stopped at the step named above; the same command goes on from there", flush=True)
     return STEP_FAILED
+
+
+def _print_outputs(steps: list[str], workspace: Path) -> None:
+    """Name the files that steps say they wrote."""
+    from kps.files import read_json
+    from kps.workspace import Workspace
+
+    for step in steps:
+        for name, path in read_json(Workspace(workspace).record(step)).get("outputs", {}).items():
+            print(f"{name}: {path}")

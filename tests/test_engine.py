@@ -290,7 +290,8 @@ def test_override_of_an_absent_step_is_refused(tmp_path, notebooks):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, notebooks) -> Path:
     """A work folder in which the small plan has run."""
-    folder = tmp_path_factory.mktemp("finished")
+    folder = tmp_path_factory.mktemp("finished") / "it's a {small} run"
+    folder.mkdir()
     assert run_plan(small_plan(folder, notebooks), workspace=folder / "work", cores=2, folder=notebooks)
     return folder
 
@@ -326,8 +327,8 @@ def start(folder: Path, notebooks: Path, *overrides: str) -> subprocess.Popen[st
     command = [sys.executable, "-m", "kps", "run", "--profile", write_profile(folder), "--cores", "2"]
     command += ["--notebooks", str(notebooks), "--workspace", str(folder / "work")]
     command += [word for text in overrides for word in ("-p", text)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
+    return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder.parent)}, **options)
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TextIO
 
 from kps.engine.kernel import kernel_manager
@@ -24,7 +24,7 @@ from kps.workspace import REPOSITORY, Workspace
 NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
 ORPHAN_SECONDS = 15.0  # how long a killed run's kernel and its loader processes may take to end
 START_SECONDS = 180.0  # a kernel's start on a busy machine
-SOCKET_FOLDER = "/tmp"  # not TMPDIR, whose path may be too long for Unix sockets
+SOCKET_PATH_LENGTH = 60  # of the temporary folder, so that Unix sockets in it stay below their limit of 108
 MESSAGE_LENGTH = 400  # characters of an exception's text that fit one line
 
 
@@ -141,14 +141,15 @@ def _execute(
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its failures come as the exceptions below
     with ExitStack() as stack:
         gpu = stack.enter_context(free_gpu()) if notebook.stem in ON_GPU else None
-        lock.acquire(shared=True)
-        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="kps-", dir=SOCKET_FOLDER)))
+        if not lock.acquire(shared=True):
+            raise InputError(f"{step} was taken over by another process")
+        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="kps-", dir=_socket_folder())))
         manager = kernel_manager(lock.path, sockets, threads=threads, gpu=gpu)
         try:
             execute_notebook(
-                notebook, executed, parameters, cwd=REPOSITORY, kernel_name="python3", language="python",
-                kernel_manager_class=manager, start_timeout=START_SECONDS, progress_bar=False,
-                stdout_file=PrefixedOutput(step, sys.stdout),
+                _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,
+                kernel_name="python3", language="python", kernel_manager_class=manager,
+                start_timeout=START_SECONDS, progress_bar=False, stdout_file=PrefixedOutput(step, sys.stdout),
             )  # fmt: skip
         except PapermillExecutionError as error:
             text = " ".join(str(error.evalue).split())[:MESSAGE_LENGTH]
@@ -157,6 +158,17 @@ def _execute(
             raise InputError(f"{step} failed with {error.ename}: {text}; open {executed}") from None
         except DeadKernelError:
             raise InputError(f"{step}: its process died (out of memory?); open {executed}") from None
+
+
+def _socket_folder() -> str:
+    """The temporary folder, or /tmp where its path is too long for Unix sockets."""
+    folder = gettempdir()
+    return folder if len(folder) <= SOCKET_PATH_LENGTH else "/tmp"
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which would take {braces} for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class PrefixedOutput:

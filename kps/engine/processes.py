@@ -91,7 +91,11 @@ def free_gpu() -> Iterator[str | None]:
         yield None
         return
     locks = {gpu: FileLock(Path(tempfile.gettempdir()) / f"kps-{os.getuid()}-gpu-{gpu}.lock") for gpu in gpus}
-    while not (held := next((gpu for gpu, lock in locks.items() if lock.acquire()), None)):
+    waiting = False
+    while (held := next((gpu for gpu, lock in locks.items() if lock.acquire()), None)) is None:
+        if not waiting:
+            print(f"waiting for a free GPU out of {', '.join(gpus)}", flush=True)
+        waiting = True
         time.sleep(POLL_SECONDS)
     try:
         yield held

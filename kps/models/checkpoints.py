@@ -1,0 +1,149 @@
+"""Checkpoints: written whole or not at all, read without ever running code from them.
+
+`torch.load(weights_only=True)` builds tensors and plain containers only. mmengine's loader falls back to a
+full unpickle where that fails; importing this module replaces it, so that weights named in a configuration
+(`init_cfg`, `load_from`) take the same strict way.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import numpy as np
+import orjson
+import torch
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from torch import Tensor, nn
+
+from kps.errors import InputError
+from kps.files import atomic_path
+
+# What checkpoints of mmengine hold besides tensors: loss histories as NumPy arrays. None of these runs code.
+SAFE_TYPES = [
+    np.ndarray,
+    np.dtype,
+    np._core.multiarray._reconstruct,
+    np._core.multiarray.scalar,
+    *{
+        type(np.dtype(name))
+        for name in ("bool", "uint8", "int32", "int64", "uint32", "uint64", "float32", "float64")
+    },
+    HistoryBuffer,
+]
+
+
+def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Return the content of a checkpoint file.
+
+    Raises:
+        InputError: the file is absent, damaged, no checkpoint, or holds more than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    content = _load_strictly(path, map_location)
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: expected a checkpoint (a dictionary), but it holds a {type(content).__name__}"
+        )
+    return content
+
+
+def _load_strictly(file: Any, map_location: Any = None, weights_only: bool = True) -> Any:
+    """Stand in for mmengine's loader: the same call, but only ever with weights_only=True."""
+    try:
+        with torch.serialization.safe_globals(SAFE_TYPES):
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(
+            f"{file}: refused, since it holds more than weights or is damaged ({reason})"
+        ) from None
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{file}: expected a checkpoint, but it is damaged ({str(error)[:200]})") from None
+
+
+mmengine_checkpoint._safe_torch_load = _load_strictly
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint atomically: a killed process leaves the old file or the new one."""
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_weights(path: Path | str) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint, by parameter name.
+
+    Raises:
+        InputError: see `read_checkpoint`; or the file holds no weights.
+    """
+    content = read_checkpoint(path)
+    weights = content.get("state_dict", content)
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(isinstance(v, Tensor) for v in weights.values())
+    ):
+        raise InputError(f"{path}: expected weights (a dictionary of tensors, or one under 'state_dict')")
+    return weights
+
+
+def load_into(model: nn.Module, path: Path | str) -> None:
+    """Load a checkpoint's weights into a model of exactly that architecture.
+
+    Raises:
+        InputError: see `load_weights`; or names or shapes differ from the model's (the first one is named).
+    """
+    weights, own = load_weights(path), model.state_dict()
+    for name in [*own, *weights]:
+        expected, got = (tuple(d[name].shape) if name in d else "nothing" for d in (own, weights))
+        if expected != got:
+            raise InputError(
+                f"{path}: not of this model: {name} is {expected} in the model, {got} in the file"
+            )
+    model.load_state_dict(weights)
+
+
+def load_config(path: Path | str) -> Config:
+    """Return the resolved configuration that a final checkpoint carries.
+
+    Raises:
+        InputError: see `read_checkpoint`; no configuration in it; or one with a dotted type name, which
+            mmengine would import and call.
+    """
+    text = read_checkpoint(path).get("meta", {}).get("config_json")
+    if not isinstance(text, str):
+        raise InputError(f"{path}: expected a final checkpoint with its configuration, but it carries none")
+    config = orjson.loads(text)
+    _refuse_dotted_types(config, path)
+    return as_config(config)
+
+
+def as_config(resolved: dict[str, Any]) -> Config:
+    """Return a configuration read from JSON as mmengine wants it: image scales are tuples there."""
+    return Config(_with_tuples(resolved))
+
+
+def _with_tuples(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _with_tuples(child, name) for name, child in value.items()}
+    if isinstance(value, list):
+        of_numbers = all(isinstance(child, int | float) for child in value)
+        children = [_with_tuples(child, key) for child in value]
+        return tuple(children) if of_numbers and key in ("scale", "scales") else children
+    return value
+
+
+def _refuse_dotted_types(value: Any, path: Path | str) -> None:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    name = value.get("type", "") if isinstance(value, dict) else ""
+    if "." in str(name):
+        raise InputError(
+            f"{path}: refused, since its configuration names a type outside the registries: {name!r}"
+        )
+    for child in children:
+        _refuse_dotted_types(child, path)

@@ -1,0 +1,115 @@
+"""Garment boxes on photos from a trained detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.models.roi_heads import SingleRoIExtractor
+from mmdet.registry import MODELS
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from kps.coco import Coco
+from kps.detections import Detections
+from kps.errors import InputError
+from kps.files import progress
+from kps.models import detector_data
+from kps.models.checkpoints import load_config, load_into
+
+
+@MODELS.register_module()
+class ContiguousRoIExtractor(SingleRoIExtractor):
+    """Pool garments from features in the order that mmcv's RoIAlign reads them in.
+
+    Training keeps channels innermost; RoIAlign takes such features without a word and pools the wrong ones.
+    """
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Return (R, C, size, size) features of R boxes from the pyramid's levels, each (N, C, H, W)."""
+        return super().forward(tuple(level.contiguous() for level in feats), rois, roi_scale_factor)
+
+
+def build_detector(checkpoint: Path) -> tuple[nn.Module, Compose]:
+    """Return a trained detector, ready to predict boxes, and the transforms its photos go through.
+
+    Raises:
+        InputError: the checkpoint is absent, refused or not of a detector.
+    """
+    config = load_config(checkpoint)
+    if config.get("default_scope") != "mmdet":
+        raise InputError(
+            f"{checkpoint}: expected a detector, but got a checkpoint of {config.get('default_scope')}"
+        )
+    init_default_scope("mmdet")
+    model = MODELS.build(config.model)
+    load_into(model, checkpoint)
+    if model.roi_head.with_mask:
+        model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval(), Compose(config.test_pipeline)
+
+
+def detect(
+    checkpoint: Path,
+    coco: Coco,
+    image_dir: Path,
+    *,
+    batch_size: int = 8,
+    score_threshold: float = 0.01,
+    max_per_image: int = 100,
+) -> Detections:
+    """Find the garments on every photo of `coco`, whose instances are not looked at.
+
+    Args:
+        score_threshold: boxes below are dropped (0.01 in the paper's detections).
+        max_per_image: boxes kept a photo, best first.
+
+    Returns:
+        Boxes in pixels of the original photo, clipped to it, in the order of the photos; ids count from 1.
+
+    Raises:
+        InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
+    """
+    model, pipeline = build_detector(checkpoint)
+    rows = detector_data.photo_rows(coco, Path(image_dir))
+    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    found = [(np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros(0))]
+    for batch in progress(batches, desc="detecting garments", unit="batch"):
+        for row, (boxes, labels, scores) in zip(batch, _predict(model, pipeline, batch), strict=True):
+            keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
+            boxes = _clip(boxes[keep], row["width"], row["height"])
+            keep, boxes = keep[_has_area(boxes)], boxes[_has_area(boxes)]
+            found.append((np.full(len(keep), row["img_id"]), labels[keep] + 1, boxes, scores[keep]))
+    image_id, category_id, boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Detections(
+        detection_id=np.arange(1, len(scores) + 1),
+        image_id=image_id.astype(np.int64),
+        category_id=category_id.astype(np.int64),
+        bbox_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
+        score=scores.astype(np.float64),
+    )
+
+
+def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield each photo's boxes (N, 4) x1 y1 x2 y2 px, labels (N,) and scores (N,), best first."""
+    inputs = pseudo_collate([pipeline(dict(row)) for row in rows])
+    with torch.inference_mode():
+        samples = model.test_step(inputs)
+    for sample in samples:
+        result = sample.pred_instances
+        order = torch.argsort(result.scores, descending=True, stable=True)
+        yield tuple(part[order].cpu().numpy() for part in (result.bboxes, result.labels, result.scores))
+
+
+def _clip(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    return np.clip(boxes.astype(np.float64), 0, [width, height, width, height])
+
+
+def _has_area(boxes: np.ndarray) -> np.ndarray:
+    """(N,) whether a box is at least a hundredth of a pixel wide and high, the box file's resolution."""
+    return (boxes[:, 2:] - boxes[:, :2] >= 0.01).all(axis=1)

@@ -1,0 +1,136 @@
+"""What the detector reads: photos, and their garments' boxes and polygons from a COCO-294 file."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+from mmdet.registry import DATASETS, TRANSFORMS
+
+from kps.coco import Coco, load_coco
+from kps.errors import InputError
+from kps.files import read_bytes
+from kps.schema import CATEGORIES
+
+with contextlib.redirect_stdout(io.StringIO()):  # it prints which of its optional data sets are absent
+    from mmdet.datasets import BaseDetDataset
+
+_DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@DATASETS.register_module()
+class GarmentBoxes(BaseDetDataset):
+    """Photos with their garments; label = category id - 1, whatever the file calls the categories.
+
+    mmdet's own COCO data set finds categories by name, and names differ between copies of DeepFashion2.
+    """
+
+    METAINFO = {"classes": tuple(category.name for category in CATEGORIES)}  # noqa: RUF012
+
+    def __init__(self, *, coco_file: str, image_dir: str, pipeline: list[dict], **kwargs: Any) -> None:
+        self.coco_file, self.image_dir = Path(coco_file), Path(image_dir)
+        super().__init__(ann_file=coco_file, pipeline=pipeline, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Return a row per photo that holds a garment.
+
+        Raises:
+            InputError: the file is malformed or holds no garment.
+        """
+        coco = load_coco(self.coco_file)
+        rows = photo_rows(coco, self.image_dir)
+        _add_garments(rows, coco)
+        rows = [row for row in rows if row["instances"]]
+        if not rows:
+            raise InputError(f"{self.coco_file}: expected garments to train on, but it holds none")
+        return rows
+
+
+def photo_rows(coco: Coco, image_dir: Path) -> list[dict]:
+    """Return a row per photo in mmdet's notation, without garments."""
+    return [
+        {
+            "img_id": image.id,
+            "img_path": str(image_dir / image.file_name),
+            "height": image.height,
+            "width": image.width,
+            "instances": [],
+        }
+        for image in coco.images
+    ]
+
+
+def _add_garments(rows: list[dict], coco: Coco) -> None:
+    """Add boxes (x1, y1, x2, y2 px, clipped to the photo) and polygons (the box's where there is none)."""
+    by_id = {row["img_id"]: row for row in rows}
+    garments = coco.instances
+    for i in range(len(garments)):
+        row = by_id[int(garments.image_id[i])]
+        x, y, w, h = garments.bbox_xywh[i]
+        x1, x2 = np.clip([x, x + w], 0, row["width"])
+        y1, y2 = np.clip([y, y + h], 0, row["height"])
+        if x2 - x1 < 1 or y2 - y1 < 1:
+            continue
+        polygons = [
+            polygon for polygon in garments.segmentation[i] if len(polygon) >= 6 and len(polygon) % 2 == 0
+        ]
+        row["instances"].append(
+            {
+                "bbox": [float(x1), float(y1), float(x2), float(y2)],
+                "bbox_label": int(garments.category_id[i]) - 1,
+                "mask": polygons or [[x1, y1, x2, y1, x2, y2, x1, y2]],
+                "ignore_flag": int(garments.iscrowd[i]),
+            }
+        )
+
+
+@TRANSFORMS.register_module()
+class LoadPhoto(BaseTransform):
+    """Decode a photo to (H, W, 3) BGR, as stored: landmarks refer to its pixels before any EXIF rotation."""
+
+    def transform(self, results: dict) -> dict:
+        """Add the pixels.
+
+        Raises:
+            InputError: the photo is absent, cannot be decoded, or is not of the size that its row states.
+        """
+        path = results["img_path"]
+        content = np.frombuffer(read_bytes(path), np.uint8)
+        image = cv2.imdecode(content, _DECODING) if len(content) else None
+        if image is None:
+            raise InputError(f"{path}: expected a photo, but it cannot be decoded")
+        height, width = image.shape[:2]
+        if (width, height) != (results["width"], results["height"]):
+            stated = f"{results['width']} x {results['height']}"
+            raise InputError(
+                f"{path}: expected a photo of {stated} as its row states, but got {width} x {height}"
+            )
+        results.update(img=image, img_shape=(height, width), ori_shape=(height, width))
+        return results
+
+
+@TRANSFORMS.register_module()
+class Remembered(BaseTransform):
+    """Run transforms that draw nothing by lot once a photo, and keep their results in memory from then on.
+
+    For small inputs: decoding and scaling would take longer than training on them.
+    """
+
+    def __init__(self, transforms: list[dict]) -> None:
+        self.transforms = Compose(transforms)
+        self.results: dict[int, dict] = {}
+
+    def transform(self, results: dict) -> dict:
+        """Return the transformed photo; the caller may change it in place."""
+        key = results["img_id"]
+        if key not in self.results:
+            done = self.transforms(results)
+            done.pop("instances", None)
+            self.results[key] = done
+        return copy.deepcopy(self.results[key])

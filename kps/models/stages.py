@@ -1,0 +1,45 @@
+"""Which checkpoint serves which category: the universal model's, or those finetuned from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kps.configs.base import check_choice
+from kps.errors import InputError
+from kps.models.training import FINAL
+from kps.record import load_record
+from kps.schema import CATEGORIES
+from kps.workspace import VARIANTS, Workspace
+
+UNIVERSAL = "universal"
+MODELS = (UNIVERSAL, *(f"finetune_{variant}" for variant in VARIANTS))
+
+
+def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[int, Path]:
+    """The checkpoint of each category id: of "universal", "finetune_plain" or "finetune_flip".
+
+    A category of which the training split has no landmarks could not be finetuned, as its record says: there
+    the universal model serves.
+
+    Raises:
+        InputError: an unknown model, or one that was not trained.
+    """
+    check_choice("model", model, MODELS)
+    universal = work.universal_dir(aggregation) / FINAL
+    if not universal.exists():
+        raise InputError(f"{universal}: no such checkpoint; train the universal landmark model first")
+    if model == UNIVERSAL:
+        return {item.id: universal for item in CATEGORIES}
+    variant = model.removeprefix("finetune_")
+    return {item.id: _finetuned(work, aggregation, variant, item.id) or universal for item in CATEGORIES}
+
+
+def _finetuned(work: Workspace, aggregation: str, variant: str, category_id: int) -> Path | None:
+    """The finetuned checkpoint, None where the category's record says that there was nothing to train on."""
+    path = work.finetune_dir(aggregation, variant, category_id) / FINAL
+    if path.exists():
+        return path
+    record = work.record(f"06_finetune_category_{category_id:02d}")
+    if not record.exists() or load_record(record).metrics["train_items"]:
+        raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
+    return None

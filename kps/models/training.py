@@ -1,0 +1,176 @@
+"""The training loop of both models: mmengine's runner, made resumable at any moment and quiet.
+
+A work folder holds `config.json` (the resolved configuration), `history.jsonl` (losses), `epoch_N.pth` (the
+last two states, removed at the end) and, written last, `final.pth`: weights and configuration, the mark of a
+finished run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from torch import nn
+
+from kps.errors import InputError
+from kps.files import read_json, sha256, write_json
+from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
+from kps.models.hooks import HISTORY, read_rows, saved_states
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINAL = "final.pth"
+# Parts registered for each scope; imported on demand, since each pulls in a large library.
+_PARTS = {"mmdet": "kps.models.detector", "mmpose": "kps.models.landmarks"}
+# Files whose content belongs to a run's identity.
+_INPUT_KEYS = ("coco_file", "load_from")
+# What may change between the start of a run and its resumption.
+_FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
+
+
+def train(config: Config) -> Path:
+    """Train to the end, going on from the last whole state in `config.work_dir`; return the final checkpoint.
+
+    A finished run returns at once. Progress goes to standard output, a line per interval.
+
+    Raises:
+        InputError: the work folder holds a run with another configuration (the differing key is named), the
+            weights to start from do not fit, or the loss is no longer finite.
+    """
+    work_dir = Path(config.work_dir)
+    resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
+    resolved["input_sha256"] = _input_hashes(resolved)  # other data under the same name is another run
+    final = work_dir / FINAL
+    if final.exists() or saved_states(work_dir):
+        _check_same_run(resolved, work_dir / "config.json")
+    for stale in work_dir.glob(".*.pth"):  # half-written by a process that was killed
+        stale.unlink()
+    if not final.exists():
+        _train_to_the_end(resolved, work_dir, final)
+    for state in saved_states(work_dir):
+        state.unlink()
+    return final
+
+
+def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
+    write_json(work_dir / "config.json", resolved, indent=True)
+    register_parts(resolved["default_scope"])
+    runner = ResumableRunner.from_cfg(_with_runner_settings(resolved))
+    try:
+        runner.train()
+        if is_main_process():
+            state = runner.state()
+            meta = {**state["meta"], "config_json": orjson.dumps(resolved).decode()}
+            save_checkpoint(final, {"meta": meta, "state_dict": state["state_dict"]})
+    finally:
+        shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
+
+
+def load_history(work_dir: Path | str) -> pd.DataFrame:
+    """Return the losses of a run, a row per interval: epoch, iteration, learning_rate, loss and its parts."""
+    import pandas as pd
+
+    path = Path(work_dir) / HISTORY
+    if not path.exists():
+        raise InputError(f"{path}: no such file; was anything trained in this folder?")
+    return pd.DataFrame(read_rows(path))
+
+
+def register_parts(scope: str) -> None:
+    """Make the project's data sets, transforms and heads known to mmdet's or mmpose's registries."""
+    importlib.import_module(_PARTS[scope])
+
+
+def _input_hashes(value: Any, key: str = "") -> dict[str, str]:
+    """Return SHA-256 by configuration key of the files that a run learns from: annotations and weights."""
+    if key in _INPUT_KEYS and isinstance(value, str) and Path(value).is_file():
+        return {key: sha256(Path(value))}
+    children = value.items() if isinstance(value, dict) else ()
+    return {k: v for name, child in children for k, v in _input_hashes(child, name).items()}
+
+
+def _check_same_run(resolved: dict, path: Path) -> None:
+    before, now = _flatten(read_json(path)), _flatten(resolved)
+    for key in [*now, *before]:  # in the configuration's order: what a user sets comes first
+        if key not in _FREE_KEYS and before.get(key) != now.get(key):
+            raise InputError(
+                f"{path.parent}: holds a run with another configuration: {key} is {before.get(key)!r} "
+                f"there and {now.get(key)!r} now; remove the folder or choose another"
+            )
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for name, child in value.items() for k, v in _flatten(child, f"{prefix}.{name}").items()}
+    if isinstance(value, list) and any(isinstance(child, dict) for child in value):
+        return _flatten({str(i): child for i, child in enumerate(value)}, prefix)
+    return {prefix.removeprefix("."): value}
+
+
+def _with_runner_settings(resolved: dict) -> Config:
+    """Add what is the same for every run and thus not part of its identity."""
+    # mmengine's own hooks for information and time copy every loss to the CPU in every iteration.
+    hooks = dict.fromkeys(("logger", "checkpoint", "runtime_info", "timer"))
+    hooks |= {"epoch_seed": {"type": "EpochSeedHook"}}
+    hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
+    settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
+    return as_config({**resolved, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
+
+
+class ResumableRunner(Runner):
+    """A runner that reads and writes its state by `kps.models.checkpoints` and keeps its logger quiet."""
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that resuming needs; an EMA hook swaps its averaged weights in."""
+        model = self.model.module if hasattr(self.model, "module") else self.model
+        state = {
+            "meta": {"epoch": self.epoch, "iter": self.iter},
+            "state_dict": {name: value.detach().cpu() for name, value in model.state_dict().items()},
+            "optimizer": self.optim_wrapper.state_dict(),
+            "param_schedulers": [scheduler.state_dict() for scheduler in self.param_schedulers],
+        }
+        self.call_hook("before_save_checkpoint", checkpoint=state)
+        return state
+
+    def load_or_resume(self) -> None:
+        """Go on from the newest state that is whole, or start from the given weights, or from nothing."""
+        model = self.model.module if hasattr(self.model, "module") else self.model
+        for path in saved_states(Path(self.work_dir)):
+            try:
+                state = read_checkpoint(path)
+            except InputError as error:
+                print(f"{error}; trying the state before", flush=True)
+                continue
+            self.call_hook("after_load_checkpoint", checkpoint=state)
+            model.load_state_dict(state["state_dict"])
+            self.optim_wrapper.load_state_dict(state["optimizer"])
+            for scheduler, saved in zip(self.param_schedulers, state["param_schedulers"], strict=True):
+                scheduler.load_state_dict(saved)
+            self.train_loop._epoch, self.train_loop._iter = state["meta"]["epoch"], state["meta"]["iter"]
+            return
+        if self._load_from is not None:
+            load_into(model, self._load_from)
+
+    def build_model(self, model: Any) -> nn.Module:
+        """Build the network with its convolutions' channels innermost in memory, the faster order."""
+        return super().build_model(model).to(memory_format=torch.channels_last)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Return a logger for errors only and without a file: progress has its own line and file."""
+        return MMLogger.get_instance(self._experiment_name, log_level="ERROR")
+
+    def dump_config(self) -> None:
+        """Do nothing: `train` has written the configuration."""
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """Do nothing: the step's record holds the environment."""

@@ -1,0 +1,83 @@
+"""The detector's configurations: the paper's model is the paper's, small ones are its siblings."""
+
+import orjson
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+
+from kps.configs import ARCHITECTURES, SIZES, detector_config
+from kps.errors import InputError
+from kps.models import checkpoints, detector  # noqa: F401  (registers the data set)
+
+
+def make_config(**changes):
+    return detector_config(
+        **{"size": "tiny", "coco_file": "a.json", "image_dir": "image", "work_dir": "work", **changes}
+    )
+
+
+def build_on_meta(config):
+    init_default_scope("mmdet")
+    with torch.device("meta"):
+        return MODELS.build(config.model)
+
+
+@pytest.mark.parametrize(("architecture", "millions"), [("htc", 135.1), ("cascade", 127.1)])
+def test_the_papers_detector_has_its_size(architecture, millions):
+    model = build_on_meta(make_config(architecture=architecture, size="paper"))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_size_is_of_the_same_classes(architecture):
+    def classes(size):
+        model = build_on_meta(make_config(architecture=architecture, size=size))
+        heads = [*model.roi_head.bbox_head, *(model.roi_head.mask_head if model.roi_head.with_mask else [])]
+        return [type(part).__name__ for part in (model, model.neck, model.rpn_head, model.roi_head, *heads)]
+
+    assert classes("tiny") == classes("demo") == classes("paper")
+    assert ("HybridTaskCascadeRoIHead" in classes("paper")) == (architecture == "htc")
+
+
+def test_there_is_no_semantic_branch():
+    model = build_on_meta(make_config(size="paper"))
+    assert not model.roi_head.with_semantic and model.roi_head.with_mask
+    assert [head.num_classes for head in model.roi_head.bbox_head] == [13] * 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_configuration_survives_the_checkpoint(size, architecture, tmp_path):
+    config = make_config(size=size, architecture=architecture)
+    text = orjson.dumps(config.to_dict()).decode()
+    checkpoints.save_checkpoint(tmp_path / "a.pth", {"meta": {"config_json": text}, "state_dict": {}})
+    read = checkpoints.load_config(tmp_path / "a.pth")
+    assert orjson.dumps(read.to_dict()).decode() == text
+
+
+def test_parameters_arrive_where_they_act():
+    config = make_config(seed=3, epochs=7, batch_size=5, workers=2, work_dir="some/where")
+    assert config.randomness.seed == 3 and config.train_cfg.max_epochs == 7
+    assert config.train_dataloader.batch_size == 5 and config.train_dataloader.num_workers == 2
+    assert config.work_dir.endswith("/some/where") and config.work_dir.startswith("/")
+    assert config.param_scheduler[1].T_max == 7
+
+
+def test_the_papers_learning_rate_falls_where_mmdets_recipe_says():
+    assert make_config(size="paper").param_scheduler[1].milestones == [16, 19]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": "large"}, "size: expected one of tiny, demo, paper"),
+        ({"architecture": "yolo"}, "architecture: expected one of htc, cascade"),
+        ({"epochs": 0}, "epochs: expected a positive integer"),
+        ({"batch_size": -1}, "batch_size: expected a positive integer"),
+    ],
+)
+def test_bad_parameters_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        make_config(**changes)

@@ -1,0 +1,206 @@
+"""Heatmaps and their decoding, the head's masking, the data set and its order."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from garment_photos import write_photos
+from mmengine.registry import DefaultScope
+from mmpose.registry import MODELS
+
+import kps.models.landmarks  # noqa: F401  (fills the registry)
+from kps import schema
+from kps.aggregation import Aggregation
+from kps.coco import load_coco
+from kps.errors import InputError
+from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
+from kps.models.landmark_decoding import decode, gaussian_heatmaps
+
+LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
+
+
+def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0):
+    torch.manual_seed(seed)
+    group = (Aggregation.named(aggregation).group + 1).tolist()
+    config = {"type": "OwnLandmarkHead", "group": group, "in_channels": 8, "deconv_out_channels": None}
+    with DefaultScope.overwrite_default_scope("mmpose"):
+        head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}})
+    torch.nn.init.normal_(head.final_layer.weight)
+    return head.eval()
+
+
+def make_samples(category_id, seed=0, visibility=2):
+    generator = torch.Generator().manual_seed(seed)
+    landmarks = torch.rand(len(category_id), 39, 3, generator=generator)
+    landmarks[..., 2] = visibility
+    return {"category_id": torch.tensor(category_id), "landmarks": landmarks}
+
+
+def make_feats(count, seed=1):
+    return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(seed)),)
+
+
+@pytest.mark.parametrize("sigma", [1.5, 3.0])
+def test_decoding_inverts_rendering(sigma):
+    points = torch.from_numpy(np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))).float()
+    found, score = decode(gaussian_heatmaps(points, (96, 128), sigma), sigma)
+    assert (found - points).abs().max() < 0.02
+    assert score.min() > 0.8
+
+
+def test_decoding_finds_peaks_at_the_border():
+    points = torch.tensor([[[0.0, 0.0], [23.0, 31.0], [0.3, 15.6]]])
+    found, _ = decode(gaussian_heatmaps(points, (24, 32), 1.5), 1.5)
+    assert (found - points).abs().max() < 1.0
+
+
+def test_own_maps_are_the_heads_channels():
+    head, feats, kind = make_head(), make_feats(13), torch.arange(1, 14)
+    own, full = head.own_heatmaps(feats, kind), head(feats)
+    for row, item in enumerate(schema.CATEGORIES):
+        channels = Aggregation.named("hand81").channels(item.id)
+        assert torch.allclose(own[row, : item.num_landmarks], full[row, channels], atol=1e-5)
+        assert not own[row, item.num_landmarks :].any()
+
+
+@pytest.mark.parametrize("aggregation", ["hand81", "identity"])
+def test_flipping_twice_is_no_change(aggregation):
+    head, feats, kind = make_head(aggregation=aggregation), make_feats(13), torch.arange(1, 14)
+    mirrored = head.own_heatmaps((feats[0].flip(-1),), kind, flipped=True)
+    flip = torch.from_numpy(schema.own_flip_indices())
+    own = head.own_heatmaps(feats, kind)
+    assert torch.allclose(mirrored, own.gather(1, flip[..., None, None].expand_as(own)), atol=1e-5)
+    assert (flip.gather(1, flip) == torch.arange(39)).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_other_categories_channels_get_no_gradient(loss):
+    head = make_head(loss)
+    head.loss(make_feats(4), make_samples([3, 3, 7, 7]))["loss_kpt"].backward()
+    touched = set(head.final_layer.weight.grad.abs().sum((1, 2, 3)).nonzero().flatten().tolist())
+    mapping = Aggregation.named("hand81")
+    assert touched == {int(c) for kind in (3, 7) for c in mapping.channels(kind)}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_visible_and_occluded_count_and_unlabelled_does_not(loss):
+    head, feats = make_head(loss), make_feats(1)
+    samples = make_samples([8])
+    first = head.loss(feats, samples)["loss_kpt"]
+    samples["landmarks"][..., 2] = 1
+    assert head.loss(feats, samples)["loss_kpt"] == first
+    samples["landmarks"][0, 4, 2] = 0
+    without = head.loss(feats, samples)["loss_kpt"]
+    samples["landmarks"][0, 4, :2] = 0.123
+    assert head.loss(feats, samples)["loss_kpt"] == without != first
+    samples["landmarks"][..., 2] = 0
+    assert head.loss(feats, samples)["loss_kpt"] == 0
+
+
+def test_instances_weigh_the_same_whatever_their_landmarks():
+    head, samples = make_head(), make_samples([3, 8])
+    samples["landmarks"][1, 3:, 2] = 0
+    both = head.loss(make_feats(2), samples)["loss_kpt"]
+    feats = make_feats(2)[0]
+    each = [
+        head.loss((feats[i : i + 1],), {k: v[i : i + 1] for k, v in samples.items()})["loss_kpt"]
+        for i in (0, 1)
+    ]
+    assert torch.allclose(both, sum(each) / 2)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_map_as_the_target_is_the_optimum(loss):
+    module = make_head(loss).loss_module
+    points = torch.tensor([[[5.3, 7.8]]])
+    target = gaussian_heatmaps(points, (12, 16), 1.5)
+    best = target if loss == "HeatmapMSELoss" else target.clamp_min(1e-12).log()
+    assert module(best, points) < module(best + 0.2 * torch.randn_like(best), points)
+    assert module(best, points) < module(best, points + 0.3)
+    assert module.activate(best).max() == pytest.approx(target.max().item(), rel=0.03)
+
+
+@pytest.fixture(scope="module")
+def coco_file(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos"), count=9)
+
+
+def make_dataset(coco_file, **changes):
+    settings = {"coco_file": str(coco_file), "image_dir": str(coco_file.parent / "image")}
+    settings["size_wh"] = (96, 128)
+    return LandmarkDataset(**{**settings, **changes})
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_item_is_a_crop_with_its_landmarks(coco_file, cache):
+    dataset = make_dataset(coco_file, cache=cache)
+    for _ in range(2):  # the second time from the cache
+        item = dataset[0]
+        assert item["inputs"].shape == (128, 96, 3)
+        landmarks = item["data_samples"]["landmarks"].numpy()
+        own = landmarks[landmarks[:, 2] > 0, :2]
+        assert ((own >= 0.099) & (own <= 0.911)).all()  # in the box, which fills 1 / 1.25 of the crop
+        assert item["data_samples"]["category_id"] == dataset.category_id[0]
+
+
+def test_mirroring_swaps_landmarks_and_pixels(coco_file):
+    plain, mirrored = make_dataset(coco_file)[1], None
+    dataset = make_dataset(coco_file, hflip=True)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        item = dataset[1]
+        if not torch.equal(item["data_samples"]["landmarks"], plain["data_samples"]["landmarks"]):
+            mirrored = item
+    assert (mirrored["inputs"].flip(1).int() - plain["inputs"].int()).abs().max() <= 2
+    flip = schema.own_flip_indices()[plain["data_samples"]["category_id"] - 1]
+    own = mirrored["data_samples"]["landmarks"][flip]
+    seen = own[:, 2] > 0
+    assert torch.allclose(1 - own[seen, 0], plain["data_samples"]["landmarks"][seen, 0], atol=1e-5)
+
+
+def test_augmentation_follows_the_seed(coco_file):
+    dataset = make_dataset(coco_file, scale=0.25, rotation=30)
+    drawn = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        drawn.append(dataset[0]["data_samples"]["landmarks"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_category_without_garments_is_named(coco_file):
+    with pytest.raises(InputError, match="with landmarks of category 5, but found none"):
+        make_dataset(coco_file, category_id=5)
+    assert set(make_dataset(coco_file, category_id=8).category_id) == {8}
+    assert len(make_dataset(coco_file)) == len(load_coco(coco_file).instances)
+
+
+def draw(counts, epochs=1, **settings):
+    kinds = np.repeat(np.arange(len(counts)), counts)
+    sampler = CategoryBalancedSampler(SimpleNamespace(category_id=kinds), **settings)
+    orders = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert len(orders[-1]) == len(sampler)
+    return kinds, orders
+
+
+def test_unbalanced_order_is_a_permutation():
+    _, (first, second) = draw([50, 3], epochs=2)
+    assert sorted(first) == sorted(second) == list(range(53))
+    assert first != second
+
+
+def test_balance_draws_rare_categories_more_often():
+    kinds, (order,) = draw([900, 90, 10], balance=1.0, samples_per_epoch=300)
+    assert np.bincount(kinds[order]).tolist() == [100, 100, 100]
+    kinds, (order,) = draw([900, 100], balance=0.5, samples_per_epoch=400)
+    assert np.bincount(kinds[order]).tolist() == [300, 100]
+
+
+def test_few_garments_are_drawn_equally_often():
+    _, orders = draw([5], epochs=3, samples_per_epoch=7)
+    counts = np.bincount(np.concatenate(orders))
+    assert counts.max() - counts.min() <= 1
