@@ -140,7 +140,8 @@ def _check_apart(group: np.ndarray) -> None:
             if other != landmark:
                 raise InputError(
                     f"expected landmarks of a category in different groups, but "
-                    f"{LANDMARK_NAMES[other]!r} and {LANDMARK_NAMES[landmark]!r} share group {group[landmark] + 1}"
+                    f"{LANDMARK_NAMES[other]!r} and {LANDMARK_NAMES[landmark]!r} "
+                    f"share group {group[landmark] + 1}"
                 )
 
 

@@ -23,7 +23,7 @@ def package_data(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Category:
-    """A garment category; `flip_pairs` and `outline_links` number landmarks from 1, as the released figure."""
+    """A garment category; `flip_pairs` and `outline_links` number landmarks from 1, as in its figure."""
 
     id: int
     name: str

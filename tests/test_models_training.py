@@ -43,14 +43,34 @@ def largest_difference(a, b):
     return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
 
 
-def test_a_finished_run_holds_weights_configuration_and_history_only(unbroken):
-    assert {path.name for path in unbroken.parent.iterdir()} == {"final.pth", "config.json", "history.jsonl"}
+def test_a_finished_run_holds_weights_configuration_and_curves_only(unbroken):
+    names = {path.name for path in unbroken.parent.iterdir()}
+    assert {name for name in names if not name.startswith("events.out.tfevents")} == {"final.pth", "config.json", "history.jsonl"}
     assert checkpoints.load_config(unbroken).train_cfg.max_epochs == 3
     history = training.load_history(unbroken.parent)
     per_epoch = len(history) // 3
     assert history.iteration.tolist() == list(range(1, 3 * per_epoch + 1))
     assert history.epoch.tolist() == sorted([1, 2, 3] * per_epoch)
     assert (history.seconds_per_iteration > 0).all() and history.loss.notna().all()
+
+
+def test_the_curves_of_tensorboard_are_those_of_the_history(unbroken):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(unbroken.parent)).Reload()
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses == pytest.approx(training.load_history(unbroken.parent).loss.tolist(), rel=1e-5)
+
+
+def test_data_that_changed_under_the_same_name_are_another_run(unbroken, coco_file):
+    config = make_config(coco_file, unbroken.parent)
+    content = coco_file.read_bytes()
+    coco_file.write_bytes(content + b"\n")
+    try:
+        with pytest.raises(InputError, match=r"input_sha256\.coco_file"):
+            training.train(config)
+    finally:
+        coco_file.write_bytes(content)
 
 
 def test_a_finished_run_returns_at_once(unbroken, coco_file, monkeypatch, capsys):

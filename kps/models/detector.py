@@ -29,7 +29,9 @@ class ContiguousRoIExtractor(SingleRoIExtractor):
     Training keeps channels innermost; RoIAlign takes such features without a word and pools the wrong ones.
     """
 
-    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+    def forward(
+        self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None
+    ) -> Tensor:
         """Return (R, C, size, size) features of R boxes from the pyramid's levels, each (N, C, H, W)."""
         return super().forward(tuple(level.contiguous() for level in feats), rois, roi_scale_factor)
 

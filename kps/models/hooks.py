@@ -15,6 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS, HOOKS
 from mmengine.runner import Runner
+from torch.utils.tensorboard import SummaryWriter
 
 from kps.errors import InputError
 from kps.models.checkpoints import save_checkpoint
@@ -70,7 +71,7 @@ class StateHook(Hook):
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Print a line and append a history row per interval: mean losses since the last one."""
+    """Report mean losses once an interval: a printed line, a history row, and curves for TensorBoard."""
 
     priority = "BELOW_NORMAL"  # before the learning rate moves on
 
@@ -80,6 +81,7 @@ class ProgressHook(Hook):
         rows = [row for row in read_rows(self.path) if row["iteration"] <= runner.iter]
         if is_main_process():
             self.path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            self.curves = SummaryWriter(runner.work_dir, purge_step=runner.iter + 1)
         self.sums: dict[str, torch.Tensor] = {}
         self.count, self.start, self.start_iter = 0, time.monotonic(), runner.iter
 
@@ -113,6 +115,8 @@ class ProgressHook(Hook):
         if is_main_process():
             with open(self.path, "ab") as file:
                 file.write(orjson.dumps({**row, **means}) + b"\n")
+            for name, value in {"learning_rate": rate, **means}.items():
+                self.curves.add_scalar(name, value, done)
             left = int((total - done) * seconds)
             print(
                 f"epoch {runner.epoch + 1}/{runner.max_epochs}  iteration {done}/{total}",
@@ -123,6 +127,10 @@ class ProgressHook(Hook):
                 sep="  ",
                 flush=True,
             )
+
+    def after_train(self, runner: Runner) -> None:
+        if is_main_process():
+            self.curves.close()
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -28,8 +28,8 @@ def gaussian_heatmaps(points_xy: Tensor, size_wh: tuple[int, int], sigma: float)
 def smooth(heatmaps: Tensor, sigma: Tensor) -> Tensor:
     """Weigh heatmaps (N, L, H, W) around every pixel by a Gaussian of peak 1 and sigma (N, L) px.
 
-    Of a map of probabilities, with the sigma of object keypoint similarity, that is the similarity to expect of
-    each pixel.
+    Of a map of probabilities, with the sigma of object keypoint similarity, that is the similarity to expect
+    of each pixel.
     """
     height, width = heatmaps.shape[-2:]
     x = torch.arange(max(height, width), device=heatmaps.device, dtype=heatmaps.dtype)
@@ -40,8 +40,8 @@ def smooth(heatmaps: Tensor, sigma: Tensor) -> Tensor:
 def decode(smoothed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the peaks' places (N, L, 2) in heatmap px and their heights (N, L).
 
-    The maximum is refined by one Newton step on the logarithm, exact for a Gaussian (distribution-aware decoding,
-    arXiv 1910.06278); the step is at most a pixel each way.
+    The maximum is refined by one Newton step on the logarithm, exact for a Gaussian (distribution-aware
+    decoding, arXiv 1910.06278); the step is at most a pixel each way.
     """
     height, width = smoothed.shape[-2:]
     score, index = smoothed.flatten(2).max(2)

@@ -110,7 +110,7 @@ class HeatmapCrossEntropyLoss(nn.Module):
         return heatmaps.flatten(2).softmax(2).view_as(heatmaps)
 
     def decode(self, heatmaps: Tensor, oks_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the places (N, L, 2) in heatmap px where the similarity to expect is greatest, and how great (N, L).
+        """Return where the similarity to expect is greatest (N, L, 2), heatmap px, and how great (N, L).
 
         `oks_scale` (N, L) px: where object keypoint similarity is exp(-1/2).
         """
