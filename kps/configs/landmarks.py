@@ -66,15 +66,15 @@ PAPER = LandmarkSettings(
     short=False,
 )
 DEMO = LandmarkSettings(
-    size_wh=(96, 128),
-    fold=1,
-    width=16,
+    size_wh=(128, 192),
+    fold=2,
+    width=32,
     stem=("BASIC", 1, 16),
     blocks=1,
     modules=(1, 1, 1),
     upsampling=(16,),
     loss="HeatmapCrossEntropyLoss",
-    sigma=1.5,
+    sigma=1.0,
     epochs=14,
     batch_size=16,
     learning_rate=3e-3,
@@ -85,7 +85,7 @@ DEMO = LandmarkSettings(
     colour_jitter=0.2,
     balance=0.5,
 )
-TINY = replace(DEMO, size_wh=(64, 96), width=8, epochs=2, batch_size=8)
+TINY = replace(DEMO, size_wh=(64, 96), fold=1, width=8, epochs=2, batch_size=8)
 UNIVERSAL = {"tiny": TINY, "demo": DEMO, "paper": PAPER}
 # A rare category has a handful of garments: so a fixed number of draws, and statistics frozen.
 SHORT_FINETUNE = {
