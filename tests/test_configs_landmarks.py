@@ -63,7 +63,11 @@ def test_smaller_sizes_are_the_same_classes(size):
     ]
     assert sum(p.numel() for p in model.parameters()) < 3e6
     width, height = config.train_dataloader.dataset.size_wh
-    assert model.eval()(torch.zeros(1, 3, height, width, device="meta"), None).shape[:2] == (1, 81)
+    fold = config.model.data_preprocessor.fold
+    inputs = torch.zeros(1, 3 * fold**2, height // fold, width // fold, device="meta")
+    heatmaps = model.eval()(inputs, None)
+    assert heatmaps.shape[1] == 81
+    assert heatmaps.shape[2] / heatmaps.shape[3] == height / width
 
 
 @pytest.mark.parametrize("size", ["tiny", "demo", "paper"])

@@ -225,3 +225,24 @@ def test_few_garments_are_drawn_equally_often():
     _, orders = draw([5], epochs=3, samples_per_epoch=7)
     counts = np.bincount(np.concatenate(orders))
     assert counts.max() - counts.min() <= 1
+
+
+def preprocess(crops, **settings):
+    config = {
+        "type": "CropPreprocessor",
+        "mean": (100.0, 110.0, 120.0),
+        "std": (50.0, 60.0, 70.0),
+        **settings,
+    }
+    with DefaultScope.overwrite_default_scope("mmpose"):
+        return MODELS.build(config)({"inputs": torch.from_numpy(crops)}, training=True)["inputs"]
+
+
+def test_crops_are_normalised_and_folding_keeps_every_pixel():
+    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
+    plain, folded = preprocess(crops), preprocess(crops, fold=2)
+    expected = (crops[1, 2, 3] - np.array([100.0, 110, 120])) / [50, 60, 70]
+    assert plain[1, :, 2, 3].numpy() == pytest.approx(expected, abs=1e-5)
+    assert folded.shape == (2, 12, 4, 3)
+    assert torch.equal(torch.nn.functional.pixel_shuffle(folded, 2), plain)
+    assert not torch.equal(preprocess(crops, colour_jitter=0.2), plain)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
+from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 
 from kps.coco import Coco, load_coco
 from kps.errors import InputError
 from kps.files import read_bytes
 from kps.schema import CATEGORIES
-
-with contextlib.redirect_stdout(io.StringIO()):  # it prints which of its optional data sets are absent
-    from mmdet.datasets import BaseDetDataset
 
 _DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 

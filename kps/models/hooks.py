@@ -21,7 +21,7 @@ from kps.errors import InputError
 from kps.models.checkpoints import save_checkpoint
 
 STATES_KEPT = 2  # if the last one is damaged, the one before serves
-LINES = 30  # progress lines and history rows of a whole run, at least one an epoch
+LINES = 30  # progress lines and history rows of a whole run, at most; but at least one an epoch
 HISTORY = "history.jsonl"
 
 
@@ -77,7 +77,7 @@ class ProgressHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.path = Path(runner.work_dir) / HISTORY
-        self.interval = max(1, min(len(runner.train_dataloader), runner.max_iters // LINES))
+        self.interval = max(1, min(len(runner.train_dataloader), -(-runner.max_iters // LINES)))
         rows = [row for row in read_rows(self.path) if row["iteration"] <= runner.iter]
         if is_main_process():
             self.path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
