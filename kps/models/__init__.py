@@ -4,5 +4,5 @@ import contextlib
 import io
 
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent
-    import mmdet.datasets
-    import mmpose.models  # noqa: F401  (both fill their registries)
+    import mmdet.datasets  # noqa: F401  (fills its registry)
+    import mmpose.models  # noqa: F401  (likewise)

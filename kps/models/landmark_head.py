@@ -36,8 +36,8 @@ class CropPreprocessor(BaseDataPreprocessor):
         self, mean: Sequence[float], std: Sequence[float], colour_jitter: float = 0.0, fold: int = 1
     ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        for name, value in {"mean": mean, "std": std}.items():
+            self.register_buffer(name, torch.tensor(value).float().view(1, 3, 1, 1), persistent=False)
         self.colour_jitter, self.fold = colour_jitter, fold
 
     def forward(self, data: dict, training: bool = False) -> dict:
