@@ -35,7 +35,7 @@ def test_every_size_is_of_the_same_classes(architecture):
     def classes(size):
         model = build_on_meta(make_config(architecture=architecture, size=size))
         heads = [*model.roi_head.bbox_head, *(model.roi_head.mask_head if model.roi_head.with_mask else [])]
-        return [type(part).__name__ for part in (model, model.neck, model.rpn_head, model.roi_head, *heads)]
+        return {type(part).__name__ for part in (model, model.neck, model.rpn_head, model.roi_head, *heads)}
 
     assert classes("tiny") == classes("demo") == classes("paper")
     assert ("HybridTaskCascadeRoIHead" in classes("paper")) == (architecture == "htc")

@@ -32,7 +32,7 @@ def train(coco_file, work_dir, **changes):
 
 @pytest.fixture(scope="module")
 def trained(coco_file, tmp_path_factory):
-    return train(coco_file, tmp_path_factory.mktemp("work"), epochs=15)
+    return train(coco_file, tmp_path_factory.mktemp("work"), epochs=40)
 
 
 @pytest.fixture(scope="module")
