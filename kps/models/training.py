@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,9 @@ def train(config: Config) -> Path:
         _check_same_run(resolved, work_dir / "config.json")
     for stale in work_dir.glob(".*.pth"):  # half-written by a process that was killed
         stale.unlink()
+    for empty in work_dir.glob("*_*/"):  # mmengine's log folders of such processes
+        with suppress(OSError):
+            empty.rmdir()
     if not final.exists():
         _train_to_the_end(resolved, work_dir, final)
     for state in saved_states(work_dir):
