@@ -1,6 +1,8 @@
 """The detector: it learns boxes, and what it writes is fit for the next step."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,12 @@ from garment_photos import write_photos
 
 from kps.coco import load_coco
 from kps.configs import ARCHITECTURES, detector_config
+from kps.convert import convert_split
 from kps.detections import load_detections, save_detections
 from kps.errors import InputError
 from kps.models import checkpoints, detector, training
 from kps.models.detector_data import GarmentBoxes, Remembered
+from kps.synthetic import write_dataset
 
 REAL_SAMPLE = Path(
     os.environ.get("KPS_REAL_SAMPLE", Path(__file__).parents[2] / "shared" / "deepfashion2" / "sample")
@@ -145,3 +149,20 @@ def test_real_photos_are_taken(tmp_path, architecture):
     sizes = {row.id: (row.width, row.height) for row in coco.images}
     ends = found.bbox_xywh[:, :2] + found.bbox_xywh[:, 2:]
     assert (ends <= np.array([sizes[int(i)] for i in found.image_id]) + 0.01).all()
+
+
+def test_several_threads_train_without_harm(tmp_path):
+    """In a process of its own: what this is about ends a process instead of failing."""
+    write_dataset(tmp_path / "raw", train=16, validation=0, test=0, workers=1)
+    convert_split(tmp_path / "raw", "train", tmp_path / "coco.json", workers=1)
+    program = (
+        "import sys, torch; torch.set_num_threads(2)\n"
+        "from kps.configs import detector_config; from kps.models import training\n"
+        "coco, images, work = sys.argv[1:]\n"
+        "config = detector_config(size='tiny', coco_file=coco, image_dir=images, work_dir=work)\n"
+        "training.train(config)"
+    )
+    paths = [tmp_path / "coco.json", tmp_path / "raw" / "train" / "image", tmp_path / "work"]
+    command = [sys.executable, "-c", program, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from kps import schema
 from kps.aggregation import Aggregation
 from kps.models.landmark_decoding import decode, gaussian_factors, gaussian_heatmaps, smooth
+from kps.models.memory import memory_format
 
 MIN_SCALE = 0.7  # heatmap px; a sharper weight would follow the noise of single pixels
 
@@ -51,7 +52,8 @@ class CropPreprocessor(BaseDataPreprocessor):
             gain, bias = change * self.colour_jitter
             inputs = inputs * (1 + gain) + bias * 2
         if self.fold > 1:
-            inputs = F.pixel_unshuffle(inputs, self.fold).contiguous(memory_format=torch.channels_last)
+            inputs = F.pixel_unshuffle(inputs, self.fold)
+        inputs = inputs.contiguous(memory_format=memory_format())
         return {"inputs": inputs, "data_samples": data.get("data_samples")}
 
 

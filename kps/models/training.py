@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
@@ -26,6 +25,7 @@ from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.hooks import HISTORY, read_rows, saved_states
+from kps.models.memory import memory_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,8 +166,8 @@ class ResumableRunner(Runner):
             load_into(model, self._load_from)
 
     def build_model(self, model: Any) -> nn.Module:
-        """Build the network with its convolutions' channels innermost in memory, the faster order."""
-        return super().build_model(model).to(memory_format=torch.channels_last)
+        """Build the network with its weights in the order that is fast here."""
+        return super().build_model(model).to(memory_format=memory_format())
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Return a logger for errors only and without a file: progress has its own line and file."""
