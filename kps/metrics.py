@@ -168,15 +168,8 @@ def mean_shape_predictions(shape: np.ndarray, detections: Detections) -> Predict
         shape[detections.category_id - 1] * detections.bbox_xywh[:, None, 2:]
         + detections.bbox_xywh[:, None, :2]
     )
-    return Predictions(
-        detection_id=detections.detection_id,
-        image_id=detections.image_id,
-        category_id=detections.category_id,
-        bbox_xywh=detections.bbox_xywh,
-        bbox_score=detections.score,
-        score=detections.score,
-        keypoints=np.where(mask, np.concatenate([place, np.ones_like(place[:, :, :1])], axis=2), 0.0),
-    )
+    keypoints = np.where(mask, np.concatenate([place, np.ones_like(place[:, :, :1])], axis=2), 0.0)
+    return Predictions.on(detections, keypoints, detections.score)
 
 
 def _evaluate(

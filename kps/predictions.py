@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kps.detections import Detections
 from kps.errors import InputError
 from kps.files import atomic_path, read_json
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
@@ -34,6 +35,19 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.detection_id)
+
+    @classmethod
+    def on(cls, detections: Detections, keypoints: np.ndarray, score: np.ndarray) -> Predictions:
+        """Return landmarks (N, 39, 3) and instance scores (N,) on boxes, which keep their ids and order."""
+        return cls(
+            detection_id=detections.detection_id,
+            image_id=detections.image_id,
+            category_id=detections.category_id,
+            bbox_xywh=detections.bbox_xywh,
+            bbox_score=detections.score,
+            score=score,
+            keypoints=keypoints,
+        )
 
     def take(self, rows: np.ndarray) -> Predictions:
         """Return the predictions of the given rows (indices or a mask)."""

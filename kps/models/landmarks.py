@@ -152,15 +152,8 @@ def predict_landmarks(
         if batches[id(model)].rows:
             run(model, batches[id(model)])
     keypoints *= schema.own_landmark_mask()[detections.category_id - 1][..., None]
-    return Predictions(
-        detection_id=detections.detection_id,
-        image_id=detections.image_id,
-        category_id=detections.category_id,
-        bbox_xywh=detections.bbox_xywh,
-        bbox_score=detections.score,
-        score=instance_score(detections.score, keypoints[..., 2], detections.category_id),
-        keypoints=keypoints,
-    )
+    score = instance_score(detections.score, keypoints[..., 2], detections.category_id)
+    return Predictions.on(detections, keypoints, score)
 
 
 def _load_models(checkpoints: Path | dict[int, Path], detections: Detections) -> dict[int, LandmarkModel]:
