@@ -43,8 +43,8 @@ def evaluate(arguments: Namespace) -> int:
     """Score a result list against ground truth."""
     from kps.coco import load_coco
     from kps.detections import load_detections
+    from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
     from kps.files import write_json
-    from kps.metrics import evaluate_boxes, evaluate_landmarks
     from kps.predictions import load_results
 
     kind = arguments.kind or _kind_of_results(arguments.results)

@@ -12,11 +12,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from kps import metrics
 from kps.coco import Coco, load_coco
 from kps.detections import Detections, ground_truth_detections
 from kps.ensemble import ensemble
 from kps.errors import InputError
+from kps.evaluation import metrics
 from kps.models.landmarks import predict_landmarks
 from kps.models.stages import MODELS, landmark_checkpoints
 from kps.predictions import Predictions

@@ -18,9 +18,9 @@ from kps.workspace import REPOSITORY
 PACKAGE = REPOSITORY / "kps"
 LEVELS = (
     ("errors", "files", "schema", "workspace", "data"),
-    ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows"),
-    ("synthetic", "convert", "average_precision", "metrics", "scoring", "ensemble", "submission")
-    + ("homogeneity", "plots", "configs"),
+    ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "parallel"),
+    ("synthetic", "convert", "information", "doctor", "evaluation", "scoring", "ensemble", "submission")
+    + ("homogeneity", "grouping", "plots", "configs"),
     ("models",),
     ("prepare", "predict", "report", "engine"),
     ("commands",),

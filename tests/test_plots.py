@@ -15,7 +15,7 @@ from kps.aggregation import Aggregation
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
-from kps.metrics import mean_shape, mean_shape_predictions
+from kps.evaluation.metrics import mean_shape, mean_shape_predictions
 from kps.plots.style import CATEGORY_COLOURS
 from kps.schema import CATEGORIES, NUM_LANDMARKS
 

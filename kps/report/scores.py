@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kps.coco import Coco
-from kps.metrics import Scores, evaluate_landmarks
+from kps.evaluation.metrics import Scores, evaluate_landmarks
 from kps.predictions import Predictions
 
 COLUMNS = {name: name for name in ("AP", "AP50", "AP75", "AR")} | {

@@ -20,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 from kps.coco import Coco, ImageRow, Instances, load_coco
 from kps.detections import Detections, ground_truth_detections
 from kps.errors import InputError
-from kps.metrics import (
+from kps.evaluation.metrics import (
     evaluate_boxes,
     evaluate_landmarks,
     landmark_accuracy,

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from kps.average_precision import Row, precision_and_recall
 from kps.coco import Coco, Instances
 from kps.detections import Detections
 from kps.errors import InputError
+from kps.evaluation.average_precision import Row, precision_and_recall
 from kps.predictions import Predictions
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, own_landmark_mask, own_sigmas
 
