@@ -1,1 +1,1 @@
-"""Scores of results against ground truth: the challenge's protocol, its uncertainty, and what costs points."""
+"""Scores of results against ground truth: the challenge's protocol, its doubt, and what costs points."""
