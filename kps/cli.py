@@ -1,6 +1,7 @@
 """The command line: each command reads its options, calls one function and says what was written.
 
-Exit codes: 0 done, 1 the input is at fault (one line on stderr), 2 wrong usage, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 the input is at fault (one line on stderr), 2 wrong usage, 3 `doctor` has warnings,
+130 stopped by Ctrl-C.
 The commands themselves are in `kps.commands`, which is imported when one runs, so that `--help` is quick.
 """
 
@@ -16,6 +17,7 @@ from kps import __version__
 from kps.errors import InputError
 
 INPUT_AT_FAULT, INTERRUPTED = 1, 130
+SUBSETS = ("scale", "occlusion", "zoom_in", "viewpoint", "source")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,12 +51,19 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_count, default=0, metavar="S", help="decides every pixel (0)")
     _add_workers(command)
 
+    command = _command(commands, "doctor", "say whether a raw DeepFashion2 folder is whole and sound")
+    command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
+    command.add_argument("--decode", action="store_true", help="decode every pixel too (slow)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    _add_workers(command)
+
     command = _command(commands, "convert", "convert a split of a raw folder to a COCO-294 file")
     command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
     command.add_argument("--split", required=True, choices=("train", "validation", "test"))
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO file to write")
     command.add_argument("--visible-only-out", type=Path, metavar="FILE", help="and one without occluded")
     command.add_argument("--limit", type=_positive, metavar="N", help="the first N photos only")
+    command.add_argument("--strict", action="store_true", help="refuse a bad item instead of skipping it")
     _add_workers(command)
 
     command = _command(commands, "evaluate", "score results by the challenge's protocol")
@@ -64,7 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("landmarks", "boxes"):
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=f"they are {name}")
     command.add_argument("--visible-only", action="store_true", help="occluded landmarks do not count")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the scores there too")
+    command.add_argument("--by", action="append", default=[], choices=SUBSETS, help="and of each subset")
+    command.add_argument("--intervals", action="store_true", help="with 95 % bootstrap intervals over images")
+    command.add_argument("--against", type=Path, metavar="OTHER.json",
+                         help="how much better than these results, with a paired interval")  # fmt: skip
+    command.add_argument("--causes", action="store_true", help="what the lost points of AP are due to")
+    command.add_argument("--samples", type=_positive, default=1000, metavar="N", help="resamples (1000)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write all of it there too")
 
     command = _command(commands, "submit", "write a submission zip")
     command.add_argument("results", type=Path, metavar="RESULTS.json", help="landmarks, or a run's .npz")

@@ -5,13 +5,16 @@ Each imports what it needs when it is called; each returns the exit code.
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kps.errors import InputError
 
 DONE, STEP_FAILED = 0, 1
+UNFIT, FIT_WITH_WARNINGS = 1, 3  # 2 is wrong usage
 
 
 def synth(arguments: Namespace) -> int:
@@ -25,44 +28,84 @@ def synth(arguments: Namespace) -> int:
     return DONE
 
 
+def doctor(arguments: Namespace) -> int:
+    """Look at every file of a raw folder; the exit code tells fit (0), fit with warnings (3), unfit (1)."""
+    from kps.doctor import diagnose, format_diagnosis
+    from kps.files import write_json
+
+    diagnosis = diagnose(arguments.data_root, workers=arguments.workers, decode=arguments.decode)
+    print(format_diagnosis(diagnosis))
+    if arguments.json:
+        write_json(arguments.json, diagnosis.to_json(), indent=True)
+        print(f"wrote {arguments.json}")
+    return {"fit": DONE, "fit with warnings": FIT_WITH_WARNINGS, "unfit": UNFIT}[diagnosis.verdict]
+
+
 def convert(arguments: Namespace) -> int:
-    """Convert a split of a raw folder to COCO-294."""
+    """Convert a split of a raw folder to COCO-294; compare it with the official file where there is one."""
     from kps.convert import convert_split
 
     counts = convert_split(
         arguments.data_root, arguments.split, arguments.out, visible_only_out=arguments.visible_only_out,
-        limit=arguments.limit, workers=arguments.workers,
+        limit=arguments.limit, workers=arguments.workers, strict=arguments.strict,
     )  # fmt: skip
+    for line in counts.skipped:
+        print(f"skipped: {line}", file=sys.stderr)
     files = " and ".join(str(path) for path in (arguments.out, arguments.visible_only_out) if path)
-    without = counts.num_items_without_landmarks
-    print(f"wrote {files}: {counts.num_images} photos, {counts.num_items} items, {without} without landmarks")
+    print(
+        f"wrote {files}: {counts.num_images} photos, {counts.num_items} items, "
+        f"{counts.num_items_without_landmarks} without landmarks, {counts.num_skipped} skipped"
+    )
+    if arguments.split == "validation" and arguments.limit is None:
+        _compare_with_official(arguments)
     return DONE
+
+
+def _compare_with_official(arguments: Namespace) -> None:
+    """Say how the written ground truths differ from those of json_for_validation, where these are."""
+    from kps.information import compare_with_information
+    from kps.raw import find_raw
+
+    information = find_raw(arguments.data_root).information
+    ours = {
+        "validation": arguments.out,
+        "validation_visible_and_occluded": arguments.out,
+        "validation_visible_only": arguments.visible_only_out,
+    }
+    for key, path in ours.items():
+        if path and key in information:
+            print("\n".join(compare_with_information(path, information[key]).lines()))
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Score a result list against ground truth."""
+    """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
     from kps.coco import load_coco
-    from kps.detections import load_detections
-    from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+    from kps.evaluation.summary import summarise
     from kps.files import write_json
-    from kps.predictions import load_results
 
     kind = arguments.kind or _kind_of_results(arguments.results)
-    if kind == "boxes" and arguments.visible_only:
-        raise InputError("--visible-only is about landmarks, but the results are boxes")
-    truth = load_coco(arguments.ground_truth)
-    if kind == "boxes":
-        scores, what = evaluate_boxes(truth, load_detections(arguments.results)), "boxes"
-    else:
-        results = load_results(arguments.results)
-        scores = evaluate_landmarks(truth, results, visible_only=arguments.visible_only)
-        what = "visible landmarks" if arguments.visible_only else "visible and occluded landmarks"
-    print(f"{what}: {scores.num_results} results, {scores.num_items} items on {scores.num_images} images")
-    _print_scores(scores.to_json())
+    if kind == "boxes" and (arguments.visible_only or arguments.causes):
+        option = "--visible-only" if arguments.visible_only else "--causes"
+        raise InputError(f"{option} is about landmarks, but the results are boxes")
+    load = _loader(kind)
+    rival = load(arguments.against) if arguments.against else None
+    values, lines = summarise(
+        load_coco(arguments.ground_truth), load(arguments.results), rival=rival, by=arguments.by,
+        intervals=arguments.intervals, causes=arguments.causes, samples=arguments.samples,
+        visible_only=arguments.visible_only,
+    )  # fmt: skip
+    print("\n".join(lines))
     if arguments.json:
-        write_json(arguments.json, scores.to_json(), indent=True)
+        write_json(arguments.json, values, indent=True)
         print(f"wrote {arguments.json}")
     return DONE
+
+
+def _loader(kind: str) -> Callable[[Path], Any]:
+    from kps.detections import load_detections
+    from kps.predictions import load_results
+
+    return load_detections if kind == "boxes" else load_results
 
 
 def _kind_of_results(path: Path) -> str:
@@ -79,17 +122,6 @@ def _kind_of_results(path: Path) -> str:
         if key in row:
             return kind
     raise InputError(f"{path}: row 0: expected keypoints or bbox, but got {', '.join(row) or 'nothing'}")
-
-
-def _print_scores(scores: dict[str, Any]) -> None:
-    from kps.schema import CATEGORIES
-
-    def text(value: float | None) -> str:
-        return "    -" if value is None else f"{value:.3f}"
-
-    print("  ".join(f"{name} {text(scores[name])}" for name in ("AP", "AP50", "AP75", "AR")))
-    for item in CATEGORIES:
-        print(f"{item.id:>4}  {item.name:<22}{text(scores['per_category'][str(item.id)])}")
 
 
 def submit(arguments: Namespace) -> int:

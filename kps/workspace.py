@@ -73,6 +73,11 @@ class Workspace:
         """The aggregation map of that name."""
         return self.root / "aggregation" / f"{name}.json"
 
+    @property
+    def study(self) -> Path:
+        """Trainings that compare aggregation maps, a folder each."""
+        return self.root / "study"
+
     def detector_dir(self, detector: str) -> Path:
         """Training folder of a detector."""
         return self.root / "detectors" / detector

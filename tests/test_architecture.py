@@ -22,7 +22,7 @@ LEVELS = (
     ("synthetic", "convert", "information", "doctor", "evaluation", "scoring", "ensemble", "submission")
     + ("homogeneity", "grouping", "plots", "configs"),
     ("models",),
-    ("prepare", "predict", "report", "engine"),
+    ("prepare", "predict", "report", "engine", "study"),
     ("commands",),
     ("cli",),
     ("__main__",),

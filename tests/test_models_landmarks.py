@@ -141,7 +141,7 @@ def test_the_aggregation_travels_in_the_checkpoint(coco, tmp_path):
     final = train(coco, tmp_path / "identity", aggregation=Aggregation.named("identity"), epochs=1)
     shutil.copy(final, tmp_path / "elsewhere.pth")
     shutil.rmtree(tmp_path / "identity")
-    assert LandmarkModel(tmp_path / "elsewhere.pth").model.head.out_channels == 294
+    assert LandmarkModel.load(tmp_path / "elsewhere.pth").model.head.out_channels == 294
 
 
 def test_what_is_missing_is_named(coco, universal, tmp_path):

@@ -1,12 +1,22 @@
 """The training loop: it learns, resumes from any moment, and refuses to mix two runs."""
 
+import random
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 from garment_photos import write_photos
 
+from kps.coco import load_coco
 from kps.configs import detector_config
 from kps.errors import InputError
+from kps.files import write_json
 from kps.models import checkpoints, hooks, training
+from kps.models.detector_data import GarmentBoxes
+from kps.models.held_out import held_out_images
+from kps.workspace import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +96,14 @@ def test_a_broken_off_run_ends_where_an_unbroken_one_does(unbroken, coco_file, t
         interrupt_at(patch, 2 * per_epoch + 1)
         with pytest.raises(KeyboardInterrupt):
             training.train(make_config(coco_file, tmp_path))
-    assert [path.name for path in hooks.saved_states(tmp_path)] == ["epoch_2.pth", "epoch_1.pth"]
+    assert [path.name for path in hooks.saved_states(tmp_path)] == [
+        f"state_{epochs * per_epoch}.pth" for epochs in (2, 1)
+    ]
     if damage:
-        last = tmp_path / "epoch_2.pth"
+        last = hooks.saved_states(tmp_path)[0]
         last.write_bytes(last.read_bytes()[:-100])
     (tmp_path / "history.jsonl").open("ab").write(b'{"epoch": 3, "iter')  # a row that a kill cut off
-    (tmp_path / ".epoch_3.abc.pth").write_bytes(b"half a state")
+    (tmp_path / ".state_9.abc.pth").write_bytes(b"half a state")
     final = training.train(make_config(coco_file, tmp_path))
     assert not list(tmp_path.glob(".*"))
     assert largest_difference(final, unbroken) < 1e-6
@@ -113,8 +125,40 @@ def test_another_configuration_in_the_same_folder_is_refused(unbroken, coco_file
         training.train(make_config(coco_file, unbroken.parent, **changes))
 
 
-def test_the_number_of_workers_may_change(unbroken, coco_file):
+def test_the_number_of_workers_may_change(unbroken, coco_file, tmp_path):
     assert training.train(make_config(coco_file, unbroken.parent, workers=1)) == unbroken
+    assert largest_difference(training.train(make_config(coco_file, tmp_path, workers=2)), unbroken) < 1e-6
+
+
+TRAIN = """
+import sys
+from mmengine.config import Config
+from kps.files import read_json
+from kps.models import checkpoints, hooks, training
+hooks.STATE_SECONDS = 0.0
+training.train(checkpoints.as_config(read_json(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema": 0.1}], ids=["plain", "accumulated"])
+def test_a_run_killed_at_random_moments_ends_where_an_unbroken_one_does(coco_file, tmp_path, options):
+    rng, moments = random.Random(0), 5 if not options else 2
+    expected = training.train(make_config(coco_file, tmp_path / "unbroken", epochs=6, **options))
+    config = make_config(coco_file, tmp_path / "killed", epochs=6, **options)
+    write_json(tmp_path / "config.json", config.to_dict())
+    command = [sys.executable, "-c", TRAIN, str(tmp_path / "config.json")]
+    final = tmp_path / "killed" / "final.pth"
+    for _ in range(moments):
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline(), "the first line says that an iteration is done"
+        time.sleep(rng.uniform(0, 0.4))
+        process.kill()
+        process.communicate()
+        assert not final.exists() and hooks.saved_states(final.parent)
+    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    assert largest_difference(final, expected) < 1e-6
+    ours, theirs = training.load_history(final.parent), training.load_history(expected.parent)
+    assert ours.iteration.tolist() == theirs.iteration.tolist()
 
 
 def test_weights_to_start_from_are_taken(unbroken, coco_file, tmp_path, monkeypatch):
@@ -122,7 +166,7 @@ def test_weights_to_start_from_are_taken(unbroken, coco_file, tmp_path, monkeypa
     config.load_from = str(unbroken)
     started = {}
     monkeypatch.setattr(
-        hooks.EpochSeedHook,
+        hooks.SeedHook,
         "before_train_epoch",
         lambda self, runner: started.update(runner.model.state_dict()),
     )
@@ -138,8 +182,46 @@ def test_a_loss_that_is_no_number_stops_the_run(coco_file, tmp_path):
     config = make_config(coco_file, tmp_path)
     config.optim_wrapper.optimizer.lr = 1e30
     config.optim_wrapper.clip_grad = None
-    with pytest.raises(InputError, match="learning rate"):
+    with pytest.raises(InputError, match=r"iteration \d+, its batch is in bad_batch\.pth"):
         training.train(config)
+    bad = checkpoints.read_checkpoint(tmp_path / "bad_batch.pth")
+    photos = bad["batch"]["data_samples"]
+    assert photos[0]["img_path"].endswith(".jpg")
+    assert photos[0]["gt_instances"]["bboxes"].shape[1] == 4
+
+
+def test_mixed_precision_without_a_gpu_is_refused(coco_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="amp: expected a GPU"):
+        training.train(make_config(coco_file, tmp_path, amp=True))
+
+
+def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
+    def exhaust(self, runner, batch_idx, data_batch=None):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(hooks.ProgressHook, "before_train_iter", exhaust)
+    with pytest.raises(InputError, match="batch of 4; halve batch_size and double accumulate"):
+        training.train(make_config(coco_file, tmp_path))
+
+
+def test_the_best_weights_on_the_held_out_part_are_kept(coco_file, tmp_path, monkeypatch):
+    scores = iter([0.2, 0.5, 0.1])
+    monkeypatch.setattr(training.ResumableRunner, "held_out_score", lambda self, weights, part: next(scores))
+    final = training.train(make_config(coco_file, tmp_path, held_out=0.25))
+    meta = checkpoints.read_checkpoint(final)["meta"]
+    assert (meta["score"], meta["epoch"]) == (0.5, 2)
+    assert not (tmp_path / "best.pth").exists()
+
+
+def test_the_held_out_part_is_scored_and_not_learnt_from(coco_file, tmp_path):
+    config = make_config(coco_file, tmp_path, epochs=1, held_out=0.25)
+    final = training.train(config)
+    assert -1 <= checkpoints.read_checkpoint(final)["meta"]["score"] <= 1
+    whole = load_coco(coco_file)
+    held = held_out_images(whole, 0.25)
+    dataset = GarmentBoxes(coco_file=str(coco_file), image_dir="", pipeline=[], held_out=0.25)
+    assert held and not held & {dataset.get_data_info(i)["img_id"] for i in range(len(dataset))}
 
 
 def test_history_of_an_empty_folder_is_refused(tmp_path):

@@ -53,13 +53,12 @@ def runtime(
 
 
 def train_loader(dataset: dict, *, batch_size: int, workers: int) -> dict:
-    """Return a shuffling loader; its workers are seeded anew in every epoch."""
+    """Return a shuffling loader."""
     return {
         "batch_size": check_positive("batch_size", batch_size),
         "num_workers": int(workers),
         "persistent_workers": False,
         "sampler": {"type": "DefaultSampler", "shuffle": True},
-        "worker_init_fn": {"type": "seed_worker"},
         "drop_last": False,
         "dataset": dataset,
     }
@@ -83,6 +82,50 @@ def steps(*, epochs: int, milestones: tuple[float, ...], warm_up_iterations: int
     epochs_of_fall = sorted({max(1, round(share * epochs)) for share in milestones})
     fall = {"type": "MultiStepLR", "by_epoch": True, "begin": 0, "end": epochs, "milestones": epochs_of_fall}
     return [_warm_up(warm_up_iterations), {**fall, "gamma": 0.1}]
+
+
+def refine(
+    config: dict,
+    *,
+    amp: bool = False,
+    accumulate: int = 1,
+    ema: float | None = None,
+    held_out: float = 0.0,
+    category_id: int | None = None,
+) -> dict:
+    """Return a training configuration with what has nothing to do with the model.
+
+    Args:
+        amp: mixed precision in bfloat16, on a GPU.
+        accumulate: iterations whose gradients make one step; their batch sizes add up.
+        ema: share of each step's weights in a moving average, such as 2e-4, which then is kept; None: none.
+        held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it
+            are kept. 0: all photos are learnt from, and the last weights kept.
+        category_id: score this category only.
+
+    Raises:
+        InputError: a number out of range.
+    """
+    if not 0 <= held_out < 0.5 or not (ema is None or 0 < ema < 1):
+        raise InputError(f"expected held_out in 0..0.5 and ema in 0..1, but got {held_out} and {ema}")
+    wrapper = {**config["optim_wrapper"], "accumulative_counts": check_positive("accumulate", accumulate)}
+    if amp:
+        wrapper |= {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
+    hooks = []
+    if ema is not None:
+        hooks.append({"type": "EMAHook", "ema_type": "ExponentialMovingAverage", "momentum": ema})
+    if held_out:
+        dataset = _innermost(config["train_dataloader"]["dataset"])
+        dataset["held_out"] = held_out
+        part = {"coco_file": dataset["coco_file"], "image_dir": dataset["image_dir"]}
+        part |= {"share": held_out, "category_id": category_id}
+        hooks.append({"type": "SelectionHook", "part": part})
+    return {**config, "optim_wrapper": wrapper, "custom_hooks": hooks}
+
+
+def _innermost(dataset: dict) -> dict:
+    """Return the data set that wrappers such as ClassBalancedDataset are about."""
+    return _innermost(dataset["dataset"]) if "dataset" in dataset else dataset
 
 
 def _warm_up(iterations: int) -> dict:

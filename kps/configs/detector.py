@@ -11,7 +11,17 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from kps.configs.base import SIZES, absolute, adamw, check_choice, cosine, runtime, steps, train_loader
+from kps.configs.base import (
+    SIZES,
+    absolute,
+    adamw,
+    check_choice,
+    cosine,
+    refine,
+    runtime,
+    steps,
+    train_loader,
+)
 from kps.configs.detector_model import Size, detector_model
 
 ARCHITECTURES = ("htc", "cascade")
@@ -120,6 +130,10 @@ def detector_config(
     epochs: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    amp: bool = False,
+    accumulate: int = 1,
+    ema: float | None = None,
+    held_out: float = 0.0,
 ) -> Config:
     """Return the configuration of a detector of the 13 garment categories.
 
@@ -128,6 +142,7 @@ def detector_config(
         size: "tiny", "demo" or "paper".
         coco_file: COCO-294 file of the training photos, which lie in `image_dir`.
         epochs, batch_size, workers: None takes the size's own; the batch is per process.
+        amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
 
     Raises:
         InputError: an unknown architecture or size, or a count below 1.
@@ -149,7 +164,7 @@ def detector_config(
         "test_pipeline": _test_pipeline(settings),
         **(_paper_schedule if size == "paper" else _small_schedule)(settings, epochs),
     }
-    return Config(config)
+    return Config(refine(config, amp=amp, accumulate=accumulate, ema=ema, held_out=held_out))
 
 
 def _paper_schedule(settings: Size, epochs: int) -> dict:

@@ -116,8 +116,13 @@ def landmark_config(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    samples_per_epoch: int | None = None,
     seed: int = 0,
     workers: int | None = None,
+    amp: bool = False,
+    accumulate: int = 1,
+    ema: float | None = None,
+    held_out: float = 0.0,
 ) -> Config:
     """Return the configuration of the universal stage, or of the finetuning on one category.
 
@@ -130,15 +135,17 @@ def landmark_config(
         category_id: finetune on this category only.
         init_checkpoint: start from these weights with a fresh optimizer (the universal checkpoint).
         hflip_train: mirror half of the crops.
-        epochs, batch_size, learning_rate, workers: instead of the size's own.
+        epochs, batch_size, learning_rate, samples_per_epoch, workers: instead of the size's own.
         seed: of weights, order and augmentation.
+        amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
 
     Raises:
         InputError: an unknown size or category, or a number out of range.
     """
     base.check_choice("size", size, base.SIZES)
     stage = UNIVERSAL if category_id is None else FINETUNE
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "workers": workers}
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given |= {"samples_per_epoch": samples_per_epoch, "workers": workers}
     settings = replace(stage[size], **{name: value for name, value in given.items() if value is not None})
     dataset = {
         "type": "LandmarkDataset",
@@ -164,7 +171,9 @@ def landmark_config(
         scope="mmpose", work_dir=work_dir, seed=seed, epochs=settings.epochs, load_from=init_checkpoint
     )
     model = _model(settings, aggregation)
-    return Config({**run, "model": model, "train_dataloader": loader, **_optimisation(settings)})
+    config = {**run, "model": model, "train_dataloader": loader, **_optimisation(settings)}
+    options = {"amp": amp, "accumulate": accumulate, "ema": ema, "held_out": held_out}
+    return Config(base.refine(config, **options, category_id=category_id))
 
 
 def _model(settings: LandmarkSettings, aggregation: Aggregation) -> dict:

@@ -10,6 +10,7 @@ import torch
 from mmcv.transforms import Compose
 from mmdet.models.roi_heads import SingleRoIExtractor
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -50,6 +51,11 @@ def build_detector(checkpoint: Path) -> tuple[nn.Module, Compose]:
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
     load_into(model, checkpoint)
+    return ready(model, config)
+
+
+def ready(model: nn.Module, config: Config) -> tuple[nn.Module, Compose]:
+    """Return a detector made ready to predict boxes, and the transforms its photos go through."""
     if model.roi_head.with_mask:
         model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -57,7 +63,7 @@ def build_detector(checkpoint: Path) -> tuple[nn.Module, Compose]:
 
 
 def detect(
-    checkpoint: Path,
+    checkpoint: Path | tuple[nn.Module, Compose],
     coco: Coco,
     image_dir: Path,
     *,
@@ -68,6 +74,7 @@ def detect(
     """Find the garments on every photo of `coco`, whose instances are not looked at.
 
     Args:
+        checkpoint: a final checkpoint, or what `ready` returns.
         score_threshold: boxes below are dropped (0.01 in the paper's detections).
         max_per_image: boxes kept a photo, best first.
 
@@ -77,7 +84,7 @@ def detect(
     Raises:
         InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
     """
-    model, pipeline = build_detector(checkpoint)
+    model, pipeline = checkpoint if isinstance(checkpoint, tuple) else build_detector(checkpoint)
     rows = detector_data.photo_rows(coco, Path(image_dir))
     batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     found = [(np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros(0))]

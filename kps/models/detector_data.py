@@ -15,6 +15,7 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from kps.coco import Coco, load_coco
 from kps.errors import InputError
 from kps.files import read_bytes
+from kps.models.held_out import learnt_part
 from kps.schema import CATEGORIES
 
 _DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -29,8 +30,16 @@ class GarmentBoxes(BaseDetDataset):
 
     METAINFO = {"classes": tuple(category.name for category in CATEGORIES)}  # noqa: RUF012
 
-    def __init__(self, *, coco_file: str, image_dir: str, pipeline: list[dict], **kwargs: Any) -> None:
-        self.coco_file, self.image_dir = Path(coco_file), Path(image_dir)
+    def __init__(
+        self,
+        *,
+        coco_file: str,
+        image_dir: str,
+        pipeline: list[dict],
+        held_out: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        self.coco_file, self.image_dir, self.held_out = Path(coco_file), Path(image_dir), held_out
         super().__init__(ann_file=coco_file, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -39,7 +48,7 @@ class GarmentBoxes(BaseDetDataset):
         Raises:
             InputError: the file is malformed or holds no garment.
         """
-        coco = load_coco(self.coco_file)
+        coco = learnt_part(load_coco(self.coco_file), self.held_out)
         rows = photo_rows(coco, self.image_dir)
         _add_garments(rows, coco)
         rows = [row for row in rows if row["instances"]]

@@ -1,72 +1,145 @@
-"""What happens around the training loop's iterations: seeding, writing resumable states, reporting."""
+"""What happens around the training loop's iterations: seeds, states to resume from, selection, reports."""
 
 from __future__ import annotations
 
 import math
-import random
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
-from mmengine.registry import FUNCTIONS, HOOKS
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from torch.utils.tensorboard import SummaryWriter
 
 from kps.errors import InputError
-from kps.models.checkpoints import save_checkpoint
+from kps.models.checkpoints import read_checkpoint, save_checkpoint
+from kps.models.order import seed_everything
 
 STATES_KEPT = 2  # if the last one is damaged, the one before serves
+STATE_SECONDS = 300.0  # at most so much work is lost to a kill
 LINES = 30  # progress lines and history rows of a whole run, at most; but at least one an epoch
-HISTORY = "history.jsonl"
+HISTORY, BEST, BAD_BATCH = "history.jsonl", "best.pth", "bad_batch.pth"
 
 
 def saved_states(work_dir: Path) -> list[Path]:
     """Return the resumable states in a work folder, newest first."""
-    return sorted(work_dir.glob("epoch_*.pth"), key=lambda path: int(path.stem.split("_")[1]), reverse=True)
+    return sorted(work_dir.glob("state_*.pth"), key=lambda path: int(path.stem.split("_")[1]), reverse=True)
 
 
 @HOOKS.register_module()
-class EpochSeedHook(Hook):
-    """Seed every epoch by its number, so that a resumed run goes on as an unbroken one does."""
+class SeedHook(Hook):
+    """Seed every iteration by its number: what a model draws by lot is the same after a break."""
 
     priority = "VERY_HIGH"
 
     def before_train_epoch(self, runner: Runner) -> None:
-        seed_everything(runner.seed + 7919 * (runner.epoch + 1))
+        sampler = runner.train_dataloader.sampler
+        sampler.set_epoch(runner.epoch)
+        done = runner.iter - runner.epoch * len(runner.train_dataloader)
+        sampler.start = done * runner.train_dataloader.batch_size
 
-
-@FUNCTIONS.register_module()
-def seed_worker(worker_id: int) -> None:
-    """Seed a loader's worker from the seed that torch draws anew for it every epoch."""
-    seed_everything(torch.initial_seed())
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch."""
-    seed %= 2**32
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        seed_everything(runner.seed, runner.iter, get_rank())
 
 
 @HOOKS.register_module()
 class StateHook(Hook):
-    """Write a resumable state after every epoch and keep the last two."""
+    """Write a resumable state after every epoch and every few minutes, and keep the last two."""
 
     priority = "VERY_LOW"
 
+    def before_train(self, runner: Runner) -> None:
+        self.last = time.monotonic()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        done = runner.iter + 1  # the loop counts the iteration after its hooks
+        # Gradients under way are not part of a state; schedulers by epoch move on after the last iteration.
+        whole = done % runner.optim_wrapper._accumulative_counts == 0
+        if whole and done % len(runner.train_dataloader) and time.monotonic() - self.last >= STATE_SECONDS:
+            self._write(runner, done)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._write(runner, runner.iter)
+
+    def _write(self, runner: Runner, done: int) -> None:
+        self.last = time.monotonic()
+        state = runner.state()
+        state["meta"]["iter"] = done
+        if is_main_process():
+            work_dir = Path(runner.work_dir)
+            save_checkpoint(work_dir / f"state_{done}.pth", state)
+            for path in saved_states(work_dir)[STATES_KEPT:]:
+                path.unlink()
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stop where the loss is no number, and keep the batch at fault for a look."""
+
+    priority = "VERY_HIGH"
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        loss = outputs["loss"].item()
+        if math.isfinite(loss):
+            return
+        path = Path(runner.work_dir) / BAD_BATCH
+        if is_main_process():
+            save_checkpoint(path, {"iteration": runner.iter + 1, "batch": _plain(data_batch)})
+        raise InputError(
+            f"{runner.work_dir}: the loss is {loss} at iteration {runner.iter + 1}, its batch is in "
+            f"{path.name}; a smaller learning rate may help (remove the folder first)"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return a batch as tensors, numbers, texts and containers, which `weights_only` can read back."""
+    if isinstance(value, dict):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    if isinstance(value, BaseDataElement):
+        return {**_plain(value.metainfo), **{key: _plain(child) for key, child in value.items()}}
+    if isinstance(value, torch.Tensor | int | float | str | None):
+        return value
+    tensor = getattr(value, "tensor", None)  # boxes of mmdet
+    return tensor if isinstance(tensor, torch.Tensor) else repr(value)
+
+
+@HOOKS.register_module()
+class SelectionHook(Hook):
+    """After every epoch, score the model on the held-out part of train; keep the best weights.
+
+    Args:
+        part: see `kps.models.held_out`.
+    """
+
+    priority = "LOW"  # after the moving average, before the state is written
+
+    def __init__(self, part: dict) -> None:
+        self.part = part
+
+    def before_train(self, runner: Runner) -> None:
+        self.path = Path(runner.work_dir) / BEST
+        self.best = read_checkpoint(self.path)["meta"]["score"] if self.path.exists() else -math.inf
+
     def after_train_epoch(self, runner: Runner) -> None:
         state = runner.state()
-        state["meta"]["epoch"] += 1  # the loop counts the epoch after its hooks
+        score = runner.held_out_score(state["state_dict"], self.part)
         if is_main_process():
-            save_checkpoint(Path(runner.work_dir) / f"epoch_{state['meta']['epoch']}.pth", state)
-            for path in saved_states(Path(runner.work_dir))[STATES_KEPT:]:
-                path.unlink()
+            print(f"epoch {runner.epoch + 1}/{runner.max_epochs}  held-out score {score:.4f}", flush=True)
+            if score > self.best:
+                self.best = score
+                meta = {"score": score, "epoch": runner.epoch + 1}
+                save_checkpoint(self.path, {"meta": meta, "state_dict": state["state_dict"]})
 
 
 @HOOKS.register_module()
@@ -99,11 +172,6 @@ class ProgressHook(Hook):
         means = {name: float(value) / self.count for name, value in self.sums.items()}
         self.sums, self.count = {}, 0
         done, total = runner.iter + 1, runner.max_iters
-        if not math.isfinite(means["loss"]):
-            raise InputError(
-                f"{runner.work_dir}: the loss is {means['loss']} at iteration {done}; a smaller "
-                "learning rate may help (remove the folder first)"
-            )
         seconds = (time.monotonic() - self.start) / (done - self.start_iter)
         rate = runner.optim_wrapper.get_lr()["lr"][0]
         row = {

@@ -16,6 +16,7 @@ from kps import schema
 from kps.coco import load_coco
 from kps.errors import InputError
 from kps.models.crops import Patch, apply_affine, crop_affine, cut_patch, read_photo
+from kps.models.held_out import learnt_part
 
 
 @DATASETS.register_module()
@@ -36,6 +37,7 @@ class LandmarkDataset(Dataset):
         shift: the crop's centre moves by up to this part of the box.
         hflip: mirror half of the crops.
         cache: keep each garment's patch in memory, so that every photo is decoded once.
+        held_out: share of the photos that is left out, see `kps.models.held_out`.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class LandmarkDataset(Dataset):
         shift: float = 0.0,
         hflip: bool = False,
         cache: bool = False,
+        held_out: float = 0.0,
     ) -> None:
-        coco = load_coco(Path(coco_file))
+        coco = learnt_part(load_coco(Path(coco_file)), held_out)
         instances = coco.instances
         keep = (instances.num_keypoints > 0) & ~instances.iscrowd
         if category_id is not None:

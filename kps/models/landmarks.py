@@ -9,6 +9,7 @@ from pathlib import Path
 import mmpose.models  # noqa: F401  (fills the registry)
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
@@ -30,24 +31,31 @@ class LandmarkModel:
     """A trained model and the crop that it expects, as its checkpoint says.
 
     Args:
-        checkpoint: a final checkpoint of the landmark model; it carries its configuration.
+        config: of the training.
         device: where to run; the GPU where there is one.
-
-    Raises:
-        InputError: the file is no such checkpoint.
     """
 
-    def __init__(self, checkpoint: Path, device: str | None = None) -> None:
-        config = load_config(checkpoint)
-        if config.model.get("head", {}).get("type") != "OwnLandmarkHead":
-            raise InputError(f"{checkpoint}: expected a landmark model, but it is another model's")
+    def __init__(self, config: Config, device: str | None = None) -> None:
         self.size_wh = tuple(config.train_dataloader.dataset.size_wh)
         self.padding = float(config.train_dataloader.dataset.padding)
         with DefaultScope.overwrite_default_scope("mmpose"):
             self.model: nn.Module = MODELS.build(config.model)
-        load_into(self.model, checkpoint)
         self.device = device or get_device()
         self.model.to(self.device).eval()
+
+    @classmethod
+    def load(cls, checkpoint: Path, device: str | None = None) -> LandmarkModel:
+        """Return the model of a final checkpoint, which carries its configuration.
+
+        Raises:
+            InputError: the file is no such checkpoint.
+        """
+        config = load_config(checkpoint)
+        if config.model.get("head", {}).get("type") != "OwnLandmarkHead":
+            raise InputError(f"{checkpoint}: expected a landmark model, but it is another model's")
+        model = cls(config, device)
+        load_into(model.model, checkpoint)
+        return model
 
     @torch.inference_mode()
     def locate(
@@ -92,7 +100,7 @@ class _Batch:
 
 
 def predict_landmarks(
-    checkpoints: Path | dict[int, Path],
+    checkpoints: Path | dict[int, Path] | LandmarkModel,
     detections: Detections,
     coco: Coco,
     image_dir: Path,
@@ -105,7 +113,7 @@ def predict_landmarks(
     Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full.
 
     Args:
-        checkpoints: one final checkpoint, or one for each category id.
+        checkpoints: one final checkpoint, or one for each category id, or a model in memory.
         detections: boxes in px with category and score, from a detector or the ground truth.
         coco: names the photos.
         image_dir: their folder.
@@ -156,16 +164,22 @@ def predict_landmarks(
     return Predictions.on(detections, keypoints, score)
 
 
-def _load_models(checkpoints: Path | dict[int, Path], detections: Detections) -> dict[int, LandmarkModel]:
+def _load_models(
+    checkpoints: Path | dict[int, Path] | LandmarkModel, detections: Detections
+) -> dict[int, LandmarkModel]:
     """Return the model of each category that occurs; the same object where the file is the same."""
     present = [int(value) for value in np.unique(detections.category_id)]
+    if isinstance(checkpoints, LandmarkModel):
+        return dict.fromkeys(present, checkpoints)
     if not isinstance(checkpoints, dict):
         checkpoints = dict.fromkeys(present, checkpoints)
     missing = [value for value in present if value not in checkpoints]
     if missing:
         name = schema.category(missing[0]).name
         raise InputError(f"expected a checkpoint for category {missing[0]} ({name}), but got none")
-    loaded = {path: LandmarkModel(path) for path in dict.fromkeys(checkpoints[value] for value in present)}
+    loaded = {
+        path: LandmarkModel.load(path) for path in dict.fromkeys(checkpoints[value] for value in present)
+    }
     return {value: loaded[checkpoints[value]] for value in present}
 
 

@@ -1,8 +1,8 @@
 """The training loop of both models: mmengine's runner, made resumable at any moment and quiet.
 
-A work folder holds `config.json` (the resolved configuration), `history.jsonl` (losses), `epoch_N.pth` (the
-last two states, removed at the end) and, written last, `final.pth`: weights and configuration, the mark of a
-finished run.
+A work folder holds `config.json` (the resolved configuration), `history.jsonl` (losses), `state_N.pth` (the
+last two states, after N iterations), with a held-out part also `best.pth`, and, written last, `final.pth`:
+weights and configuration, the mark of a finished run, at which states and `best.pth` are removed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
-from kps.models.hooks import HISTORY, read_rows, saved_states
+from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
 from kps.models.memory import memory_format
+from kps.models.order import with_seeded_draws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +49,8 @@ def train(config: Config) -> Path:
 
     Raises:
         InputError: the work folder holds a run with another configuration (the differing key is named), the
-            weights to start from do not fit, or the loss is no longer finite.
+            weights to start from do not fit, the loss is no longer finite (its batch is kept), the GPU's
+            memory does not suffice, or mixed precision is asked for without a GPU.
     """
     work_dir = Path(config.work_dir)
     resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
@@ -61,21 +65,31 @@ def train(config: Config) -> Path:
             empty.rmdir()
     if not final.exists():
         _train_to_the_end(resolved, work_dir, final)
-    for state in saved_states(work_dir):
-        state.unlink()
+    for done in (*saved_states(work_dir), work_dir / BEST):
+        done.unlink(missing_ok=True)
     return final
 
 
 def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
     write_json(work_dir / "config.json", resolved, indent=True)
     register_parts(resolved["default_scope"])
+    if resolved["optim_wrapper"]["type"] == "AmpOptimWrapper" and not torch.cuda.is_available():
+        raise InputError("amp: expected a GPU for mixed precision, but there is none; leave it off")
     runner = ResumableRunner.from_cfg(_with_runner_settings(resolved))
     try:
         runner.train()
         if is_main_process():
-            state = runner.state()
+            best = work_dir / BEST
+            state = read_checkpoint(best) if best.exists() else runner.state()
             meta = {**state["meta"], "config_json": orjson.dumps(resolved).decode()}
             save_checkpoint(final, {"meta": meta, "state_dict": state["state_dict"]})
+    except torch.OutOfMemoryError:
+        size = resolved["train_dataloader"]["batch_size"]
+        raise InputError(
+            f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; halve batch_size and "
+            "double accumulate, which learns the same, or use amp (the run goes on from its last state "
+            "only with the same batch_size: choose another folder)"
+        ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
 
@@ -125,7 +139,8 @@ def _with_runner_settings(resolved: dict) -> Config:
     """Add what is the same for every run and thus not part of its identity."""
     # mmengine's own hooks for information and time copy every loss to the CPU in every iteration.
     hooks = dict.fromkeys(("logger", "checkpoint", "runtime_info", "timer"))
-    hooks |= {"epoch_seed": {"type": "EpochSeedHook"}}
+    hooks |= dict.fromkeys(("sampler_seed",))  # SeedHook does it
+    hooks |= {"seed": {"type": "SeedHook"}, "finite": {"type": "FiniteLossHook"}}
     hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
     settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
     return as_config({**resolved, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
@@ -138,7 +153,7 @@ class ResumableRunner(Runner):
         """Return everything that resuming needs; an EMA hook swaps its averaged weights in."""
         model = self.model.module if hasattr(self.model, "module") else self.model
         state = {
-            "meta": {"epoch": self.epoch, "iter": self.iter},
+            "meta": {"iter": self.iter},
             "state_dict": {name: value.detach().cpu() for name, value in model.state_dict().items()},
             "optimizer": self.optim_wrapper.state_dict(),
             "param_schedulers": [scheduler.state_dict() for scheduler in self.param_schedulers],
@@ -160,10 +175,26 @@ class ResumableRunner(Runner):
             self.optim_wrapper.load_state_dict(state["optimizer"])
             for scheduler, saved in zip(self.param_schedulers, state["param_schedulers"], strict=True):
                 scheduler.load_state_dict(saved)
-            self.train_loop._epoch, self.train_loop._iter = state["meta"]["epoch"], state["meta"]["iter"]
+            done = self.train_loop._iter = state["meta"]["iter"]
+            self.train_loop._epoch = done // len(self.train_dataloader)
             return
         if self._load_from is not None:
             load_into(model, self._load_from)
+
+    def held_out_score(self, weights: dict[str, Tensor], part: dict) -> float:
+        """Score weights on the part of train that they have not seen; see `kps.models.held_out`."""
+        from kps.models.held_out import score
+
+        return score(self.cfg, weights, part)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader[Any]:
+        """Return a loader whose order and augmentation can go on from any iteration."""
+        if isinstance(dataloader, dict):
+            dataloader = with_seeded_draws(dataloader, seed)
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_model(self, model: Any) -> nn.Module:
         """Build the network with its weights in the order that is fast here."""

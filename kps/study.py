@@ -1,0 +1,106 @@
+"""What does a map buy? Universal landmark models with different maps, trained alike, compared with pairs.
+
+Every run of the study has the same number of draws, the same photos and the same seed as its rivals; only the
+channels differ. Scores are on ground-truth boxes, without flip test, by the challenge's protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from kps.aggregation import Aggregation
+from kps.coco import load_coco, save_coco
+from kps.configs.landmarks import landmark_config
+from kps.detections import ground_truth_detections
+from kps.errors import InputError
+from kps.files import read_json
+from kps.predictions import Predictions
+from kps.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One training: a map by name, a share of the training photos, and the seed of photos and weights."""
+
+    aggregation: str
+    share: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return f"{self.aggregation}_{self.share:g}_{self.seed}"
+
+
+def grid(aggregations: Iterable[str], shares: Iterable[float], seeds: Iterable[int]) -> list[StudyRun]:
+    """All runs, seed by seed, so that a study that was stopped early is still balanced."""
+    return [StudyRun(name, share, seed) for seed, share, name in product(seeds, shares, aggregations)]
+
+
+def train_and_predict(
+    work: Workspace, run: StudyRun, aggregation: Aggregation, *, size: str, epochs: int, draws: int
+) -> Path:
+    """Train one run on its share of the photos and predict on validation; what is done is not done again.
+
+    Args:
+        work: has the COCO files and photos; the run's folder is made in its `study`.
+        aggregation: the map that `run.aggregation` names.
+        size: of the model: tiny, demo or paper.
+        epochs: of training.
+        draws: crops an epoch, the same for every share.
+
+    Returns:
+        The file of the predictions.
+    """
+    from kps.models.landmarks import predict_landmarks
+    from kps.models.training import train
+
+    folder = work.study / run.name
+    out = folder / "validation.npz"
+    if out.exists():
+        return out
+    config = landmark_config(
+        size=size,
+        aggregation=aggregation,
+        coco_file=_share_of_photos(work, run),
+        image_dir=work.image_dir("train"),
+        work_dir=folder,
+        epochs=epochs,
+        samples_per_epoch=draws,
+        seed=run.seed,
+    )
+    checkpoint = train(config)
+    truth = load_coco(work.coco("validation"))
+    boxes = ground_truth_detections(truth)
+    predict_landmarks(checkpoint, boxes, truth, work.image_dir("validation"), flip_test=False).save(out)
+    return out
+
+
+def _share_of_photos(work: Workspace, run: StudyRun) -> Path:
+    """Write the COCO file of a random share of the training photos, the same for all maps."""
+    path = work.study / "data" / f"{run.share:g}_{run.seed}.json"
+    if path.exists():
+        return path
+    if not 0 < run.share <= 1:
+        raise InputError(f"expected a share of the photos in 0..1, but got {run.share}")
+    rows = read_json(work.coco("train"))
+    order = np.random.default_rng(run.seed).permutation(len(rows["images"]))
+    kept = np.sort(order[: max(1, round(run.share * len(order)))])
+    images = [rows["images"][i] for i in kept]
+    ids = {image["id"] for image in images}
+    save_coco(path, images, [row for row in rows["annotations"] if row["image_id"] in ids])
+    return path
+
+
+def load_study(work: Workspace) -> dict[StudyRun, Predictions]:
+    """Predictions of all finished runs of the study; empty where there was none."""
+    found = {}
+    for path in sorted(work.study.glob("*/validation.npz")):
+        name, share, seed = path.parent.name.rsplit("_", 2)
+        found[StudyRun(name, float(share), int(seed))] = Predictions.load(path)
+    return found
