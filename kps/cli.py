@@ -102,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_engine_commands(commands: argparse._SubParsersAction) -> None:
     command = _command(commands, "run", "run the whole flow; what is done is not done again")
     command.add_argument("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
+    command.add_argument("--experiment", action="append", default=[], metavar="NAME",
+                         help="named experiment instead of the profile's; all: every one")  # fmt: skip
     command.add_argument("--workspace", type=Path, metavar="DIR", help="work folder (runs/PROFILE)")
     command.add_argument("--cores", type=_positive, metavar="N", help="cores to use (all)")
     command.add_argument("--dry-run", action="store_true", help="only list the steps that would run")

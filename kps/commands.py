@@ -182,7 +182,7 @@ def run(arguments: Namespace) -> int:
     for option in ("data_root", "coco_file", "image_dir"):
         if path := getattr(arguments, option):
             overrides.setdefault(PREPARE, {})[option] = str(path.resolve())
-    profile = load_profile(arguments.profile)
+    profile = load_profile(arguments.profile, arguments.experiment)
     folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
     steps = make_plan(profile, overrides, **folder)
     workspace = arguments.workspace or Path("runs") / profile.name

@@ -18,10 +18,11 @@ from kps.files import atomic_path, write_json
 from kps.plots.photos import draw_instances
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category
-from kps.workspace import VARIANTS, Workspace
+from kps.workspace import Workspace
 
 FINAL = "final.pth"  # the name that training gives its last checkpoint
 PREFERRED_DETECTOR, PREFERRED_AGGREGATION = "htc", "hand81"
+PREFERRED_VARIANTS = ("plain", "flip")
 MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their categories
 
 
@@ -45,7 +46,7 @@ def find_models(root: Path) -> Models:
     preferred = workspace.universal_dir(PREFERRED_AGGREGATION) / FINAL
     universal = _trained(root, "landmarks/*/universal/" + FINAL, preferred)
     aggregation = universal.parents[1].name
-    for variant in VARIANTS:
+    for variant in PREFERRED_VARIANTS:
         tuned = {c.id: workspace.finetune_dir(aggregation, variant, c.id) / FINAL for c in CATEGORIES}
         if all(path.is_file() for path in tuned.values()):
             return Models(detector, tuned, f"{detector.parent.name}, {aggregation} finetune_{variant}")

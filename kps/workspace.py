@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from kps.errors import InputError
 from kps.files import read_json, write_json
 
 SPLITS = ("train", "validation", "test")
-VARIANTS = ("plain", "flip")  # finetuned without and with horizontal flip augmentation
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
 GROUND_TRUTH = "ground_truth"  # the name under which ground-truth boxes stand beside the detectors
 
@@ -91,9 +91,9 @@ class Workspace:
         return self.root / "landmarks" / aggregation / "universal"
 
     def finetune_dir(self, aggregation: str, variant: str, category_id: int) -> Path:
-        """Training folder of a landmark model finetuned for one category."""
-        if variant not in VARIANTS:
-            raise InputError(f"expected a variant out of {', '.join(VARIANTS)}, but got {variant!r}")
+        """Training folder of a landmark model finetuned for one category; `variant` says how."""
+        if not re.fullmatch(r"[\w.-]+", variant):
+            raise InputError(f"expected a variant's name of letters and digits, but got {variant!r}")
         return self.root / "landmarks" / aggregation / f"finetune_{variant}" / f"category_{category_id:02d}"
 
     def predictions(self, run: str, split: str) -> Path:

@@ -18,9 +18,11 @@ from kps.ensemble import ensemble
 from kps.errors import InputError
 from kps.evaluation import metrics
 from kps.models.landmarks import predict_landmarks
-from kps.models.stages import MODELS, landmark_checkpoints
+from kps.models.stages import landmark_checkpoints
 from kps.predictions import Predictions
 from kps.workspace import Workspace
+
+MODELS = ("universal", "finetune_plain", "finetune_flip")
 
 
 def main() -> int:

@@ -10,16 +10,18 @@ from kps.engine import steps
 
 HEAD = "from typing import Optional\nworkspace: str = 'runs/demo'\nsize: str = 'demo'  # with a = in it\n"
 SEED = "seed: int = 0\n"
+AGGREGATION = "aggregation: str = 'hand81'\n"
 RUN = "run: str = 'ensemble'\n"
 SPLITS = "splits: list = ['validation', 'test']\n"
 MODEL = "model: str = 'universal'\nboxes: str = 'htc'\n"
 PARAMETERS = {
     steps.PREPARE: SEED + "train_photos: int = 5\ndata_root: Optional[str] = None\n"
     "coco_file: Optional[str] = None\nimage_dir: Optional[str] = None\n",
-    steps.LANDMARKS: SEED + "epochs: Optional[int] = None\n",
-    steps.DETECTOR: SEED + "fail: str = ''\npause: int = 0\n",
-    steps.FINETUNE: SEED + "category_id: int = 1\nlearning_rate: float = 1e-3\n",
-    steps.PREDICT: RUN + SPLITS + MODEL + "flip_test: bool = True\n",
+    steps.AGGREGATION: AGGREGATION,
+    steps.LANDMARKS: AGGREGATION + SEED + "epochs: Optional[int] = None\n",
+    steps.DETECTOR: SEED + "detector: str = 'htc'\nfail: str = ''\npause: int = 0\n",
+    steps.FINETUNE: AGGREGATION + SEED + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
+    steps.PREDICT: RUN + SPLITS + MODEL + AGGREGATION + "flip_test: bool = True\n",
     steps.ENSEMBLE: RUN + SPLITS + "runs: list = ['universal', 'finetune']\n",
     steps.SUBMISSION: RUN + "submission: str = 'small'\n",
 }

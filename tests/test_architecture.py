@@ -18,7 +18,8 @@ from kps.workspace import REPOSITORY
 PACKAGE = REPOSITORY / "kps"
 LEVELS = (
     ("errors", "files", "schema", "workspace", "data"),
-    ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "parallel"),
+    ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "json_fields")
+    + ("polygons", "parallel"),
     ("synthetic", "convert", "information", "doctor", "evaluation", "scoring", "ensemble", "submission")
     + ("homogeneity", "grouping", "plots", "configs"),
     ("models",),

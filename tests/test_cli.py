@@ -20,7 +20,7 @@ from kps.files import read_json, write_json
 from kps.predictions import Predictions, iter_results
 from kps.workspace import REPOSITORY
 
-COMMANDS = ("synth", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
+COMMANDS = ("synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
 
 
 def kps(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -182,15 +182,15 @@ def test_notebook_runs_one_step(tmp_path, capsys):
     folder = write_notebooks(tmp_path / "notebooks")
     options = ["--workspace", str(tmp_path / "work"), "--notebooks", str(folder), "--threads", "1"]
     assert main(["notebook", "06_finetune_category", *options, "-p", "category_id", "7"]) == 0
-    assert (tmp_path / "work" / "records" / "06_finetune_category_07.json").exists()
-    assert "06_finetune_category_07.ipynb" in capsys.readouterr().out.splitlines()[-1]
+    assert (tmp_path / "work" / "records" / "06_finetune_category_hand81_plain_07.json").exists()
+    assert "06_finetune_category_hand81_plain_07.ipynb" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_dry_run_lists_the_steps_and_makes_none(tmp_path):
     shown = kps("run", "--profile", "tiny", "--workspace", tmp_path / "work", "--dry-run")
     assert shown.returncode == 0 and shown.stderr == ""
     lines = shown.stdout.splitlines()
-    assert lines[0].startswith("01_prepare_data") and lines[-1].startswith("28 of 28 steps would run in")
+    assert lines[0].startswith("01_prepare_data") and lines[-1].startswith("41 of 41 steps would run in")
     assert not (tmp_path / "work" / "records").exists()
 
 
@@ -213,8 +213,9 @@ def test_a_closed_pipe_is_no_traceback(tmp_path):
 
 
 def test_profile_steps_are_json_that_snakemake_gets(tmp_path):
-    kps("run", "--profile", "tiny", "--workspace", tmp_path, "--dry-run", "-p", "06.variants=plain")
+    kps("run", "--profile", "tiny", "--workspace", tmp_path, "--dry-run", "-p", "07.splits=validation")
     plan = json.loads((tmp_path / "plan.json").read_text())
-    finetune = plan["steps"]["06_finetune_category_03"]
-    assert finetune["needs"] == ["05_train_landmarks"]
-    assert "-p variants '[\"plain\"]'" in finetune["arguments"]
+    finetune = plan["steps"]["06_finetune_category_hand81_flip_03"]
+    assert finetune["needs"] == ["05_train_landmarks_hand81"]
+    assert "-p hflip_train true" in finetune["arguments"]
+    assert "-p splits '[\"validation\"]'" in plan["steps"]["07_predict_landmarks_universal"]["arguments"]

@@ -146,18 +146,21 @@ def test_step_runs_again_only_if_something_changed(tmp_path, notebooks):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("input", r"^04_train_detector: photos/7.json: expected 8 landmarks, but got 7$"),
-        ("defect", r"^04_train_detector failed with ZeroDivisionError: one by none; open .*_detector.ipynb$"),
-        ("death", r"^04_train_detector: its process died .*; open .*_detector.ipynb$"),
+        ("input", r"^04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7$"),
+        (
+            "defect",
+            r"^04_train_detector_htc failed with ZeroDivisionError: one by none; open .*_detector.ipynb$",
+        ),
+        ("death", r"^04_train_detector_htc: its process died .*; open .*_detector.ipynb$"),
     ],
 )
 def test_failing_step_says_so_in_one_line(tmp_path, notebooks, kind, message):
     with pytest.raises(InputError, match=message):
         run_notebook("04_train_detector", {"fail": kind}, workspace=tmp_path, folder=notebooks)
     work = Workspace(tmp_path)
-    assert work.executed("04_train_detector").exists()
-    assert not step_file(work, "04_train_detector", ".json").exists()
-    assert not work.record("04_train_detector").exists()
+    assert work.executed("04_train_detector_htc").exists()
+    assert not step_file(work, "04_train_detector_htc", ".json").exists()
+    assert not work.record("04_train_detector_htc").exists()
 
 
 def test_step_without_record_is_not_done(tmp_path):
@@ -226,7 +229,8 @@ def test_shipped_profiles_fit_the_notebooks(name):
     profile = load_profile(name)
     data = {"01_prepare_data": {"data_root": "/photos"}} if profile.data == "own" else {}
     plan = {step.name: step for step in make_plan(profile, data)}
-    assert sum(name.startswith(steps.FINETUNE) for name in plan) == 13
+    finetunings = [name for name in plan if name.startswith(steps.FINETUNE)]
+    assert len(finetunings) in (26, 65)
     assert plan["09_submission"].needs == ["08_ensemble_ensemble"]
     assert set(plan["10_report"].needs) == set(plan) - {"10_report"}
 
@@ -234,10 +238,13 @@ def test_shipped_profiles_fit_the_notebooks(name):
 def test_plan_knows_what_comes_first(tmp_path, notebooks):
     profile = load_profile(write_profile(tmp_path, FINETUNINGS))
     plan = {step.name: step for step in make_plan(profile, parse_overrides(["06.seed=3"]), folder=notebooks)}
-    assert plan["06_finetune_category_02"].needs == ["05_train_landmarks"]
+    assert plan["06_finetune_category_hand81_plain_02"].needs == ["05_train_landmarks_hand81"]
     parameters = {"size": "tiny", "learning_rate": 0.1, "category_id": 2, "seed": 3}
-    assert plan["06_finetune_category_02"].parameters == parameters
-    assert plan["05_train_landmarks"].needs == ["01_prepare_data", "03_aggregation_mapping"]
+    assert plan["06_finetune_category_hand81_plain_02"].parameters == parameters
+    assert plan["05_train_landmarks_hand81"].needs == [
+        "01_prepare_data",
+        "03_aggregation_mapping_hand81",
+    ]
 
 
 def test_override_goes_before_the_profile(tmp_path, notebooks):
@@ -249,9 +256,11 @@ def test_override_goes_before_the_profile(tmp_path, notebooks):
     ("text", "message"),
     [
         ("steps: [01_prepare_data", "expected YAML"),
-        ("size: tiny", "expected size, steps"),
+        ("size: tiny", "expected size, steps or experiments"),
+        ("{size: tiny, experiments: [all, best]}", "no experiment 'best'; there are cascade_identity, "),
         ("{size: tiny, steps: [01_prepare_data], cores: 3}", "expected size, steps"),
         ("{size: tiny, steps: []}", "at least one step"),
+        ("{size: tiny, experiments: all}", "to be lists"),
         ("{size: tiny, steps: [11_more]}", "unknown notebook '11_more'"),
         ("{size: tiny, steps: [01_prepare_data], parameters: {11: {}}}", "unknown notebook 11"),
         ("{size: tiny, steps: [{notebook: 10_report, times: 2}]}", "expected a step with"),
@@ -303,13 +312,13 @@ def todo(folder: Path, notebooks: Path, *overrides: str) -> list[str]:
 
 def test_plan_runs_in_order_and_only_once(finished, notebooks):
     times = {path.stem: read_json(path)["time"] for path in (finished / "work" / "records").glob("*.json")}
-    assert sorted(times) == ["01_prepare_data", "02_landmark_homogeneity", "04_train_detector"]
+    assert sorted(times) == ["01_prepare_data", "02_landmark_homogeneity", "04_train_detector_htc"]
     assert min(times, key=lambda name: times[name]) == "01_prepare_data"
     assert todo(finished, notebooks) == []
 
 
 def test_change_reaches_what_depends_on_it(finished, notebooks):
-    assert todo(finished, notebooks, "04.seed=3") == ["04_train_detector"]
+    assert todo(finished, notebooks, "04.seed=3") == ["04_train_detector_htc"]
     assert len(todo(finished, notebooks, "01.train_photos=8")) == 3
 
 
@@ -368,16 +377,20 @@ def test_failing_step_ends_the_run_with_its_line(tmp_path, notebooks):
     runner = start(tmp_path, notebooks, "04.fail=input")
     out, err = runner.communicate(timeout=120)
     assert runner.returncode == 1
-    assert err == "kps: 04_train_detector: photos/7.json: expected 8 landmarks, but got 7\n"
+    assert err == "kps: 04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7\n"
     assert "the same command goes on from there" in out
 
 
 def test_needs_of_predictions(notebooks):
-    plan = [steps.PREPARE, steps.DETECTOR, steps.LANDMARKS, f"{steps.FINETUNE}_03", f"{steps.PREDICT}_a"]
-    parameters = {"run": "a", "model": "universal", "boxes": "ground_truth"}
-    assert steps.needs(steps.PREDICT, parameters, plan) == [steps.PREPARE, steps.LANDMARKS]
+    detector, landmarks = f"{steps.DETECTOR}_htc", f"{steps.LANDMARKS}_mine"
+    flip, plain = (f"{steps.FINETUNE}_mine_{variant}_03" for variant in ("flip", "plain"))
+    plan = [steps.PREPARE, detector, landmarks, flip, plain, f"{steps.PREDICT}_a"]
+    parameters = {"run": "a", "model": "universal", "boxes": "ground_truth", "aggregation": "maps/mine.json"}
+    assert steps.needs(steps.PREDICT, parameters, plan) == [steps.PREPARE, landmarks]
     parameters |= {"model": "finetune_flip", "boxes": "htc"}
-    assert steps.needs(steps.PREDICT, parameters, plan) == [steps.DETECTOR, f"{steps.FINETUNE}_03"]
+    assert steps.needs(steps.PREDICT, parameters, plan) == [detector, flip]
+    with pytest.raises(InputError, match="needs 06_finetune_category_mine_lr_"):
+        steps.needs(steps.PREDICT, {**parameters, "model": "finetune_lr"}, plan)
     assert steps.needs(steps.SUBMISSION, {"run": "a"}, plan) == [f"{steps.PREDICT}_a"]
     with pytest.raises(InputError, match="needs 07_predict_landmarks_b"):
         steps.needs(steps.ENSEMBLE, {"run": "e", "runs": ["a", "b"]}, plan)

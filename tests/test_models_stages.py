@@ -23,7 +23,7 @@ def work(tmp_path) -> Workspace:
 
 
 def write_finetune_record(work: Workspace, *, train_items: int) -> None:
-    step = "06_finetune_category_03"
+    step = "06_finetune_category_hand81_plain_03"
     nothing = {"parameters": {}, "inputs": {}, "outputs": {}, "seconds": 0}
     write_record(work.record(step), step=step, metrics={"train_items": train_items}, **nothing)
 
@@ -49,7 +49,7 @@ def test_a_forgotten_category_is_named(work, train_items):
 
 
 def test_wrong_names_and_missing_models_are_refused(work):
-    with pytest.raises(InputError, match="model: expected one of universal"):
+    with pytest.raises(InputError, match="model: expected universal or finetune_VARIANT"):
         landmark_checkpoints(work, "best", "hand81")
     with pytest.raises(InputError, match="train the universal landmark model first"):
         landmark_checkpoints(work, "universal", "identity")

@@ -55,7 +55,7 @@ def make_records() -> dict[str, Record]:
     records = [
         make_record("01_prepare_data", metrics={"source": "built-in", "items": ITEMS}),
         make_record(
-            "04_train_detector", parameters={"detector": "htc"}, metrics={"validation": make_scores(0.6)}
+            "04_train_detector_htc", parameters={"detector": "htc"}, metrics={"validation": make_scores(0.6)}
         ),
         make_run("plain_test", 0.41, visible=0.51, model="universal", flip_test=False),
         make_run("universal", 0.42, visible=0.52, model="universal"),
@@ -140,7 +140,7 @@ def test_table3_holds_detected_boxes_only():
 
 def test_a_category_without_items_is_a_dash_not_a_zero():
     records = make_records()
-    records["04_train_detector"].metrics["validation"]["per_category"]["3"] = None
+    records["04_train_detector_htc"].metrics["validation"]["per_category"]["3"] = None
     cell = report.build_tables(records)["table3"].loc["short sleeve outwear", ("AP_box", "ours")]
     assert cell == "-"
 
@@ -168,12 +168,12 @@ def test_provenance_tells_data_seed_time_and_machine():
 
 def test_finetunings_share_a_row_unless_they_differ():
     def finetuning(category_id: int, **parameters) -> Record:
-        step = f"06_finetune_category_{category_id:02d}"
+        step = f"06_finetune_category_hand81_plain_{category_id:02d}"
         return make_record(step, parameters={"category_id": category_id, **parameters})
 
     records = {record.step: record for record in (finetuning(1), finetuning(2), finetuning(3, epochs=9))}
     table = report.build_tables(records)["provenance"]
-    assert table.index.tolist() == ["06_finetune_category"] * 2
+    assert table.index.tolist() == ["06_finetune_category_hand81_plain"] * 2
     assert table[["runs", "minutes"]].to_numpy().tolist() == [[2, "3.0"], [1, "1.5"]]
 
 

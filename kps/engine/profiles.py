@@ -6,12 +6,11 @@ A profile file:
     data: built-in                       # or `own`: the user has to name photos of their own
     parameters:                          # for all steps of a notebook; the rest keep the notebook's defaults
       01_prepare_data: {train_photos: 1500}
-    steps:
-      - 01_prepare_data
+    experiments: [universal]             # of kps/data/experiments.yaml, with all the steps that they need
+    steps:                               # more steps, one by one
       - notebook: 06_finetune_category
         for_each: {category_id: [1, 2, 3]}
-      - notebook: 07_predict_landmarks
-        parameters: {run: universal, model: universal}
+        parameters: {variant: mine}
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from typing import Any
 import yaml
 
 import kps
+from kps.engine.experiments import Experiments
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook
 from kps.engine.parameters import check_parameters, read_parameters
 from kps.engine.steps import NOTEBOOKS, needs, step_name
@@ -62,11 +62,15 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
     """Read a shipped profile by name, or a file of one's own by its path.
 
+    Args:
+        name: of the profile, or its file.
+        experiments: names of experiments instead of the profile's own.
+
     Raises:
-        InputError: no such profile, broken YAML, or an unknown key or notebook.
+        InputError: no such profile, broken YAML, or an unknown key, notebook or experiment.
     """
     shipped = PROFILE_FOLDER / f"{name}.yaml"
     path = shipped if shipped.is_file() else Path(name)
@@ -77,10 +81,13 @@ def load_profile(name: str) -> Profile:
         value = yaml.safe_load(read_bytes(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected YAML, but {error}") from None
-    allowed = {"size", "data", "parameters", "steps"}
-    if not isinstance(value, dict) or not {"size", "steps"} <= set(value) <= allowed:
+    work = {"steps", "experiments"}
+    allowed = {"size", "data", "parameters", *work}
+    if not isinstance(value, dict) or not {"size"} <= set(value) <= allowed or not work & set(value):
         got = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"{path}: expected size, steps and perhaps data, parameters, but got {got}")
+        raise InputError(
+            f"{path}: expected size, steps or experiments, and perhaps data, parameters, but got {got}"
+        )
     data = value.get("data", DATA[0])
     if data not in DATA:
         raise InputError(f"{path}: expected data: {' or '.join(DATA)}, but got {data!r}")
@@ -88,9 +95,12 @@ def load_profile(name: str) -> Profile:
     for notebook, parameters in shared.items():
         _known(notebook, path)
         _mapping(parameters, f"{path}: parameters of {notebook}")
-    if not isinstance(value["steps"], list) or not value["steps"]:
-        raise InputError(f"{path}: expected steps to be a list of at least one step")
-    steps = [step for item in value["steps"] for step in _steps(item, path)]
+    lists = {key: value.get(key, []) for key in work}
+    if not all(isinstance(items, list) for items in lists.values()) or not any(lists.values()):
+        raise InputError(f"{path}: expected steps and experiments to be lists, and at least one step")
+    named = tuple(map(str, experiments or lists["experiments"]))
+    steps = Experiments.shipped().steps(named) if named else []
+    steps += [step for item in lists["steps"] for step in _steps(item, path)]
     return Profile(path.stem, str(value["size"]), data, shared, tuple(steps))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kps.errors import InputError
@@ -23,12 +24,26 @@ NOTEBOOKS = (
     PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT,
 )  # fmt: skip
 ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
-SUFFIXES = {FINETUNE: "_{category_id:02d}", PREDICT: "_{run}", ENSEMBLE: "_{run}"}
+SUFFIXES = {
+    AGGREGATION: "_{aggregation}",
+    DETECTOR: "_{detector}",
+    LANDMARKS: "_{aggregation}",
+    FINETUNE: "_{aggregation}_{variant}_{category_id:02d}",
+    PREDICT: "_{run}",
+    ENSEMBLE: "_{run}",
+}
 
 
 def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:
-    """The id of a step, which names its record and its executed notebook: "06_finetune_category_03"."""
-    return notebook + SUFFIXES.get(notebook, "").format(**parameters)
+    """The id of a step, which names its record and its notebook: "06_finetune_category_hand81_plain_03"."""
+    return notebook + SUFFIXES.get(notebook, "").format(**_short(parameters))
+
+
+def _short(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with an aggregation's name where they have its file."""
+    if "aggregation" not in parameters:
+        return parameters
+    return {**parameters, "aggregation": Path(parameters["aggregation"]).stem}
 
 
 def needs(notebook: str, parameters: Mapping[str, Any], steps: Iterable[str]) -> list[str]:
@@ -52,25 +67,31 @@ def needs(notebook: str, parameters: Mapping[str, Any], steps: Iterable[str]) ->
 
 
 def _wanted(notebook: str, parameters: Mapping[str, Any], plan: list[str]) -> list[str]:
-    if notebook == PREDICT:
-        boxes = [PREPARE] if parameters["boxes"] == GROUND_TRUTH else [DETECTOR]
-        return boxes + _models(parameters["model"], plan)
     if notebook == ENSEMBLE:
         return [_producer(run, plan) for run in parameters["runs"]]
     if notebook == SUBMISSION:
         return [_producer(parameters["run"], plan)]
     if notebook == REPORT:
         return plan
-    fixed = {HOMOGENEITY: [PREPARE], AGGREGATION: [HOMOGENEITY], DETECTOR: [PREPARE], FINETUNE: [LANDMARKS]}
-    fixed[LANDMARKS] = [PREPARE, AGGREGATION]
-    return fixed.get(notebook, [])
+    if notebook == PREDICT:
+        on_truth = parameters["boxes"] == GROUND_TRUTH
+        boxes = PREPARE if on_truth else step_name(DETECTOR, {"detector": parameters["boxes"]})
+        return [boxes, *_models(parameters, plan)]
+    if notebook == LANDMARKS:
+        return [PREPARE, step_name(AGGREGATION, parameters)]
+    if notebook == FINETUNE:
+        return [step_name(LANDMARKS, parameters)]
+    return {HOMOGENEITY: [PREPARE], AGGREGATION: [HOMOGENEITY], DETECTOR: [PREPARE]}.get(notebook, [])
 
 
-def _models(model: str, plan: list[str]) -> list[str]:
-    """The training steps of a landmark model: the universal one, or all finetunings of the plan."""
+def _models(parameters: Mapping[str, Any], plan: list[str]) -> list[str]:
+    """The training steps of a landmark model: the universal one, or all of the plan's finetunings of it."""
+    model = parameters["model"]
     if model == "universal":
-        return [LANDMARKS]
-    return [name for name in plan if name.startswith(FINETUNE)] or [FINETUNE]
+        return [step_name(LANDMARKS, parameters)]
+    variant = model.removeprefix("finetune_")
+    beginning = f"{FINETUNE}_{_short(parameters)['aggregation']}_{variant}_"
+    return [name for name in plan if name.startswith(beginning)] or [f"{beginning}*"]
 
 
 def _producer(run: str, plan: list[str]) -> str:

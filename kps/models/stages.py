@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kps.configs.base import check_choice
 from kps.errors import InputError
 from kps.models.training import FINAL
 from kps.record import load_record
 from kps.schema import CATEGORIES
-from kps.workspace import VARIANTS, Workspace
+from kps.workspace import Workspace
 
-UNIVERSAL = "universal"
-MODELS = (UNIVERSAL, *(f"finetune_{variant}" for variant in VARIANTS))
+UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second is followed by a variant
 
 
 def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[int, Path]:
-    """The checkpoint of each category id: of "universal", "finetune_plain" or "finetune_flip".
+    """The checkpoint of each category id: of "universal", or of "finetune_" and a variant ("finetune_plain").
 
     A category of which the training split has no landmarks could not be finetuned, as its record says: there
     the universal model serves.
@@ -24,13 +22,14 @@ def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[
     Raises:
         InputError: an unknown model, or one that was not trained.
     """
-    check_choice("model", model, MODELS)
+    if model != UNIVERSAL and not model.startswith(FINETUNED):
+        raise InputError(f"model: expected {UNIVERSAL} or {FINETUNED}VARIANT, but got {model!r}")
     universal = work.universal_dir(aggregation) / FINAL
     if not universal.exists():
         raise InputError(f"{universal}: no such checkpoint; train the universal landmark model first")
     if model == UNIVERSAL:
         return {item.id: universal for item in CATEGORIES}
-    variant = model.removeprefix("finetune_")
+    variant = model.removeprefix(FINETUNED)
     return {item.id: _finetuned(work, aggregation, variant, item.id) or universal for item in CATEGORIES}
 
 
@@ -39,7 +38,7 @@ def _finetuned(work: Workspace, aggregation: str, variant: str, category_id: int
     path = work.finetune_dir(aggregation, variant, category_id) / FINAL
     if path.exists():
         return path
-    record = work.record(f"06_finetune_category_{category_id:02d}")
+    record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
     if not record.exists() or load_record(record).metrics["train_items"]:
         raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
     return None

@@ -21,6 +21,7 @@ from kps.workspace import GROUND_TRUTH
 
 PAPER = orjson.loads(package_data("paper_tables.json"))
 NOT_RUN = "not run"
+PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
 DETECTORS = {"htc": "HTC", "cascade": "Cascade", GROUND_TRUTH: "Ground-truth"}
 TITLES = {
     "table1": "Table 1. Comparison: AP_kps, detected boxes, visible and occluded landmarks",
@@ -50,6 +51,11 @@ class Run:
         finetuned = self.model.startswith("finetune")
         aggregated = self.aggregation != "identity"
         return self.boxes, aggregated, finetuned, self.model == "finetune_flip", self.flip_test
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether maps and finetuning are the paper's: no ablation, derived map or ensemble."""
+        return self.model in PAPER_MODELS and self.aggregation in PAPER_MAPS
 
 
 def find_runs(records: Mapping[str, Record]) -> list[Run]:
@@ -99,8 +105,8 @@ def _interval(run: Run | None) -> str:
 
 
 def _find(runs: list[Run], *settings: Any) -> Run | None:
-    """The run with these settings; ensembles are none."""
-    return next((run for run in runs if run.model != "ensemble" and run.settings == settings), None)
+    """The paper's run with these settings."""
+    return next((run for run in runs if run.of_the_paper and run.settings == settings), None)
 
 
 def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:

@@ -1,0 +1,94 @@
+"""The table of experiments: every row of the paper is there, shared steps occur once, rows differ as they say."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from kps.engine.experiments import Experiments
+from kps.engine.profiles import load_profile, make_plan
+from kps.engine.steps import FINETUNE, LANDMARKS, PREDICT, REPORT, SUBMISSION
+from kps.errors import InputError
+from kps.report.tables import DETECTORS, PAPER
+
+TABLE = Experiments.shipped()
+# Table 2's columns in the paper's order.
+COLUMNS = (
+    "cascade_identity",
+    "cascade_hand81",
+    "universal_no_flip_test",
+    "universal",
+    "finetune_plain",
+    "finetune_flip",
+    "universal_gt_no_flip_test",
+)
+
+
+def settings(name: str) -> dict:
+    """What Table 2 says of a column, from the table's parameters."""
+    given = {"aggregation": "hand81", "flip_test": True, **TABLE.predictions[name]}
+    return {
+        "detector": DETECTORS[given["boxes"]],
+        "aggregation": given["aggregation"] != "identity",
+        "finetune": given["model"].startswith("finetune"),
+        "hflip_train": given["model"] == "finetune_flip",
+        "hflip_test": given["flip_test"],
+    }
+
+
+@pytest.mark.parametrize(("name", "column"), zip(COLUMNS, PAPER["table2"], strict=True))
+def test_every_column_of_table_2_is_an_experiment(name, column):
+    assert settings(name) == {key: column[key] for key in settings(name)}
+
+
+@pytest.mark.parametrize(("one", "next_one"), pairwise(COLUMNS[:6]))
+def test_neighbours_in_table_2_differ_in_one_thing(one, next_one):
+    before, after = settings(one), settings(next_one)
+    assert sum(before[key] != after[key] for key in before) == 1
+
+
+def test_table_1_is_the_mean_of_the_two_finetuned_models():
+    assert TABLE.predictions["ensemble"] == {"runs": ["finetune_plain", "finetune_flip"]}
+
+
+def test_stages_that_rows_share_are_computed_once():
+    steps = TABLE.steps(["all"])
+    assert len(steps) == len({repr(step) for step in steps})
+    universal = [parameters["aggregation"] for notebook, parameters in steps if notebook == LANDMARKS]
+    assert sorted(universal) == ["hand81", "identity"]
+    finetunings = [parameters for notebook, parameters in steps if notebook == FINETUNE]
+    assert len(finetunings) == 13 * len(TABLE.finetuning)
+    assert sum(notebook == PREDICT for notebook, _ in steps) == len(TABLE.predictions) - 1
+
+
+def test_finetunings_differ_only_in_what_they_name():
+    runs = {
+        parameters["variant"]: parameters
+        for notebook, parameters in TABLE.steps(["all"])
+        if notebook == FINETUNE and parameters["category_id"] == 3
+    }
+    for name, changes in TABLE.finetuning.items():
+        assert {k: v for k, v in runs[name].items() if runs["plain"].get(k) != v} == {
+            **({} if name == "plain" else {"variant": name}),
+            **changes,
+        }
+
+
+def test_an_experiment_takes_what_it_needs_and_no_more():
+    steps = [notebook for notebook, _ in TABLE.steps(["universal_gt"])]
+    assert [name[:2] for name in steps] == ["01", "02", "03", "05", "07", "10"]
+    last = TABLE.steps(["finetune_plain", "universal_gt"])[-2:]
+    assert last == [(SUBMISSION, {"run": "finetune_plain"}), (REPORT, {})]
+
+
+def test_the_whole_table_is_a_plan():
+    plan = make_plan(load_profile("tiny", ["all"]), {})
+    names = [step.name for step in plan]
+    assert len(set(names)) == len(names)
+    assert "04_train_detector_cascade" in names and "05_train_landmarks_identity" in names
+
+
+def test_an_unknown_experiment_lists_the_known():
+    with pytest.raises(InputError, match="no experiment 'best'; there are cascade_identity, "):
+        TABLE.steps(["best"])
