@@ -34,7 +34,8 @@ class Aggregation:
 
     Args:
         group: (294,) 0-based group of each landmark; every group 0..G-1 occurs.
-        names: G names; made from a member of each group where absent.
+        names: G names; made from the members where absent, such as "vest 8 · sling dress 8 · +3": the first
+            and the last, and how many are between them.
 
     Raises:
         InputError: the map breaks a constraint; the message names the two landmarks at fault.
@@ -94,7 +95,7 @@ class Aggregation:
         members: list[list[str]] = [[] for _ in range(self.num_groups)]
         for landmark, group in enumerate(self.group):
             members[group].append(LANDMARK_NAMES[landmark])
-        return tuple(names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}" for names in members)
+        return tuple(_name_of(names) for names in members)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Aggregation) and bool(np.array_equal(self.group, other.group))
@@ -129,6 +130,13 @@ class Aggregation:
             rows = np.flatnonzero(category_id == item.id)
             own[rows, : item.num_landmarks] = grouped[rows][:, self.channels(item.id)]
         return own
+
+
+def _name_of(landmarks: Sequence[str]) -> str:
+    """Unique, since no other group has the first landmark; the last shows how far the group reaches."""
+    ends = landmarks[:1] if len(landmarks) == 1 else (landmarks[0], landmarks[-1])
+    between = [f"+{len(landmarks) - 2}"] if len(landmarks) > 2 else []
+    return " · ".join((*ends, *between))
 
 
 def _check_apart(group: np.ndarray) -> None:

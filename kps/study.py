@@ -19,8 +19,11 @@ from kps.configs.landmarks import landmark_config
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
 from kps.files import read_json
+from kps.grouping import random_map
 from kps.predictions import Predictions
 from kps.workspace import Workspace
+
+DERIVED, RANDOM = "derived", "random"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class StudyRun:
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        return f"{self.aggregation}_{self.share:g}_{self.seed}"
+        return f"{Path(self.aggregation).stem}_{self.share:g}_{self.seed}"
 
 
 def grid(aggregations: Iterable[str], shares: Iterable[float], seeds: Iterable[int]) -> list[StudyRun]:
@@ -42,14 +45,23 @@ def grid(aggregations: Iterable[str], shares: Iterable[float], seeds: Iterable[i
     return [StudyRun(name, share, seed) for seed, share, name in product(seeds, shares, aggregations)]
 
 
-def train_and_predict(
-    work: Workspace, run: StudyRun, aggregation: Aggregation, *, size: str, epochs: int, draws: int
-) -> Path:
+def aggregation_of(work: Workspace, run: StudyRun) -> Aggregation:
+    """The map of a run: "derived" is the workspace's, "random" has groups of its sizes, drawn by the seed.
+
+    Raises:
+        InputError: no such map, or 03_aggregation_mapping has not derived one.
+    """
+    if run.aggregation not in (DERIVED, RANDOM):
+        return Aggregation.resolve(run.aggregation)
+    derived = Aggregation.load(work.aggregation(DERIVED))
+    return derived if run.aggregation == DERIVED else random_map(derived, run.seed)
+
+
+def train_and_predict(work: Workspace, run: StudyRun, *, size: str, epochs: int, draws: int) -> Path:
     """Train one run on its share of the photos and predict on validation; what is done is not done again.
 
     Args:
         work: has the COCO files and photos; the run's folder is made in its `study`.
-        aggregation: the map that `run.aggregation` names.
         size: of the model: tiny, demo or paper.
         epochs: of training.
         draws: crops an epoch, the same for every share.
@@ -66,7 +78,7 @@ def train_and_predict(
         return out
     config = landmark_config(
         size=size,
-        aggregation=aggregation,
+        aggregation=aggregation_of(work, run),
         coco_file=_share_of_photos(work, run),
         image_dir=work.image_dir("train"),
         work_dir=folder,

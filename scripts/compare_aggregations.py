@@ -14,10 +14,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from kps.aggregation import Aggregation
 from kps.errors import InputError
 from kps.files import progress
-from kps.study import StudyRun, grid, train_and_predict
+from kps.study import StudyRun, aggregation_of, grid, train_and_predict
 from kps.workspace import Workspace
 
 
@@ -25,7 +24,8 @@ def main() -> int:
     """Read the options and run what is missing; 1 where the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--workspace", type=Path, default=Path("runs/demo"), help="(runs/demo)")
-    parser.add_argument("--maps", nargs="+", default=["identity", "hand81"], metavar="NAME_OR_FILE")
+    maps = ["identity", "hand81", "derived", "random"]
+    parser.add_argument("--maps", nargs="+", default=maps, metavar="NAME_OR_FILE", help=f"({' '.join(maps)})")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.05, 0.2], help="of the photos")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--size", default="demo", help="of the models: tiny, demo or paper (demo)")
@@ -34,11 +34,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side, one thread each (2)")
     arguments = parser.parse_args()
     try:
-        maps = {Path(name).stem: Aggregation.resolve(name) for name in arguments.maps}
-        runs = grid(maps, arguments.shares, arguments.seeds)
-        one = partial(
-            _one, Workspace(arguments.workspace), maps, arguments.size, arguments.epochs, arguments.draws
-        )
+        work = Workspace(arguments.workspace)
+        runs = grid(arguments.maps, arguments.shares, arguments.seeds)
+        for run in runs:
+            aggregation_of(work, run)  # a map that is at fault is said before anything is trained
+        one = partial(_one, work, arguments.size, arguments.epochs, arguments.draws)
         with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
             for name in progress(pool.map(one, runs), desc="comparing maps", total=len(runs), unit="run"):
                 print(f"done: {name}", flush=True)
@@ -50,14 +50,12 @@ def main() -> int:
     return 0
 
 
-def _one(
-    work: Workspace, maps: dict[str, Aggregation], size: str, epochs: int, draws: int, run: StudyRun
-) -> str:
+def _one(work: Workspace, size: str, epochs: int, draws: int, run: StudyRun) -> str:
     """Run one training in a process of its own, on one thread."""
     import torch
 
     torch.set_num_threads(1)
-    train_and_predict(work, run, maps[run.aggregation], size=size, epochs=epochs, draws=draws)
+    train_and_predict(work, run, size=size, epochs=epochs, draws=draws)
     return run.name
 
 

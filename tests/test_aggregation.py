@@ -1,5 +1,6 @@
 """Maps keep their constraints, and aggregate and expand are inverse on a category's landmarks."""
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from kps.aggregation import Aggregation, categories_of_group, members
 from kps.errors import InputError
 from kps.files import write_json
-from kps.schema import MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
+from kps.schema import LANDMARK_NAMES, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
+from kps.workspace import REPOSITORY
 
 HAND = Aggregation.named("hand81")
 
@@ -82,3 +84,30 @@ def test_an_unknown_name_is_taken_for_a_file_and_refused() -> None:
 def test_members_and_categories_of_a_group() -> None:
     assert len(members(HAND)) == 81 and sum(map(len, members(HAND))) == 294
     assert categories_of_group(HAND, 0).tolist() == [1, 2, 3, 4, 5, 6, 10, 11, 12, 13]
+
+
+@pytest.mark.parametrize("name", ["hand81", "identity"])
+def test_groups_are_named_by_their_first_and_last_landmark(name: str) -> None:
+    aggregation = Aggregation.named(name)
+    assert len(set(aggregation.names)) == aggregation.num_groups
+    for landmarks, own in zip(members(aggregation), aggregation.names, strict=True):
+        parts = own.split(" · ")
+        assert parts[0] == LANDMARK_NAMES[landmarks[0]]
+        assert len(landmarks) == 1 or parts[1] == LANDMARK_NAMES[landmarks[-1]]
+        assert parts[2:] == ([f"+{len(landmarks) - 2}"] if len(landmarks) > 2 else [])
+
+
+def test_the_generator_does_not_know_the_hand_map() -> None:
+    """Its part names are a ground truth of their own only as long as nothing there reads the map."""
+    package = REPOSITORY / "kps" / "synthetic"
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        names = {
+            alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        assert not [name for name in names if "aggregation" in name or "grouping" in name], path.name
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not [text for text in texts if isinstance(text, str) and "aggregation" in text], path.name

@@ -15,7 +15,9 @@ from kps.aggregation import Aggregation
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
+from kps.evaluation.intervals import bootstrap
 from kps.evaluation.metrics import mean_shape, mean_shape_predictions
+from kps.evaluation.subsets import evaluate_subsets
 from kps.plots.style import CATEGORY_COLOURS
 from kps.schema import CATEGORIES, NUM_LANDMARKS
 
@@ -167,9 +169,11 @@ def test_examples_per_channel_go_from_rich_to_poor():
 
 
 def test_matrices_order_landmarks_by_category_or_group(measured, tmp_path):
-    by_category = plots.similarity_matrices({"position": measured.position, "fused": measured.fused})
+    by_category = plots.similarity_matrices(
+        {"position": measured.cues["position"].distance, "fused": measured.fused}
+    )
     shown = by_category.axes[0].images[0].get_array()
-    assert shown.shape == (NUM_LANDMARKS,) * 2 and np.allclose(shown, 1 - measured.position)
+    assert shown.shape == (NUM_LANDMARKS,) * 2 and np.allclose(shown, 1 - measured.cues["position"].distance)
     hand = Aggregation.named("hand81")
     by_group = plots.similarity_matrices(
         {"same group": (hand.group[:, None] != hand.group) * 1.0}, aggregation=hand
@@ -203,3 +207,15 @@ def test_mean_shapes_say_what_is_not_in_the_data(tmp_path):
     figure = plots.mean_shapes(shapes)
     assert figure.axes[6].get_title() == "shorts  (n = 2)" and len(figure.axes[6].patches) == 10
     assert texts(figure.axes[0]) == ["not in the data"]
+
+
+def test_intervals_and_subsets_are_drawn(tmp_path):
+    truth = make_coco(tmp_path, (1, 8))
+    found = mean_shape_predictions(mean_shape(truth), ground_truth_detections(truth))
+    figure = plots.score_intervals({"mean shape": bootstrap(truth, found, samples=5)}, xlabel="AP_kps")
+    (axes,) = figure.axes
+    assert len(axes.get_yticklabels()) == 14 and axes.get_xlabel() == "AP_kps"
+    assert np.isfinite(axes.lines[0].get_xdata()[[0, 1, 8]]).all()
+    subsets = {"scale": evaluate_subsets(truth, found, by="scale")}
+    (panel,) = plots.subset_bars(subsets).axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["small\n0", "moderate\n2", "large\n0"]

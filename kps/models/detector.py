@@ -12,6 +12,7 @@ from mmdet.models.roi_heads import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
@@ -78,6 +79,8 @@ def detect(
         score_threshold: boxes below are dropped (0.01 in the paper's detections).
         max_per_image: boxes kept a photo, best first.
 
+    Several processes (`kps.models.launch`) share the photos and all return the whole.
+
     Returns:
         Boxes in pixels of the original photo, clipped to it, in the order of the photos; ids count from 1.
 
@@ -86,7 +89,9 @@ def detect(
     """
     model, pipeline = checkpoint if isinstance(checkpoint, tuple) else build_detector(checkpoint)
     rows = detector_data.photo_rows(coco, Path(image_dir))
-    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    rank, world_size = get_dist_info()
+    order = np.arange(len(rows))[rank::world_size]
+    batches = [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
     found = [(np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros(0))]
     for batch in progress(batches, desc="detecting garments", unit="batch"):
         for row, (boxes, labels, scores) in zip(batch, _predict(model, pipeline, batch), strict=True):
@@ -94,6 +99,8 @@ def detect(
             boxes = _clip(boxes[keep], row["width"], row["height"])
             keep, boxes = keep[_has_area(boxes)], boxes[_has_area(boxes)]
             found.append((np.full(len(keep), row["img_id"]), labels[keep] + 1, boxes, scores[keep]))
+    if world_size > 1:
+        found = _in_order(all_gather_object(found), [row["img_id"] for row in rows])
     image_id, category_id, boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Detections(
         detection_id=np.arange(1, len(scores) + 1),
@@ -102,6 +109,13 @@ def detect(
         bbox_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
         score=scores.astype(np.float64),
     )
+
+
+def _in_order(found: list[list[tuple]], image_ids: list[int]) -> list[tuple]:
+    """Put the photos that several processes have shared into the order of the file."""
+    place = {image_id: number for number, image_id in enumerate(image_ids)}
+    parts = [part for of_process in found for part in of_process]
+    return sorted(parts, key=lambda part: place[int(part[0][0])] if len(part[0]) else -1)
 
 
 def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[tuple[np.ndarray, ...]]:

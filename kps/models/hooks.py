@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import torch
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import all_reduce_dict, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -169,6 +169,7 @@ class ProgressHook(Hook):
             self._report(runner)
 
     def _report(self, runner: Runner) -> None:
+        all_reduce_dict(self.sums, "mean")  # over the processes that share the batch
         means = {name: float(value) / self.count for name, value in self.sums.items()}
         self.sums, self.count = {}, 0
         done, total = runner.iter + 1, runner.max_iters

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -110,7 +111,8 @@ def predict_landmarks(
 ) -> Predictions:
     """Locate the landmarks of every detection, in the detections' order.
 
-    Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full.
+    Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full. Several
+    processes (`kps.models.launch`) share the photos and all return the whole.
 
     Args:
         checkpoints: one final checkpoint, or one for each category id, or a model in memory.
@@ -142,7 +144,8 @@ def predict_landmarks(
             keypoints[row, :, 2] = points[:, 2]
         batches[id(model)] = _Batch()
 
-    photos = list(_rows_by_photo(detections, coco, image_dir))
+    rank, world_size = get_dist_info()
+    photos = list(_rows_by_photo(detections, coco, image_dir))[rank::world_size]
     for path, rows in progress(photos, desc="locating landmarks", unit="photo"):
         photo = read_photo(path)
         for row in rows:
@@ -159,6 +162,8 @@ def predict_landmarks(
     for model in dict.fromkeys(models.values()):
         if batches[id(model)].rows:
             run(model, batches[id(model)])
+    if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
+        keypoints = sum(all_gather_object(keypoints))
     keypoints *= schema.own_landmark_mask()[detections.category_id - 1][..., None]
     score = instance_score(detections.score, keypoints[..., 2], detections.category_id)
     return Predictions.on(detections, keypoints, score)

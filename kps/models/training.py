@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, get_world_size, is_distributed, is_main_process
 from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -27,6 +28,7 @@ from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
+from kps.models.launch import run_processes
 from kps.models.memory import memory_format
 from kps.models.order import with_seeded_draws
 
@@ -42,10 +44,14 @@ _INPUT_KEYS = ("coco_file", "load_from")
 _FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
 
 
-def train(config: Config) -> Path:
+def train(config: Config, *, processes: int = 1) -> Path:
     """Train to the end, going on from the last whole state in `config.work_dir`; return the final checkpoint.
 
     A finished run returns at once. Progress goes to standard output, a line per interval.
+
+    Args:
+        config: of `landmark_config` or `detector_config`; its batch size is each process's.
+        processes: that share the work on this machine, one a GPU; for more machines see `kps.models.launch`.
 
     Raises:
         InputError: the work folder holds a run with another configuration (the differing key is named), the
@@ -55,23 +61,30 @@ def train(config: Config) -> Path:
     work_dir = Path(config.work_dir)
     resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
     resolved["input_sha256"] = _input_hashes(resolved)  # other data under the same name is another run
+    if (number := max(processes, get_world_size())) > 1:
+        resolved["processes"] = number  # each has a batch of its own
     final = work_dir / FINAL
     if final.exists() or saved_states(work_dir):
         _check_same_run(resolved, work_dir / "config.json")
-    for stale in work_dir.glob(".*.pth"):  # half-written by a process that was killed
+    for stale in work_dir.glob(".*.pth") if is_main_process() else ():  # half-written by a killed process
         stale.unlink()
     for empty in work_dir.glob("*_*/"):  # mmengine's log folders of such processes
         with suppress(OSError):
             empty.rmdir()
-    if not final.exists():
+    if not final.exists() and processes > 1:
+        write_json(work_dir / "config.json", resolved, indent=True)
+        run_processes(["kps.models.launch", "train", str(work_dir / "config.json")], processes)
+    elif not final.exists():
         _train_to_the_end(resolved, work_dir, final)
+    barrier()  # until the main process has written the final checkpoint
     for done in (*saved_states(work_dir), work_dir / BEST):
         done.unlink(missing_ok=True)
     return final
 
 
 def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
-    write_json(work_dir / "config.json", resolved, indent=True)
+    if is_main_process():
+        write_json(work_dir / "config.json", resolved, indent=True)
     register_parts(resolved["default_scope"])
     if resolved["optim_wrapper"]["type"] == "AmpOptimWrapper" and not torch.cuda.is_available():
         raise InputError("amp: expected a GPU for mixed precision, but there is none; leave it off")
@@ -143,6 +156,7 @@ def _with_runner_settings(resolved: dict) -> Config:
     hooks |= {"seed": {"type": "SeedHook"}, "finite": {"type": "FiniteLossHook"}}
     hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
     settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
+    settings["launcher"] = "pytorch" if is_distributed() else "none"
     return as_config({**resolved, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
 
 
@@ -199,6 +213,12 @@ class ResumableRunner(Runner):
     def build_model(self, model: Any) -> nn.Module:
         """Build the network with its weights in the order that is fast here."""
         return super().build_model(model).to(memory_format=memory_format())
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Share the gradients between processes, also where there are no GPUs."""
+        if self.distributed and not torch.cuda.is_available():
+            return MMDistributedDataParallel(module=model, device_ids=None, broadcast_buffers=False)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Return a logger for errors only and without a file: progress has its own line and file."""

@@ -8,6 +8,9 @@ from kps.plots.charts import (
     per_category_bars,
     similarity_matrices,
 )
+from kps.plots.errors import causes_of_loss, landmark_errors
+from kps.plots.grouping import distance_matrix, doubtful_pairs, map_poster
+from kps.plots.grouping_curves import dendrogram, threshold_curve
 from kps.plots.photos import (
     detection_grid,
     draw_garment,
@@ -17,22 +20,32 @@ from kps.plots.photos import (
     showcase,
     truth_grid,
 )
+from kps.plots.scores import score_intervals, subset_bars
 from kps.plots.shapes import mapping, mean_shapes
 
 __all__ = [
     "category_imbalance",
     "category_likeness",
+    "causes_of_loss",
+    "dendrogram",
     "detection_grid",
+    "distance_matrix",
+    "doubtful_pairs",
     "draw_garment",
     "draw_instances",
     "examples_per_channel",
+    "landmark_errors",
     "learning_curves",
+    "map_poster",
     "mapping",
     "mean_shapes",
     "per_category_bars",
     "prediction_grid",
     "read_photo",
+    "score_intervals",
     "showcase",
     "similarity_matrices",
+    "subset_bars",
+    "threshold_curve",
     "truth_grid",
 ]

@@ -1,0 +1,148 @@
+"""Derived maps: valid for any distance, exact where proved, and the planted ones come back."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from grouping_cases import noisy_distance, random_distance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kps.aggregation import Aggregation
+from kps.errors import InputError
+from kps.grouping import (
+    METHODS,
+    adjusted_rand,
+    choose_threshold,
+    collapse,
+    derive_map,
+    family,
+    merge_tree,
+    random_map,
+)
+from kps.grouping.orbits import SELF_SYMMETRIC
+from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
+
+HAND = Aggregation.named("hand81")
+distances = st.builds(
+    random_distance,
+    seed=st.integers(0, 10_000),
+    unknown=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    skew=st.sampled_from([0.5, 1.0, 4.0]),
+)
+
+
+def assert_valid(map_: Aggregation) -> None:
+    """The rules, asked of the group vector itself and of the data that go through the map."""
+    for kind in range(1, 14):
+        own = map_.group[kind == LANDMARK_CATEGORY]
+        assert len(np.unique(own)) == len(own)
+    same = map_.group[:, None] == map_.group
+    assert np.array_equal(same, same[np.ix_(FLIP_INDICES, FLIP_INDICES)])
+    kinds = np.arange(1, 14)
+    landmarks = np.random.default_rng(0).normal(size=(13, MAX_LANDMARKS, 3)) * own_landmark_mask()[..., None]
+    assert np.array_equal(map_.expand(kinds, map_.aggregate(kinds, landmarks)), landmarks)
+
+
+@settings(max_examples=25, deadline=None)
+@given(distance=distances, threshold=st.floats(0, 1), method=st.sampled_from(METHODS))
+def test_any_distance_gives_a_valid_map(distance, threshold, method):
+    derived = derive_map(distance, threshold, method=method, time_limit_s=0)
+    assert_valid(derived.aggregation)
+    assert derived.objective <= derived.bound + 1e-6
+
+
+@settings(max_examples=15, deadline=None)
+@given(distance=distances, threshold=st.floats(0, 1))
+def test_the_multicut_gains_at_least_what_average_linkage_does(distance, threshold):
+    ours, baseline = (
+        derive_map(distance, threshold, method=method, time_limit_s=0).objective for method in METHODS
+    )
+    assert ours >= baseline - 1e-9 and ours >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_merged_at_threshold_zero_or_where_nothing_is_known(method):
+    for distance, threshold in ((np.zeros((294, 294)), 0.0), (np.full((294, 294), np.nan), 1.0)):
+        assert derive_map(distance, threshold, method=method).aggregation.num_groups == NUM_LANDMARKS
+
+
+@settings(max_examples=10, deadline=None)
+@given(distance=distances)
+def test_average_linkage_only_merges_further_as_the_threshold_rises(distance):
+    tree = merge_tree(collapse(distance))
+    labels = [tree.labels(threshold) for threshold in np.linspace(0, 1, 9)]
+    for before, after in pairwise(labels):
+        assert (after[:, None] == after)[before[:, None] == before].all()
+    assert (np.diff(tree.heights) >= -1e-12).all()
+
+
+def test_average_linkage_cuts_below_the_threshold_not_at_it():
+    tree = merge_tree(collapse(random_distance(3)))
+    height = tree.heights[0]
+    assert len(np.unique(tree.labels(height))) == 163
+    assert len(np.unique(tree.labels(np.nextafter(height, 1)))) == 162
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_planted_groups_come_back(method):
+    derived = derive_map(noisy_distance(HAND, seed=0), 0.5, method=method)
+    assert adjusted_rand(derived.aggregation, HAND) == 1
+    assert derived.proved_optimal == (method == "multicut")
+
+
+def test_average_linkage_needs_no_order_along_the_outline():
+    planted = random_map(HAND, 0)
+    found = derive_map(noisy_distance(planted, seed=0), 0.5, method="average_link")
+    assert adjusted_rand(found.aggregation, planted) > 0.99
+
+
+def test_noise_costs_the_baseline_more_than_the_multicut():
+    distance = noisy_distance(HAND, seed=0, noise=0.35)
+    ours, baseline = (
+        adjusted_rand(derive_map(distance, 0.5, method=method).aggregation, HAND) for method in METHODS
+    )
+    assert ours > baseline > 0.3
+
+
+def test_a_landmark_on_the_axis_joins_only_such_landmarks():
+    map_ = derive_map(np.zeros((294, 294)), 1.0, time_limit_s=0).aggregation
+    on_axis = np.arange(NUM_LANDMARKS) == FLIP_INDICES
+    assert not set(map_.group[on_axis]) & set(map_.group[~on_axis])
+    assert SELF_SYMMETRIC.sum() == on_axis.sum()
+
+
+def test_a_family_runs_from_many_groups_to_few():
+    found = family(noisy_distance(HAND, seed=1), (0.9, 0.0, 0.5), time_limit_s=5)
+    assert [derived.threshold for derived in found] == [0.0, 0.5, 0.9]
+    groups = [derived.aggregation.num_groups for derived in found]
+    assert groups[0] == NUM_LANDMARKS and groups == sorted(groups, reverse=True) and groups[-1] < 81
+
+
+def test_the_chosen_threshold_is_one_at_which_resamples_agree():
+    replicates = [noisy_distance(HAND, seed=seed, noise=0.2) for seed in range(3)]
+    choice = choose_threshold(replicates, (0.01, 0.1, 0.5, 1.0))
+    assert choice.threshold == 0.5
+    table = choice.table.set_index("threshold")
+    assert np.isnan(table.loc[0.01, "stability"]), "maps that merge nothing say nothing"
+    assert table.loc[0.5, "stability"] > table.loc[0.1, "stability"]
+
+
+def test_a_choice_needs_replicates_and_merges():
+    with pytest.raises(InputError, match="at least 3 replicates"):
+        choose_threshold([np.zeros((294, 294))] * 2)
+    with pytest.raises(InputError, match="thresholds that merge something"):
+        choose_threshold([np.ones((294, 294))] * 3, (0.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.2}, "threshold from 0 to 1, but got 1.2"),
+        ({"threshold": float("nan")}, "threshold from 0 to 1, but got nan"),
+        ({"threshold": 0.5, "method": "ward"}, "out of multicut, average_link, but got 'ward'"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        derive_map(np.zeros((294, 294)), **options)
