@@ -1,7 +1,7 @@
 """The command line: each command reads its options, calls one function and says what was written.
 
-Exit codes: 0 done, 1 the input is at fault (one line on stderr), 2 wrong usage, 3 `doctor` has warnings,
-130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 the input is at fault (one line on stderr), 2 wrong usage, 130 stopped by
+Ctrl-C; `kps doctor`: 0 fit, 1 fit with warnings, 2 unfit.
 The commands themselves are in `kps.commands`, which is imported when one runs, so that `--help` is quick.
 """
 
@@ -17,7 +17,7 @@ from kps import __version__
 from kps.errors import InputError
 
 INPUT_AT_FAULT, INTERRUPTED = 1, 130
-SUBSETS = ("scale", "occlusion", "zoom_in", "viewpoint", "source")
+SUBSETS = ("category", "scale", "occlusion", "zoom_in", "viewpoint", "source")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=f"they are {name}")
     command.add_argument("--visible-only", action="store_true", help="occluded landmarks do not count")
     command.add_argument("--by", action="append", default=[], choices=SUBSETS, help="and of each subset")
-    command.add_argument("--intervals", action="store_true", help="with 95 % bootstrap intervals over images")
+    command.add_argument("--intervals", action="store_true", help="with 95 %% bootstrap intervals")
     command.add_argument("--against", type=Path, metavar="OTHER.json",
                          help="how much better than these results, with a paired interval")  # fmt: skip
     command.add_argument("--causes", action="store_true", help="what the lost points of AP are due to")

@@ -14,7 +14,7 @@ from typing import Any
 from kps.errors import InputError
 
 DONE, STEP_FAILED = 0, 1
-UNFIT, FIT_WITH_WARNINGS = 1, 3  # 2 is wrong usage
+VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
 
 
 def synth(arguments: Namespace) -> int:
@@ -29,7 +29,7 @@ def synth(arguments: Namespace) -> int:
 
 
 def doctor(arguments: Namespace) -> int:
-    """Look at every file of a raw folder; the exit code tells fit (0), fit with warnings (3), unfit (1)."""
+    """Look at every file of a raw folder; the exit code tells fit (0), warnings (1), unfit (2)."""
     from kps.doctor import diagnose, format_diagnosis
     from kps.files import write_json
 
@@ -38,7 +38,7 @@ def doctor(arguments: Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, diagnosis.to_json(), indent=True)
         print(f"wrote {arguments.json}")
-    return {"fit": DONE, "fit with warnings": FIT_WITH_WARNINGS, "unfit": UNFIT}[diagnosis.verdict]
+    return VERDICTS[diagnosis.verdict]
 
 
 def convert(arguments: Namespace) -> int:
@@ -74,7 +74,8 @@ def _compare_with_official(arguments: Namespace) -> None:
     }
     for key, path in ours.items():
         if path and key in information:
-            print("\n".join(compare_with_information(path, information[key]).lines()))
+            print(f"compared with {information[key]}:")
+            print("\n".join(f"  {line}" for line in compare_with_information(path, information[key]).lines()))
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -90,7 +91,8 @@ def evaluate(arguments: Namespace) -> int:
     load = _loader(kind)
     rival = load(arguments.against) if arguments.against else None
     values, lines = summarise(
-        load_coco(arguments.ground_truth), load(arguments.results), rival=rival, by=arguments.by,
+        load_coco(arguments.ground_truth), load(arguments.results), rival=rival,
+        by=[name for name in dict.fromkeys(arguments.by) if name != "category"],  # it is always shown
         intervals=arguments.intervals, causes=arguments.causes, samples=arguments.samples,
         visible_only=arguments.visible_only,
     )  # fmt: skip

@@ -3,37 +3,46 @@
 Streams: workers turn chunks of annotation files into text, the parent writes it in file order, so memory
 hardly grows with the data set and the output does not depend on the number of workers. Image ids are the
 numbers in the file names; annotation ids count from 1 over the items in the files' order, as the data set
-authors' converter does. Sizes and annotations are in stored pixels: whoever decodes a photo must not apply
-its EXIF orientation.
+authors' converter does; an item that is skipped keeps its number. Sizes and annotations are in stored pixels:
+whoever decodes a photo must not apply its EXIF orientation.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
 from kps.coco import coco_annotation, coco_categories, visible_only_annotation
 from kps.errors import InputError
-from kps.files import atomic_path, progress, read_json
-from kps.raw import RawDataset, RawSplit, annotation_files, find_raw, image_files, image_size, read_annotation
+from kps.files import atomic_path, progress
+from kps.information import read_images
+from kps.parallel import ordered_map
+from kps.raw import (
+    NumberedFiles,
+    RawAnnotation,
+    RawDataset,
+    RawSplit,
+    find_raw,
+    image_size,
+    list_annotations,
+    list_images,
+    read_annotation,
+)
 from kps.schema import NUM_CATEGORIES
 
 CHUNK_FILES = 256
+LINES_IN_JSON = 100  # of what was skipped
 
 
 @dataclass
 class Counts:
-    """What a conversion wrote."""
+    """What a conversion wrote, and one line for each file or item that it had to skip."""
 
     num_images: int = 0
     num_items: int = 0
@@ -41,18 +50,36 @@ class Counts:
     per_category: dict[int, int] = field(
         default_factory=lambda: dict.fromkeys(range(1, NUM_CATEGORIES + 1), 0)
     )
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def num_skipped(self) -> int:
+        """Files and items that were skipped."""
+        return len(self.skipped)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values for a JSON file."""
-        return vars(self) | {"per_category": {str(key): value for key, value in self.per_category.items()}}
+        """Return the values for a JSON file, with the first LINES_IN_JSON lines of what was skipped."""
+        return vars(self) | {
+            "per_category": {str(key): value for key, value in self.per_category.items()},
+            "num_skipped": self.num_skipped,
+            "skipped": self.skipped[:LINES_IN_JSON],
+        }
 
 
-@dataclass(frozen=True)
-class _Photo:
-    """One photo's text: its image row, and of each item (category_id, num_keypoints, a row for each file)."""
+class _Item(NamedTuple):
+    """An item's text, a row for each file that is written, and what is counted of it."""
 
-    image: bytes
-    items: tuple[tuple[int, int, list[bytes]], ...]
+    category_id: int
+    num_keypoints: int
+    rows: list[bytes]
+
+
+class _Photo(NamedTuple):
+    """One photo's text; None stands for an image or an item that was skipped."""
+
+    image: bytes | None
+    items: list[_Item | None]
+    skipped: list[str]
 
 
 def convert_split(
@@ -63,6 +90,7 @@ def convert_split(
     visible_only_out: Path | None = None,
     limit: int | None = None,
     workers: int | None = None,
+    strict: bool = False,
 ) -> Counts:
     """Convert one split of a raw folder to a COCO-294 file, written whole or not at all.
 
@@ -73,93 +101,141 @@ def convert_split(
         visible_only_out: a second file in which occluded landmarks (v = 1) are unlabelled.
         limit: only the first so many photos by number.
         workers: processes; None takes all cores.
+        strict: refuse a file or item that cannot be converted, the first in the files' order; otherwise such
+            are skipped and named in `Counts.skipped`.
 
     Raises:
-        InputError: a part of the folder is absent, or a file or item is malformed (named in the message).
+        InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
     """
     if limit is not None and limit < 1:
         raise InputError(f"expected a limit of at least 1 photo, but got {limit}")
     raw = find_raw(data_root)
     folders = raw.split(split)
-    files = (_test_images(raw, folders) if split == "test" else _pairs(folders))[:limit]
-    make = _test_photo if split == "test" else partial(_photo, visible_only=visible_only_out is not None)
-    head = orjson.dumps({"info": {"description": f"DeepFashion2 {split}, 294 landmarks"}, "licenses": [],
-                         "categories": coco_categories()})  # fmt: skip
-    counts, images = Counts(), []
+    annotated = split != "test"
+    files, counts = _pairs(folders) if annotated else _test_images(raw, folders)
+    if strict and counts.skipped:
+        raise InputError(counts.skipped[0])
+    visible_only = visible_only_out is not None
+    make = partial(_photo, folders, visible_only) if annotated else partial(_test_photo, folders.image_dir)
+    images: list[bytes] = []
     with ExitStack() as stack:
         outs = [path for path in (out, visible_only_out) if path is not None]
         writers = [stack.enter_context(open(stack.enter_context(atomic_path(path)), "wb")) for path in outs]
         for writer in writers:
-            writer.write(head[:-1] + b',"annotations":[')
-        photos = _map(make, files, workers)
-        for photo in progress(photos, desc=f"converting {split}", total=len(files), unit="photo"):
-            images.append(photo.image)
-            _write_items(photo, writers, counts)
+            writer.write(_head(split))
+        photos = ordered_map(partial(make, strict=strict), files[:limit], workers=workers, chunk=CHUNK_FILES)
+        num_positions = 0
+        for photo in progress(photos, desc=f"converting {split}", total=len(files[:limit]), unit="photo"):
+            images += [photo.image] if photo.image else []
+            counts.skipped += photo.skipped
+            _write_items(photo.items, num_positions, writers, counts)
+            num_positions += len(photo.items)
         for writer in writers:
             writer.write(b'],"images":[' + b",".join(images) + b"]}")
-    counts.num_images = len(images)
+        counts.num_images = len(images)
+        if not images or (annotated and not counts.num_items):
+            raise _nothing_left(folders, counts, annotated)
     return counts
 
 
-def _write_items(photo: _Photo, writers: list[BinaryIO], counts: Counts) -> None:
-    for category_id, num_keypoints, rows in photo.items:
-        prefix = (b"," if counts.num_items else b"") + b'{"id":%d,' % (counts.num_items + 1)
-        for writer, row in zip(writers, rows, strict=True):
+def _head(split: str) -> bytes:
+    """The text before the annotations."""
+    head = {"info": {"description": f"DeepFashion2 {split}, 294 landmarks"}, "licenses": []}
+    return orjson.dumps(head | {"categories": coco_categories()})[:-1] + b',"annotations":['
+
+
+def _nothing_left(split: RawSplit, counts: Counts, annotated: bool) -> InputError:
+    wanted = "photo with an item" if annotated else "photo"
+    first = f"; the first: {counts.skipped[0]}" if counts.skipped else ""
+    return InputError(
+        f"{split.image_dir.parent}: expected at least one {wanted} that can be converted, but "
+        f"{counts.num_skipped} files and items had to be skipped{first}"
+    )
+
+
+def _write_items(items: list[_Item | None], num_before: int, writers: list[BinaryIO], counts: Counts) -> None:
+    """Write a photo's items; the first one is item number `num_before` + 1 of the split."""
+    for annotation_id, item in enumerate(items, start=num_before + 1):
+        if item is None:
+            continue
+        prefix = (b"," if counts.num_items else b"") + b'{"id":%d,' % annotation_id
+        for writer, row in zip(writers, item.rows, strict=True):
             writer.write(prefix + row[1:])
         counts.num_items += 1
-        counts.per_category[category_id] += 1
-        counts.num_items_without_landmarks += num_keypoints == 0
+        counts.per_category[item.category_id] += 1
+        counts.num_items_without_landmarks += item.num_keypoints == 0
 
 
-def _pairs(split: RawSplit) -> list[tuple[Path, Path]]:
-    """Return (annotation file, image file) of each photo by number."""
-    images = dict(image_files(split))
-    pairs = []
-    for number, path in annotation_files(split):
-        if number not in images:
-            raise InputError(
-                f"{path}: expected its image {split.image_dir / path.stem}.jpg, but there is no such file"
-            )
-        pairs.append((path, images[number]))
-    return pairs
+def _pairs(split: RawSplit) -> tuple[list[tuple[str, str | None]], Counts]:
+    """Return (annotation file, its image or None) by number, and what is skipped for its name."""
+    images, annotations = list_images(split), list_annotations(split)
+    _check_some(images, "jpg")
+    _check_some(annotations, "json")
+    pairs = [(name, images.names.get(number)) for number, name in annotations.names.items()]
+    return pairs, Counts(skipped=annotations.problems() + images.problems())
 
 
-def _test_images(raw: RawDataset, split: RawSplit) -> list[tuple[int, Path]]:
-    """Return (image_id, file) of the test photos, from the information file where there is one."""
+def _check_some(files: NumberedFiles, kind: str) -> None:
+    if not files.names:
+        problems = files.problems()
+        raise InputError(
+            problems[0]
+            if problems
+            else f"{files.folder}: expected files such as 000001.{kind}, but there are none"
+        )
+
+
+def _test_images(raw: RawDataset, split: RawSplit) -> tuple[list[tuple[int, str]], Counts]:
+    """Return (image_id, file name) of the test photos, from the information file where there is one."""
     if "test" not in raw.information:
-        return image_files(split)
+        images = list_images(split)
+        _check_some(images, "jpg")
+        return list(images.names.items()), Counts(skipped=images.problems())
     path = raw.information["test"]
-    value = read_json(path)
-    rows = value.get("images") if isinstance(value, dict) else None
-    if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: expected an object with a list of images")
-    images = []
-    for number, row in enumerate(rows):
-        image_id, name = (row.get("id"), row.get("file_name")) if isinstance(row, dict) else (None, None)
-        if not isinstance(image_id, int) or isinstance(image_id, bool) or not isinstance(name, str):
-            raise InputError(f"{path}: image {number}: expected an integer id and a file_name")
-        images.append((image_id, split.image_dir / Path(name).name))
-    if len({image_id for image_id, _ in images}) != len(images):
-        raise InputError(f"{path}: expected each image id once, but some repeat")
-    return sorted(images)
+    rows = {row.id: row.name for row in read_images(path)}
+    return sorted(rows.items()), Counts()
 
 
-def _photo(files: tuple[Path, Path], *, visible_only: bool) -> _Photo:
-    annotation, image_path = read_annotation(files[0]), files[1]
-    image = _image_row(annotation.image_id, image_path, source=annotation.source, pair_id=annotation.pair_id)
-    items = []
-    for name, item in annotation.items:
-        item = item | {"pair_id": annotation.pair_id}
-        where = f"{annotation.path}, {name}"
-        row = coco_annotation(item, annotation_id=0, image_id=annotation.image_id, where=where)
-        del row["id"]  # given in file order by the parent
-        rows = [orjson.dumps(row)] + ([orjson.dumps(visible_only_annotation(row))] if visible_only else [])
-        items.append((row["category_id"], row["num_keypoints"], rows))
-    return _Photo(image, tuple(items))
+@contextmanager
+def _skipping(lines: list[str], *, strict: bool) -> Iterator[None]:
+    """Note the line of what cannot be converted and go on after the block, unless `strict`."""
+    try:
+        yield
+    except InputError as error:
+        if strict:
+            raise
+        lines.append(str(error))
 
 
-def _test_photo(file: tuple[int, Path]) -> _Photo:
-    return _Photo(_image_row(*file, source="", pair_id=0), ())
+def _photo(split: RawSplit, visible_only: bool, names: tuple[str, str | None], *, strict: bool) -> _Photo:
+    image, items, skipped = None, [], []
+    with _skipping(skipped, strict=strict):
+        annotation = read_annotation(split.annos_dir / names[0])
+        items = [None] * len(annotation.items)
+        if names[1] is None:
+            expected = split.image_dir / f"{Path(names[0]).stem}.jpg"
+            raise InputError(f"{annotation.path}: expected its image {expected}, but there is no such file")
+        source = {"source": annotation.source, "pair_id": annotation.pair_id}
+        image = _image_row(annotation.image_id, split.image_dir / names[1], **source)
+        for place, (name, item) in enumerate(annotation.items):
+            with _skipping(skipped, strict=strict):
+                items[place] = _item(annotation, name, item, visible_only)
+    return _Photo(image, items, skipped)
+
+
+def _item(annotation: RawAnnotation, name: str, item: dict[str, Any], visible_only: bool) -> _Item:
+    where, item = f"{annotation.path}, {name}", item | {"pair_id": annotation.pair_id}
+    row = coco_annotation(item, annotation_id=0, image_id=annotation.image_id, where=where)
+    del row["id"]  # given in file order by the parent
+    rows = [orjson.dumps(row)] + ([orjson.dumps(visible_only_annotation(row))] if visible_only else [])
+    return _Item(row["category_id"], row["num_keypoints"], rows)
+
+
+def _test_photo(image_dir: Path, file: tuple[int, str], *, strict: bool) -> _Photo:
+    image, skipped = None, []
+    with _skipping(skipped, strict=strict):
+        image = _image_row(file[0], image_dir / file[1], source="", pair_id=0)
+    return _Photo(image, [], skipped)
 
 
 def _image_row(image_id: int, path: Path, *, source: str, pair_id: int) -> bytes:
@@ -168,26 +244,3 @@ def _image_row(image_id: int, path: Path, *, source: str, pair_id: int) -> bytes
     row |= {"source": source, "pair_id": pair_id}
     row |= {"license": 0, "coco_url": "", "flickr_url": "", "date_captured": ""}  # as in the official files
     return orjson.dumps(row)
-
-
-def _map(make: Callable[[Any], _Photo], files: list[Any], workers: int | None) -> Iterator[_Photo]:
-    """Yield make(file) in order; only a few chunks are under way at a time."""
-    workers = min(workers or os.cpu_count() or 1, -(-len(files) // CHUNK_FILES) or 1)
-    chunks = iter([files[start : start + CHUNK_FILES] for start in range(0, len(files), CHUNK_FILES)])
-    if workers == 1:
-        yield from (make(file) for chunk in chunks for file in chunk)
-        return
-    # "spawn" would import anew and "fork" may copy a thread's lock: a fork server does neither.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        pending = [pool.submit(_make_chunk, make, chunk) for chunk in islice(chunks, 2 * workers)]
-        try:
-            while pending:
-                photos = pending.pop(0).result()
-                pending += [pool.submit(_make_chunk, make, chunk) for chunk in islice(chunks, 1)]
-                yield from photos
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _make_chunk(make: Callable[[Any], _Photo], chunk: Iterable[Any]) -> list[_Photo]:
-    return [make(file) for file in chunk]

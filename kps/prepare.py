@@ -16,6 +16,7 @@ from kps.synthetic import write_dataset
 from kps.workspace import GROUND_TRUTH, SPLITS, Workspace
 
 BUILT_IN = "built-in"  # the source of the procedural data, as the records have it
+LINES_SHOWN = 5  # of what a conversion skipped
 
 
 def prepare_built_in(
@@ -44,6 +45,8 @@ def prepare_raw(
 ) -> dict[str, Coco]:
     """Convert a raw DeepFashion2 folder into the workspace; return the splits.
 
+    Files and items that cannot be converted are skipped; how many, and the first of them, is printed.
+
     Args:
         work: gets COCO files (also visible-only ones), ground-truth boxes and its note of the image folders.
         data_root: the raw folder; it is only read.
@@ -51,11 +54,14 @@ def prepare_raw(
         limit: only the first so many photos of each split.
 
     Raises:
-        InputError: a part of the folder is absent or malformed (named).
+        InputError: a part of the folder is absent, or holds nothing that can be converted.
     """
     for split in SPLITS:
         visible_only = None if split == "test" else work.coco_visible_only(split)
-        convert_split(data_root, split, work.coco(split), visible_only_out=visible_only, limit=limit)
+        counts = convert_split(data_root, split, work.coco(split), visible_only_out=visible_only, limit=limit)
+        if counts.num_skipped:
+            print(f"{split}: skipped {counts.num_skipped} files or items that cannot be converted")
+            print("\n".join(f"  {line}" for line in counts.skipped[:LINES_SHOWN]), flush=True)
     folders = {split: find_raw(data_root).split(split).image_dir.resolve() for split in SPLITS}
     work.write_data(folders, source=source)
     return _finish(work)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kps.errors import InputError
 from kps.files import read_json
+from kps.json_fields import integer_field, shown
 from kps.workspace import SPLITS, check_split
 
 INFORMATION_FILES = {
@@ -30,6 +30,8 @@ INFORMATION_FILES = {
 MAX_DEPTH = 5  # folders below the data root that are searched
 _NUMBERED = re.compile(r"(\d{1,12})\.(jpg|jpeg|json)", re.IGNORECASE)
 _ITEM = re.compile(r"item\d+")
+# What Pillow raises for a header that is none.
+HEADER_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -43,22 +45,35 @@ class RawSplit:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What was found under a data root; `information` maps the keys of INFORMATION_FILES to files."""
+    """What was found under a data root; `information` maps the keys of INFORMATION_FILES to files.
+
+    `copies` holds, for a split that was found twice equally near, the two folders; `unreadable` the folders
+    that could not be listed.
+    """
 
     root: Path
     splits: dict[str, RawSplit]
     information: dict[str, Path]
+    copies: dict[str, tuple[Path, Path]] = field(default_factory=dict)
+    unreadable: tuple[Path, ...] = ()
 
     def split(self, name: str) -> RawSplit:
         """Return a split.
 
         Raises:
-            InputError: the split was not found, or has no annotations though it is not the test split.
+            InputError: the split was not found or is ambiguous, or has no annotations though it is not the
+                test split.
         """
-        if check_split(name) not in self.splits:
+        if check_split(name) in self.copies:
+            first, second = self.copies[name]
+            raise InputError(
+                f"expected one {name} split, but found {first} and {second}; name the one you mean"
+            )
+        if name not in self.splits:
             expected = f"{name}/image" + ("" if name == "test" else f" and {name}/annos")
             found = ", ".join(sorted(self.splits)) or "none of the three splits"
-            raise InputError(f"{self.root}: expected {expected} in it, but found only {found}")
+            closed = f" ({self.unreadable[0]} cannot be listed)" if self.unreadable else ""
+            raise InputError(f"{self.root}: expected {expected} in it, but found only {found}{closed}")
         found_split = self.splits[name]
         if name != "test" and found_split.annos_dir is None:
             raise InputError(
@@ -66,6 +81,27 @@ class RawDataset:
                 f"but there is no such folder"
             )
         return found_split
+
+
+@dataclass(frozen=True)
+class NumberedFiles:
+    """The files of a folder whose names are numbers, and those that cannot be used.
+
+    `names` goes by number, ascending; `unnumbered` are names without a number; `repeated` are (the name that
+    is used, another name with its number).
+    """
+
+    folder: Path
+    names: dict[int, str]
+    unnumbered: tuple[str, ...] = ()
+    repeated: tuple[tuple[str, str], ...] = ()
+
+    def problems(self) -> list[str]:
+        """One line for each file that cannot be used."""
+        return [
+            *(str(_no_number(self.folder / name)) for name in self.unnumbered),
+            *(f"{self.folder / other}: has the same number as {used}" for used, other in self.repeated),
+        ]
 
 
 @dataclass(frozen=True)
@@ -82,8 +118,10 @@ class RawAnnotation:
 def find_raw(data_root: Path | str) -> RawDataset:
     """Find the splits' folders and the information files wherever they are under `data_root`.
 
+    Of several copies of a split the one nearest to the root counts.
+
     Raises:
-        InputError: not a folder, nothing of the layout in it, or two equally near candidates for a split.
+        InputError: no folder that can be listed, or nothing of the layout in it.
     """
     root = Path(data_root)
     if not root.is_dir():
@@ -91,7 +129,8 @@ def find_raw(data_root: Path | str) -> RawDataset:
     candidates: dict[str, list[Path]] = {}
     information: dict[str, Path] = {}
     seen: list[str] = []
-    for folder, folders, files in _walk(root):
+    unreadable: list[Path] = []
+    for folder, folders, files in _walk(root, unreadable):
         seen += [name for name in (*folders, *files)][: 8 - len(seen)]
         name = folder.resolve().name.lower() if folder == root else folder.name.lower()
         if name in SPLITS and "image" in folders:
@@ -99,33 +138,35 @@ def find_raw(data_root: Path | str) -> RawDataset:
         for key, file_name in INFORMATION_FILES.items():
             if file_name in files:
                 information.setdefault(key, folder / file_name)
-    splits = {name: _split(name, folders) for name, folders in candidates.items()}
-    if not splits:
+    nearest = {name: _nearest(folders) for name, folders in candidates.items()}
+    splits = {name: _split(name, folders[0]) for name, folders in nearest.items() if len(folders) == 1}
+    copies = {name: (folders[0], folders[1]) for name, folders in nearest.items() if len(folders) > 1}
+    if not nearest:
         raise InputError(
             f"{root}: expected train/image and train/annos, validation/image and validation/annos or "
             f"test/image in it, but found {', '.join(sorted(seen)) or 'an empty folder'}"
         )
-    return RawDataset(root, splits, information)
+    return RawDataset(root, splits, information, copies, tuple(unreadable))
 
 
-def annotation_files(split: RawSplit) -> list[tuple[int, Path]]:
-    """Return (image_id, path) of a split's annotation files, by number.
+def list_annotations(split: RawSplit) -> NumberedFiles:
+    """List a split's annotation files by number.
 
     Raises:
-        InputError: the split has no annotation files, or two with one number.
+        InputError: the split has no folder of annotations, or it cannot be listed.
     """
     if split.annos_dir is None:
         raise InputError(f"{split.image_dir.parent}: expected annotations, but there is no annos folder")
-    return _numbered_files(split.annos_dir, "json")
+    return _numbered_files(split.annos_dir, (".json",))
 
 
-def image_files(split: RawSplit) -> list[tuple[int, Path]]:
-    """Return (image_id, path) of a split's images, by number.
+def list_images(split: RawSplit) -> NumberedFiles:
+    """List a split's images by number.
 
     Raises:
-        InputError: the split has no images, or two with one number.
+        InputError: the folder cannot be listed.
     """
-    return _numbered_files(split.image_dir, "jpg")
+    return _numbered_files(split.image_dir, (".jpg", ".jpeg"))
 
 
 def read_annotation(path: Path) -> RawAnnotation:
@@ -141,18 +182,14 @@ def read_annotation(path: Path) -> RawAnnotation:
     for key, item in items:
         if not isinstance(item, dict):
             raise InputError(f"{path}, {key}: expected an object, but got {type(item).__name__}")
-    source, pair_id = value.get("source", ""), value.get("pair_id", 0)
-    if not isinstance(source, str) or isinstance(pair_id, bool) or not isinstance(pair_id, int):
-        raise InputError(
-            f"{path}: expected source as text and pair_id as an integer, but got {source!r}, {pair_id!r}"
-        )
+    source = value.get("source", "")
+    if not isinstance(source, str):
+        raise InputError(f"{path}: expected source as text, but got {shown(source)}")
+    try:
+        pair_id = integer_field(value, "pair_id", default=0)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     return RawAnnotation(Path(path), image_number(path), source, pair_id, items)
-
-
-def iter_annotations(split: RawSplit) -> Iterator[RawAnnotation]:
-    """Yield a split's annotation files, by number, one in memory at a time."""
-    for _, path in annotation_files(split):
-        yield read_annotation(path)
 
 
 def image_number(path: Path) -> int:
@@ -163,8 +200,12 @@ def image_number(path: Path) -> int:
     """
     match = _NUMBERED.fullmatch(Path(path).name)
     if match is None:
-        raise InputError(f"{path}: expected a number as file name, such as 000001{Path(path).suffix}")
+        raise _no_number(path)
     return int(match[1])
+
+
+def _no_number(path: Path) -> InputError:
+    return InputError(f"{path}: expected a number as file name, such as 000001{Path(path).suffix}")
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -180,17 +221,26 @@ def image_size(path: Path) -> tuple[int, int]:
             return image.size
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+    except HEADER_ERRORS:
         raise InputError(f"{path}: expected a JPEG image, but its header cannot be decoded") from None
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield (folder, folder names, file names) nearest first; links once; image and annos are not listed."""
+def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield (folder, folder names, file names) nearest first; links once; image and annos are not listed.
+
+    Folders below the root that cannot be listed are added to `unreadable`.
+    """
     level, visited = [root], {root.resolve()}
     for _ in range(MAX_DEPTH + 1):
         below: list[Path] = []
         for folder in level:
-            folders, files = _list(folder)
+            try:
+                folders, files = _list(folder)
+            except InputError:
+                if folder == root:
+                    raise
+                unreadable.append(folder)
+                continue
             yield folder, folders, files
             for name in folders:
                 real = (folder / name).resolve()
@@ -216,26 +266,25 @@ def _is_dir(entry: os.DirEntry) -> bool:
         return False
 
 
-def _split(name: str, folders: list[Path]) -> RawSplit:
-    depths = [len(folder.parts) for folder in folders]
-    if depths.count(min(depths)) > 1:
-        raise InputError(
-            f"expected one {name} split, but found {folders[0]} and {folders[1]}; name the one you mean"
-        )
-    folder = folders[depths.index(min(depths))]
+def _nearest(folders: list[Path]) -> list[Path]:
+    depth = min(len(folder.parts) for folder in folders)
+    return [folder for folder in folders if len(folder.parts) == depth]
+
+
+def _split(name: str, folder: Path) -> RawSplit:
     annos = folder / "annos"
-    return RawSplit(name, folder / "image", annos if annos.is_dir() else None)
+    return RawSplit(name, folder / "image", annos if os.path.isdir(annos) else None)
 
 
-def _numbered_files(folder: Path, kind: str) -> list[tuple[int, Path]]:
-    suffixes = (".jpg", ".jpeg") if kind == "jpg" else (f".{kind}",)
-    names = [
-        name for name in _list(folder)[1] if name.lower().endswith(suffixes) and not name.startswith(".")
-    ]
-    if not names:
-        raise InputError(f"{folder}: expected files such as 000001.{kind}, but there are none")
-    files = sorted((image_number(folder / name), folder / name) for name in names)
-    for (number, first), (other, second) in pairwise(files):
-        if number == other:
-            raise InputError(f"{folder}: two files with the number {number}: {first.name} and {second.name}")
-    return files
+def _numbered_files(folder: Path, suffixes: tuple[str, ...]) -> NumberedFiles:
+    names: dict[int, str] = {}
+    unnumbered, repeated = [], []
+    for name in _list(folder)[1]:  # 000001.json comes before 1.json
+        if not name.lower().endswith(suffixes) or name.startswith("."):
+            continue
+        match = _NUMBERED.fullmatch(name)
+        if match is None:
+            unnumbered.append(name)
+        elif names.setdefault(int(match[1]), name) != name:
+            repeated.append((names[int(match[1])], name))
+    return NumberedFiles(folder, dict(sorted(names.items())), tuple(unnumbered), tuple(repeated))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_coco
+from builders import make_coco, make_item, make_raw_folder
 from small_notebooks import write_notebooks
 
 from kps.cli import main
@@ -219,3 +219,60 @@ def test_profile_steps_are_json_that_snakemake_gets(tmp_path):
     assert finetune["needs"] == ["05_train_landmarks_hand81"]
     assert "-p hflip_train true" in finetune["arguments"]
     assert "-p splits '[\"validation\"]'" in plan["steps"]["07_predict_landmarks_universal"]["arguments"]
+
+
+def test_doctor_tells_fit_from_unfit_by_its_exit_code(tmp_path, capsys):
+    for number, split in enumerate(("train", "validation", "test"), start=1):
+        path = make_raw_folder(tmp_path / "raw", split=split, image_id=number)
+    path.unlink()
+    out = tmp_path / "doctor.json"
+    assert main(["doctor", str(tmp_path / "raw"), "--json", str(out)]) == 1
+    assert "Verdict: fit with warnings" in capsys.readouterr().out
+    value = read_json(out)
+    assert value["verdict"] == "warnings"
+    assert {"kind", "count", "examples"} <= set(value["findings"][0])
+    (tmp_path / "raw" / "train" / "annos" / "000001.json").write_text("{")
+    assert main(["doctor", str(tmp_path / "raw")]) == 2
+    assert "Verdict: unfit" in capsys.readouterr().out
+
+
+def test_convert_skips_bad_items_or_refuses_them(tmp_path, capsys):
+    items = {"item1": make_item(1), "item2": make_item(8, landmarks=[1, 2, 2] * 25)}
+    make_raw_folder(tmp_path / "raw", items, image_id=3)
+    command = ["convert", str(tmp_path / "raw"), "--split", "train", "--out", str(tmp_path / "coco.json")]
+    assert main([*command, "--strict"]) == 1
+    assert not (tmp_path / "coco.json").exists()
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert "1 items, 0 without landmarks, 1 skipped" in shown.out
+    assert shown.err.splitlines()[-1].startswith("skipped: ") and "000003.json, item2" in shown.err
+
+
+def test_convert_compares_with_the_official_file(tmp_path, capsys):
+    make_raw_folder(tmp_path / "raw", split="validation", image_id=7)
+    options = ["--split", "validation", "--out", str(tmp_path / "ours.json")]
+    assert main(["convert", str(tmp_path / "raw"), *options]) == 0
+    assert "keypoints_val" not in capsys.readouterr().out
+    official = tmp_path / "raw" / "json_for_validation" / "keypoints_val_vis_and_occ.json"
+    official.parent.mkdir()
+    official.write_bytes((tmp_path / "ours.json").read_bytes())
+    assert main(["convert", str(tmp_path / "raw"), *options]) == 0
+    assert "keypoints_val_vis_and_occ.json" in capsys.readouterr().out
+
+
+def test_evaluate_with_all_that_can_be_asked_for(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    asked = ["--by", "scale", "--by", "category", "--intervals", "--samples", "20", "--causes"]
+    asked += ["--against", str(results), "--json", str(tmp_path / "all.json")]
+    assert main(["evaluate", str(truth), str(results), *asked]) == 0
+    value, shown = read_json(tmp_path / "all.json"), capsys.readouterr().out
+    assert value["interval"] == pytest.approx([1.0, 1.0]) and value["difference"]["AP"]["estimate"] == 0
+    assert value["subsets"]["scale"]["2"]["AP"] == pytest.approx(1.0)
+    assert value["causes"] and "by scale" in shown and "wrong category" in shown
+
+
+def test_causes_are_about_landmarks(tmp_path, capsys):
+    coco = make_coco(tmp_path, (1,))
+    save_detections(tmp_path / "boxes.json", ground_truth_detections(coco))
+    assert main(["evaluate", str(coco.path), str(tmp_path / "boxes.json"), "--causes"]) == 1
+    assert "--causes is about landmarks" in capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_test_photos_come_from_the_information_file_or_the_folder(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "list of images"),
+        ("[]", "expected a JSON object"),
         ('{"images": []}', "list of images"),
         ('{"images": [{"id": "1", "file_name": "a"}]}', "image 0: expected an integer id"),
         (
@@ -129,6 +129,7 @@ def test_test_photos_come_from_the_information_file_or_the_folder(tmp_path: Path
             "each image id once",
         ),
         ('{"images": [{"id": 9, "file_name": "000009.jpg"}]}', r"000009\.jpg: no such image"),
+        ('{"images": [3]}', "row 0: expected an object"),
     ],
 )
 def test_a_malformed_information_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -136,6 +137,7 @@ def test_a_malformed_information_file_is_refused(tmp_path: Path, content: str, m
     (tmp_path / "keypoints_test_information.json").write_text(content)
     with pytest.raises(InputError, match=message):
         convert_split(tmp_path, "test", tmp_path / "coco.json")
+    assert not (tmp_path / "coco.json").exists()
 
 
 def broken_item(**changes: object) -> dict:
@@ -153,8 +155,9 @@ def broken_item(**changes: object) -> dict:
         (broken_item(landmarks=["x"] * 42), "item2: expected"),
         (broken_item(category_id=14), "item2: expected a category id from 1 to 13"),
         (broken_item(category_id="8"), "item2: expected a category id"),
-        (broken_item(bounding_box=[1, 2, 3]), "item2: expected a bounding_box of 4 numbers"),
-        (broken_item(scale=[2]), "item2: expected .* attributes as integers"),
+        (broken_item(bounding_box=[1, 2, 3]), "item2: expected bounding_box of 4 numbers"),
+        (broken_item(scale=[2]), "item2: expected a whole number as scale"),
+        (broken_item(bounding_box=[-1e308, 0, 1e308, 5]), "item2: expected"),
         ({"item1": {}}, "item1: expected a field"),
     ],
 )
@@ -169,8 +172,81 @@ def test_a_bad_item_is_named_and_nothing_is_written(
     out.parent.mkdir()
     out.write_text("what was there")
     with pytest.raises(InputError, match=r"000002\.json, " + message):
-        convert_split(tmp_path, "train", out, visible_only_out=out.with_name("v.json"), workers=workers)
+        convert_split(
+            tmp_path, "train", out, visible_only_out=out.with_name("v.json"), workers=workers, strict=True
+        )
     assert os.listdir(out.parent) == ["coco.json"] and out.read_text() == "what was there"
+
+
+def make_flawed_folder(root: Path) -> None:
+    """Seven photos of two items each: 2 with a bad item, 3 cut off, 4 without and 5 with a broken image."""
+    for number in range(1, 8):
+        make_raw_folder(root, {"item1": make_item(1), "item2": make_item(8)}, image_id=number)
+    annos, images = root / "train" / "annos", root / "train" / "image"
+    make_raw_folder(root, {"item1": make_item(1, landmarks=[]), "item2": make_item(8)}, image_id=2)
+    (annos / "000003.json").write_text('{"item1": {')
+    (images / "000004.jpg").unlink()
+    (images / "000005.jpg").write_bytes(b"<html>404</html>")
+    (annos / "6.json").write_text("{}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_converted_is_skipped_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 2)
+    make_flawed_folder(tmp_path)
+    both, visible = tmp_path / "both.json", tmp_path / "visible.json"
+    counts = convert_split(tmp_path, "train", both, visible_only_out=visible, workers=workers)
+    annos = tmp_path / "train" / "annos"
+    starts = ["6.json: has the same number", "000002.json, item1: expected 75", "000003.json: expected JSON"]
+    starts += ["000004.json: expected its image"]
+    expected = [str(annos / start) for start in starts]
+    expected.append(f"{tmp_path}/train/image/000005.jpg: expected a JPEG")
+    assert counts.num_skipped == len(expected)
+    assert all(line.startswith(start) for line, start in zip(counts.skipped, expected, strict=True))
+    assert counts.to_json()["num_skipped"] == 5 and json.dumps(counts.to_json())
+    for file in (both, visible):
+        coco = load_coco(file)
+        assert coco.image_ids.tolist() == [1, 2, 6, 7]
+        # 3 cannot be read, so its items have no numbers; those of 4 and 5 keep theirs
+        assert coco.instances.annotation_id.tolist() == [1, 2, 4, 9, 10, 11, 12]
+    assert (counts.num_images, counts.num_items) == (4, 7)
+
+
+def test_numbers_too_large_for_the_file_are_skipped(tmp_path: Path) -> None:
+    make_raw_folder(tmp_path, {"item1": make_item(1), "item2": make_item(1, scale=1e300)})
+    assert "item2: expected" in convert_split(tmp_path, "train", tmp_path / "coco.json").skipped[0]
+
+
+def test_strict_refuses_the_first_in_the_files_order(tmp_path: Path) -> None:
+    make_flawed_folder(tmp_path)
+    with pytest.raises(InputError, match=r"6\.json: has the same number"):
+        convert_split(tmp_path, "train", tmp_path / "coco.json", strict=True)
+    (tmp_path / "train" / "annos" / "6.json").unlink()
+    with pytest.raises(InputError, match=r"000002\.json, item1"):
+        convert_split(tmp_path, "train", tmp_path / "coco.json", strict=True)
+
+
+def test_nothing_left_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "coco.json"
+    make_raw_folder(tmp_path, {"item1": make_item(1, landmarks=[])})
+    make_raw_folder(tmp_path, {}, image_id=2)
+    with pytest.raises(InputError, match=r"at least one photo with an item.*first: .*000001\.json, item1"):
+        convert_split(tmp_path, "train", out)
+    make_raw_folder(tmp_path, split="test")
+    (tmp_path / "test" / "image" / "000001.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"at least one photo that can be.*first: .*000001\.jpg"):
+        convert_split(tmp_path, "test", out)
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_an_absent_test_photo_of_the_information_file_is_skipped(tmp_path: Path) -> None:
+    make_raw_folder(tmp_path, split="test")
+    rows = [{"id": number, "file_name": f"{number:06d}.jpg"} for number in (1, 2)]
+    (tmp_path / "keypoints_test_information.json").write_text(json.dumps({"images": rows}))
+    counts = convert_split(tmp_path, "test", tmp_path / "coco.json")
+    assert counts.num_images == 1 and counts.skipped[0].endswith("000002.jpg: no such image")
 
 
 def test_a_missing_or_broken_photo_is_named(tmp_path: Path) -> None:
@@ -178,9 +254,9 @@ def test_a_missing_or_broken_photo_is_named(tmp_path: Path) -> None:
     photo = tmp_path / "train" / "image" / "000001.jpg"
     photo.write_bytes(photo.read_bytes()[:100])
     with pytest.raises(InputError, match=r"000001\.jpg: expected a JPEG"):
-        convert_split(tmp_path, "train", tmp_path / "coco.json")
+        convert_split(tmp_path, "train", tmp_path / "coco.json", strict=True)
     make_raw_folder(tmp_path, image_id=2)
     photo.unlink()
     with pytest.raises(InputError, match=r"000001\.json: expected its image"):
-        convert_split(tmp_path, "train", tmp_path / "coco.json")
+        convert_split(tmp_path, "train", tmp_path / "coco.json", strict=True)
     assert not (tmp_path / "coco.json").exists()

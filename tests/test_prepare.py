@@ -50,6 +50,18 @@ def test_raw_data_become_coco_files_and_ground_truth_boxes(tmp_path):
     assert np.array_equal(visible, splits["train"].visible_only().instances.keypoints)
 
 
+def test_what_raw_data_lose_is_printed(tmp_path, capsys):
+    for split in ("train", "validation", "test"):
+        make_raw_folder(tmp_path / "raw", split=split)
+    for number in range(2, 9):
+        make_raw_folder(tmp_path / "raw", image_id=number).write_text("{")
+    splits = prepare.prepare_raw(Workspace(tmp_path / "run"), tmp_path / "raw", source="mine")
+    assert len(splits["train"].images) == 1
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "train: skipped 7 files or items that cannot be converted"
+    assert len(lines) == prepare.LINES_SHOWN and "000002.json: expected JSON" in lines[0]
+
+
 def test_a_coco_file_serves_as_all_splits(tmp_path):
     file = write_photos(tmp_path / "set", count=3)
     work = Workspace(tmp_path / "run")

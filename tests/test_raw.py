@@ -1,5 +1,6 @@
 """The raw folder is found however users nest it, and what is wrong with it is named."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,14 @@ import pytest
 from builders import make_item, make_raw_folder
 from PIL import Image
 
+import kps.raw
 from kps.errors import InputError
 from kps.raw import (
-    annotation_files,
     find_raw,
-    image_files,
     image_number,
     image_size,
-    iter_annotations,
+    list_annotations,
+    list_images,
     read_annotation,
 )
 
@@ -52,8 +53,12 @@ def test_the_nearest_of_two_copies_is_taken(tmp_path: Path) -> None:
 def test_two_equally_near_copies_are_refused(tmp_path: Path) -> None:
     make_raw_folder(tmp_path / "a")
     make_raw_folder(tmp_path / "b")
+    make_raw_folder(tmp_path, split="validation")
+    raw = find_raw(tmp_path)
+    assert raw.copies == {"train": (tmp_path / "a" / "train", tmp_path / "b" / "train")}
+    assert raw.split("validation").image_dir == tmp_path / "validation" / "image"
     with pytest.raises(InputError, match="expected one train split, but found"):
-        find_raw(tmp_path)
+        raw.split("train")
 
 
 def test_linked_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -63,6 +68,28 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "root" / "loop").symlink_to(tmp_path / "root")
     (tmp_path / "root" / "self").symlink_to("self")
     assert find_raw(tmp_path / "root").split("train").image_dir == tmp_path / "root" / "train" / "image"
+
+
+def test_a_folder_that_cannot_be_listed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_raw_folder(tmp_path)
+    (tmp_path / "private").mkdir()
+    scandir = os.scandir
+
+    def refuse(folder: Path):
+        if Path(folder) in closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(kps.raw.os, "scandir", refuse)
+    closed = {tmp_path / "private"}
+    assert find_raw(tmp_path).unreadable == (tmp_path / "private",)
+    with pytest.raises(InputError, match=r"found only train \(.*private cannot be listed\)"):
+        find_raw(tmp_path).split("validation")
+    closed = {tmp_path}
+    with pytest.raises(InputError, match="cannot be listed"):
+        find_raw(tmp_path)
 
 
 def test_a_root_without_the_layout_says_what_it_holds(tmp_path: Path) -> None:
@@ -86,13 +113,25 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 9, 2):
         make_raw_folder(tmp_path, image_id=number)
     split = find_raw(tmp_path).split("train")
-    (split.image_dir / ".DS_Store").write_bytes(b"")
-    assert [number for number, _ in annotation_files(split)] == [2, 9, 10]
-    assert [number for number, _ in image_files(split)] == [2, 9, 10]
-    assert [annotation.image_id for annotation in iter_annotations(split)] == [2, 9, 10]
-    (split.annos_dir / "10.json").write_text("{}")
-    with pytest.raises(InputError, match=r"two files with the number 10: .*json and .*json"):
-        annotation_files(split)
+    for name in (".DS_Store", "._000002.jpg", "notes.txt"):
+        (split.image_dir / name).write_bytes(b"")
+    images = list_images(split)
+    assert list(images.names.items()) == [(2, "000002.jpg"), (9, "000009.jpg"), (10, "000010.jpg")]
+    assert list(list_annotations(split).names) == [2, 9, 10] and not images.problems()
+
+
+def test_names_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    make_raw_folder(tmp_path, image_id=10)
+    split = find_raw(tmp_path).split("train")
+    for name in ("10.json", "cat.json"):
+        (split.annos_dir / name).write_text("{}")
+    files = list_annotations(split)
+    assert files.names == {10: "000010.json"}
+    assert files.unnumbered == ("cat.json",) and files.repeated == (("000010.json", "10.json"),)
+    assert [line.split("annos/")[1] for line in files.problems()] == [
+        "cat.json: expected a number as file name, such as 000001.json",
+        "10.json: has the same number as 000010.json",
+    ]
 
 
 def test_a_file_name_without_a_number_is_refused() -> None:
@@ -113,7 +152,8 @@ def test_items_stay_in_the_files_order(tmp_path: Path) -> None:
     [
         ("[1]", "expected an object with item1"),
         ('{"item1": 3}', "item1: expected an object"),
-        ('{"pair_id": "x"}', "pair_id as an integer"),
+        ('{"pair_id": "x"}', "a whole number as pair_id"),
+        ('{"source": 3}', "source as text"),
         ('{"item1": {', "expected JSON"),
     ],
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ from kps.schema import LANDMARK_CATEGORY, SIGMAS, category
 
 MAX_BOXES_PER_IMAGE_AND_CATEGORY = 100  # COCO's box protocol
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A category's results from the best scored down, as matched at each of T thresholds.
+
+    A result is right, ignored (it lies on something that does not count), or wrong.
+    """
+
+    image_id: np.ndarray  # (D,) of the results
+    right: np.ndarray  # (T, D) bool
+    ignored: np.ndarray  # (T, D) bool
+    item_image_id: np.ndarray  # (G,) of the items that count
 
 
 def precision_and_recall(
@@ -39,6 +53,29 @@ def precision_and_recall(
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation.eval["precision"][:, :, 0, 0, 0], evaluation.eval["recall"][:, 0, 0, 0]
+
+
+def match(kind: str, category_id: int, targets: list[Row], rows: list[Row]) -> Matches:
+    """Match a category's results to its items without scoring them; arguments as `precision_and_recall`."""
+    evaluation = _OneCategory(kind, category_id, targets, rows)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+    images = [image for image in evaluation.evalImgs if image is not None]
+    num_thresholds = len(evaluation.params.iouThrs)
+    nothing = np.zeros((num_thresholds, 0), dtype=bool)
+    score = np.concatenate([image["dtScores"] for image in images] or [[]])
+    order = np.argsort(-score, kind="mergesort")  # pycocotools' order of ties: by image, then by row
+    matched = np.concatenate([nothing, *(image["dtMatches"] > 0 for image in images)], axis=1)[:, order]
+    ignored = np.concatenate([nothing, *(image["dtIgnore"] for image in images)], axis=1)[:, order]
+    num_results = [len(image["dtScores"]) for image in images]
+    num_items = [np.count_nonzero(image["gtIgnore"] == 0) for image in images]
+    image_id = np.array([image["image_id"] for image in images], dtype=np.int64)
+    return Matches(
+        image_id=np.repeat(image_id, num_results)[order],
+        right=matched & ~ignored,
+        ignored=ignored,
+        item_image_id=np.repeat(image_id, num_items),
+    )
 
 
 class _OneCategory(COCOeval):

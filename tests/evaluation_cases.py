@@ -1,0 +1,206 @@
+"""Hard cases for the evaluation, and what stock pycocotools makes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from builders import make_predictions
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from kps.coco import Coco, ImageRow, Instances
+from kps.detections import Detections
+from kps.evaluation.metrics import Scores
+from kps.predictions import Predictions
+from kps.schema import NUM_LANDMARKS, SIGMAS, full_from_own, own_landmark_mask
+
+
+def random_case(
+    seed: int, *, num_images: int = 6, num_items: int = 25, scale: float = 1
+) -> tuple[Coco, Predictions]:
+    """Few images and categories, so that one image holds several items and more than 20 detections of a kind;
+    crowds, items without landmarks, images without annotations, tied scores, perfect and far predictions,
+    garments whose landmarks all lie at (0, 0), a box of no width, attributes of 0 (unknown) to 3.
+
+    `scale` multiplies coordinates: from about 1000 on, areas leave the range that COCO counts.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice(np.arange(1, 14), 3, replace=False)
+    kind = rng.choice(kinds, num_items)
+    box = np.column_stack([rng.uniform(0, 100, (num_items, 2)), rng.uniform(0, 200, (num_items, 2))]) * scale
+    box[0, 2] = 0
+    mask = own_landmark_mask()[kind - 1][:, :, None]
+    visibility = rng.integers(0, 3, (num_items, 39, 1)) * rng.integers(0, 2, (num_items, 1, 1))
+    place = box[:, None, :2] + rng.uniform(-0.1, 1.1, (num_items, 39, 2)) * box[:, None, 2:]
+    place[1] = 0
+    keypoints = np.concatenate([place * (visibility > 0), visibility], axis=2) * mask
+    items = Instances(
+        annotation_id=rng.permutation(num_items) + 1,
+        image_id=rng.integers(2, num_images + 1, num_items),  # the first image has none
+        category_id=kind,
+        bbox_xywh=box,
+        area=box[:, 2] * box[:, 3],
+        keypoints=keypoints,
+        num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
+        iscrowd=rng.random(num_items) < 0.15,
+        attributes={
+            name: rng.integers(0, 4, num_items) for name in ("scale", "occlusion", "zoom_in", "viewpoint")
+        },
+        segmentation=tuple([] for _ in range(num_items)),
+    )
+    sources = rng.choice(["shop", "user"], num_images).tolist()
+    images = tuple(ImageRow(i, f"{i}.jpg", 300, 300, source) for i, source in enumerate(sources, start=1))
+    source = rng.integers(0, num_items, 10 * num_items)
+    noise = (
+        scale * rng.choice([0, 1, 5, 20, 400], (len(source), 1, 1)) * rng.normal(size=(len(source), 39, 2))
+    )
+    points = np.concatenate([place[source] + noise, np.ones((len(source), 39, 1))], axis=2) * mask[source]
+    points[::17] = 0
+    moved = rng.random(len(source)) < 0.2  # on another image, often one without annotations
+    results = make_predictions(
+        len(source),
+        image_id=np.where(moved, rng.integers(1, num_images + 1, len(source)), items.image_id[source]),
+        category_id=kind[source],
+        bbox_xywh=np.abs(box[source] + noise[:, 0, :1]),
+        score=rng.integers(0, 8, len(source)) / 8,
+        keypoints=points,
+    )
+    return Coco(Path("case.json"), images, items), results
+
+
+def perfect(coco: Coco) -> Predictions:
+    """The ground truth as predictions."""
+    items = coco.instances
+    return Predictions(
+        detection_id=items.annotation_id,
+        image_id=items.image_id,
+        category_id=items.category_id,
+        bbox_xywh=items.bbox_xywh,
+        bbox_score=np.ones(len(items)),
+        score=np.ones(len(items)),
+        keypoints=items.keypoints.copy(),
+    )
+
+
+def boxes_of(results: Predictions) -> Detections:
+    """The boxes that the results lie on."""
+    return Detections(
+        results.detection_id, results.image_id, results.category_id, results.bbox_xywh, results.score
+    )
+
+
+def distinct_scores(results: Predictions, *, seed: int = 0) -> Predictions:
+    """The results with scores in random order and without ties."""
+    order = np.random.default_rng(seed).permutation(len(results))
+    return replace(results, score=(order + 1) / (len(order) + 1))
+
+
+def repeated(coco: Coco, results: Predictions, times: np.ndarray) -> tuple[Coco, Predictions]:
+    """Each image as many times as given, with its items and results; its copies have neighbouring ids."""
+    rows, items, found = [], [], []
+    for image, count in zip(coco.images, times, strict=True):
+        for copy in range(count):
+            rows.append(replace(image, id=100 * image.id + copy))
+            items.append(np.flatnonzero(coco.instances.image_id == image.id))
+            found.append(np.flatnonzero(results.image_id == image.id))
+    new_id = np.array([row.id for row in rows])
+    instances = coco.instances.take(np.concatenate(items).astype(int))
+    instances = replace(
+        instances,
+        image_id=np.repeat(new_id, [len(part) for part in items]),
+        annotation_id=np.arange(1, len(instances) + 1),
+    )
+    copies = results.take(np.concatenate(found).astype(int))
+    copies = replace(copies, image_id=np.repeat(new_id, [len(part) for part in found]))
+    return replace(coco, images=tuple(rows), instances=instances), copies
+
+
+def stock_scores(
+    coco: Coco, results: Predictions | Detections, *, ignored: np.ndarray | None = None
+) -> list[float]:
+    """AP, AP50, AP75, AR and AP per category by pycocotools as it is, with the official sigmas.
+
+    `ignored` (G,) marks items as not counting, besides crowds and items without landmarks.
+    """
+    kind = "keypoints" if isinstance(results, Predictions) else "bbox"
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": row.id} for row in coco.images],
+        "categories": [{"id": number} for number in range(1, 14)],
+        "annotations": _public_annotations(coco.instances),
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(public_rows(results)), kind)
+        if kind == "keypoints":
+            evaluation.params.kpt_oks_sigmas = SIGMAS
+        if ignored is not None:
+            _ignore(evaluation, coco.instances.annotation_id[ignored])
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    stats = evaluation.stats[[0, 1, 2, 5 if kind == "keypoints" else 8]]
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    per_category = [
+        precision[:, :, i].mean() if precision[:, :, i].max() > -1 else float("nan") for i in range(13)
+    ]
+    return [*np.where(stats == -1, np.nan, stats).tolist(), *per_category]
+
+
+def _ignore(evaluation: COCOeval, annotation_ids: np.ndarray) -> None:
+    """Mark items as ignored, which pycocotools itself does after it has read them."""
+    prepare = evaluation._prepare
+
+    def prepare_and_ignore() -> None:
+        prepare()
+        for targets in evaluation._gts.values():
+            for target in targets:
+                target["ignore"] = target["ignore"] or target["id"] in annotation_ids
+
+    evaluation._prepare = prepare_and_ignore
+
+
+def _public_annotations(items: Instances) -> list[dict[str, Any]]:
+    full = full_from_own(items.category_id, items.keypoints).reshape(-1, 3 * NUM_LANDMARKS)
+    return [
+        {
+            "id": int(items.annotation_id[i]),
+            "image_id": int(items.image_id[i]),
+            "category_id": int(items.category_id[i]),
+            "bbox": items.bbox_xywh[i].tolist(),
+            "area": float(items.area[i]),
+            "iscrowd": int(items.iscrowd[i]),
+            "num_keypoints": int(items.num_keypoints[i]),
+            "keypoints": full[i].tolist(),
+        }
+        for i in range(len(items))
+    ]
+
+
+def public_rows(results: Predictions | Detections) -> list[dict[str, Any]]:
+    """Rows of a result file, without rounding."""
+    if isinstance(results, Predictions):
+        full = full_from_own(results.category_id, results.keypoints)
+        name, values = "keypoints", full.reshape(-1, 3 * NUM_LANDMARKS).tolist()
+    else:
+        name, values = "bbox", results.bbox_xywh.tolist()
+    return [
+        {"image_id": image, "category_id": kind, "score": score, name: value}
+        for image, kind, score, value in zip(
+            results.image_id.tolist(),
+            results.category_id.tolist(),
+            results.score.tolist(),
+            values,
+            strict=True,
+        )
+    ]
+
+
+def as_list(scores: Scores) -> list[float]:
+    """Our scores in the order of `stock_scores`."""
+    return [scores.AP, scores.AP50, scores.AP75, scores.AR, *scores.per_category.values()]

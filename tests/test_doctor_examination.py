@@ -1,0 +1,306 @@
+"""kps.doctor.examination: every defect is found where it was put, and nowhere else."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders import make_item, make_raw_folder
+
+import kps.doctor.examination
+import kps.raw
+from kps.convert import convert_split
+from kps.doctor import Diagnosis, diagnose
+from kps.doctor.findings import KINDS
+from kps.doctor.released import released
+from kps.errors import InputError
+from kps.raw import INFORMATION_FILES
+from kps.schema import NUM_CATEGORIES
+
+Defect = Callable[[Path], None]
+NUM_TRAIN = 4
+BY_SIZE = {"count_differs"}  # what a small set always has
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw folder with nothing wrong but its size, and every information file."""
+    root = tmp_path_factory.mktemp("sound")
+    for number in range(1, NUM_TRAIN + 1):
+        make_raw_folder(root, {"item1": make_item(1), "item2": make_item(8)}, image_id=number)
+    make_raw_folder(root, split="validation")
+    make_raw_folder(root, split="test")
+    shutil.rmtree(root / "test" / "annos")
+    for key, name in INFORMATION_FILES.items():
+        folder = root / ("json_for_test" if key == "test" else "json_for_validation")
+        folder.mkdir(exist_ok=True)
+        row = {"id": 1, "file_name": "000001.jpg", "width": 468, "height": 624}
+        (folder / name).write_text(json.dumps({"images": [row]}))
+    return root
+
+
+@pytest.fixture
+def root(sound: Path, tmp_path: Path) -> Path:
+    """A copy of the sound folder, to be spoilt."""
+    return Path(shutil.copytree(sound, tmp_path / "df2"))
+
+
+def annotation(root: Path, number: int = 2, split: str = "train") -> Path:
+    return root / split / "annos" / f"{number:06d}.json"
+
+
+def image(root: Path, number: int = 2, split: str = "train") -> Path:
+    return root / split / "image" / f"{number:06d}.jpg"
+
+
+def information(root: Path) -> Path:
+    return root / "json_for_validation" / "keypoints_val_information.json"
+
+
+def with_item(**changes: object) -> Defect:
+    """Spoil the second item of the second photo."""
+    return lambda root: annotation(root).write_text(
+        json.dumps({"source": "user", "item1": make_item(1), "item2": make_item(8) | changes})
+    )
+
+
+def with_source(source: str) -> Defect:
+    items = {"item1": make_item(1), "item2": make_item(8)}
+    return lambda root: annotation(root).write_text(json.dumps({"source": source, **items}))
+
+
+def with_rows(*rows: dict) -> Defect:
+    return lambda root: information(root).write_text(json.dumps({"images": rows})) and None
+
+
+def write(path: Callable[[Path], Path], content: bytes) -> Defect:
+    return lambda root: path(root).write_bytes(content) and None
+
+
+def second_name(root: Path) -> None:
+    (root / "train" / "annos" / "2.json").write_text("{}")
+
+
+def name_without_number(root: Path) -> None:
+    (root / "train" / "image" / "cover.jpg").write_bytes(b"")
+
+
+def cut_image(root: Path) -> None:
+    image(root).write_bytes(image(root).read_bytes()[:-1000])
+
+
+def copied_split(root: Path) -> None:
+    shutil.copytree(root / "train", root / "a" / "train")
+    shutil.move(root / "train", root / "b" / "train")
+
+
+ROW = {"id": 1, "file_name": "000001.jpg", "width": 468, "height": 624}
+PNG = cv2.imencode(".png", np.zeros((624, 468, 3), np.uint8))[1].tobytes()
+LOW = [205, 340, 2]  # a landmark low in the box
+FILE, ITEM, PHOTO = "train/annos/000002.json", "train/annos/000002.json, item2", "train/image/000002.jpg"
+VALIDATION_INFORMATION = "json_for_validation/keypoints_val_information.json"
+DEFECTS: list[tuple[str, str, str, Defect]] = [
+    ("empty_file", "train", FILE, write(annotation, b"")),
+    ("empty_file", "train", PHOTO, write(image, b"")),
+    ("not_json", "train", FILE, write(annotation, b'{"item1": {')),
+    ("not_json", "train", FILE, write(annotation, b'{"source": "\xff"}')),
+    ("number_not_finite", "train", FILE, write(annotation, b'{"item1": {"scale": NaN}}')),
+    ("annotation_malformed", "train", FILE, write(annotation, b"[]")),
+    ("no_items", "train", FILE, write(annotation, b'{"source": "shop"}')),
+    ("source_unknown", "train", FILE, with_source("street")),
+    ("image_absent", "train", FILE, lambda root: image(root).unlink()),
+    ("annotation_absent", "train", PHOTO, lambda root: annotation(root).unlink()),
+    ("image_unreadable", "train", PHOTO, write(image, b"<html>404</html>")),
+    ("image_truncated", "train", PHOTO, cut_image),
+    ("image_not_jpeg", "train", PHOTO, write(image, PNG)),
+    ("number_repeated", "train", "train/annos/2.json", second_name),
+    ("name_no_number", "train", "train/image/cover.jpg", name_without_number),
+    ("category_unknown", "train", ITEM, with_item(category_id=0)),
+    ("landmark_count", "train", ITEM, with_item(landmarks=[])),
+    ("visibility", "train", ITEM, with_item(landmarks=[200, 200, 7] * 14)),
+    ("number_huge", "train", ITEM, with_item(bounding_box=[0, 0, 1e6, 5])),
+    ("item_malformed", "train", ITEM, with_item(bounding_box="none")),
+    ("box_empty", "train", ITEM, with_item(bounding_box=[200, 50, 200, 350])),
+    ("box_inverted", "train", ITEM, with_item(bounding_box=[300, 50, 100, 350])),
+    ("box_looks_like_xywh", "train", ITEM, with_item(bounding_box=[100, 50, 110, 300], landmarks=LOW * 14)),
+    ("box_beyond_image", "train", ITEM, with_item(bounding_box=[-9, 50, 300, 350])),
+    ("landmark_far_from_box", "train", ITEM, with_item(landmarks=LOW * 13 + [450, 620, 1])),
+    ("no_landmarks", "train", ITEM, with_item(landmarks=[0] * 42)),
+    ("polygon_absent", "train", ITEM, with_item(segmentation=[])),
+    ("polygon_malformed", "train", ITEM, with_item(segmentation=[5])),
+    ("polygon_odd_length", "train", ITEM, with_item(segmentation=[[1] * 9])),
+    ("polygon_short", "train", ITEM, with_item(segmentation=[[1] * 4])),
+    ("attribute_out_of_range", "train", ITEM, with_item(occlusion=5)),
+    ("category_name_differs", "train", ITEM, with_item(category_name="short sleeve top")),
+    ("information_absent", "validation", "val_information", lambda root: information(root).unlink()),
+    ("information_unreadable", "validation", VALIDATION_INFORMATION, write(information, b"[]")),
+    ("information_id_repeated", "validation", VALIDATION_INFORMATION, with_rows(ROW, ROW)),
+    ("information_image_absent", "validation", VALIDATION_INFORMATION, with_rows(ROW, ROW | {"id": 7})),
+    ("information_size_differs", "validation", VALIDATION_INFORMATION, with_rows(ROW | {"width": 469})),
+    ("split_absent", "test", "expected test/image", lambda root: shutil.rmtree(root / "test")),
+    ("annotations_absent", "train", "train/annos", lambda root: shutil.rmtree(root / "train" / "annos")),
+    ("two_copies", "train", "a/train", copied_split),
+]  # fmt: skip
+
+
+def found(diagnosis: Diagnosis) -> dict[tuple[str, str], int]:
+    """Counts by (split, code), without what a small set always has."""
+    return {key: count for key, count in diagnosis.tally.counts.items() if key[1] not in BY_SIZE}
+
+
+def test_a_sound_folder_has_no_finding_but_its_size(sound: Path) -> None:
+    diagnosis = diagnose(sound, workers=1)
+    assert found(diagnosis) == {} and diagnosis.verdict == "warnings" and not diagnosis.reasons
+    train, test = diagnosis.splits["train"], diagnosis.splits["test"]
+    assert (train.num_images, train.num_annotations, train.num_items) == (NUM_TRAIN, NUM_TRAIN, 2 * NUM_TRAIN)
+    assert train.per_category == [NUM_TRAIN, *[0] * 6, NUM_TRAIN, *[0] * 5]
+    assert (train.image_dir, train.annos_dir) == (sound / "train" / "image", sound / "train" / "annos")
+    assert (test.num_images, test.num_items, test.annos_dir) == (1, 0, None)
+    assert {key: file.num_images for key, file in diagnosis.information.items()} == dict.fromkeys(
+        INFORMATION_FILES, 1
+    )
+    assert json.loads(json.dumps(diagnosis.to_json()))["verdict"] == "warnings"
+
+
+@pytest.mark.parametrize(("code", "split", "where", "spoil"), DEFECTS, ids=[row[0] for row in DEFECTS])
+def test_each_defect_is_found_where_it_was_put(
+    root: Path, code: str, split: str, where: str, spoil: Defect
+) -> None:
+    spoil(root)
+    diagnosis = diagnose(root, workers=1)
+    assert found(diagnosis) == {(split, code): 1}
+    assert where in diagnosis.tally.examples[split, code][0]
+    (row,) = [row for row in diagnosis.tally.rows() if row["kind"] == code]
+    assert (row["severity"], row["count"]) == (KINDS[code].severity, 1)
+
+
+def test_images_that_no_information_file_has_are_found(root: Path) -> None:
+    make_raw_folder(root, split="validation", image_id=2)
+    diagnosis = diagnose(root, workers=1)
+    assert found(diagnosis) == {("validation", "information_lacks_image"): 3}
+    texts = diagnosis.tally.examples["validation", "information_lacks_image"]
+    assert all(f"keypoints_val_{name}.json: no image id 2" in text for name, text in
+               zip(("information", "vis", "vis_and_occ"), texts, strict=True))  # fmt: skip
+
+
+def spoil_all(root: Path) -> Iterator[str]:
+    """Put each defect of a photo into a photo of its own."""
+    for number, (code, split, where, spoil) in enumerate(DEFECTS, start=NUM_TRAIN + 1):
+        if split != "train" or not where.startswith((FILE, PHOTO)):
+            continue
+        spoil(root)
+        for path in (annotation(root), image(root)):
+            if path.exists():
+                path.rename(path.with_stem(f"{number:06d}"))
+        items = {"item1": make_item(1), "item2": make_item(8)}
+        annotation(root).write_text(json.dumps({"source": "user", **items}))
+        shutil.copy(image(root, 1), image(root))
+        yield code
+
+
+def test_many_defects_are_counted_alike_by_any_number_of_workers(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Counter(spoil_all(root))
+    assert len(expected) >= 20
+    one = diagnose(root, workers=1)
+    assert Counter({code: count for (_, code), count in found(one).items()}) == expected
+    assert one.verdict == "unfit" and "files cannot be used" in " ".join(one.reasons)
+    monkeypatch.setattr(kps.doctor.examination, "CHUNK_FILES", 5)
+    assert diagnose(root, workers=2).to_json() == one.to_json()
+
+
+def test_the_conversion_skips_what_the_doctor_refuses(root: Path) -> None:
+    list(spoil_all(root))
+    counts = convert_split(root, "train", root / "coco.json", workers=1)
+    diagnosis = diagnose(root, workers=1)
+    train = diagnosis.splits["train"]
+    cut_off = diagnosis.tally.counts["train", "image_truncated"]  # its header is whole
+    assert counts.num_skipped == train.num_unusable - cut_off + train.num_refused
+    told = {text for texts in diagnosis.tally.examples.values() for text in texts}
+    assert sum(line in told for line in counts.skipped) >= train.num_refused
+
+
+def test_examples_are_the_first_and_few(root: Path) -> None:
+    for number in range(10, 20):
+        make_raw_folder(root, {}, image_id=number)
+    tally = diagnose(root, workers=1).tally
+    assert tally.counts["train", "no_items"] == 10
+    names = [text.split("annos/")[1][:11] for text in tally.examples["train", "no_items"]]
+    assert names == [f"{number:06d}.json" for number in range(10, 15)]
+
+
+def test_one_percent_of_the_files_may_be_unusable(root: Path) -> None:
+    folder = root / "train"
+    for number in range(NUM_TRAIN + 1, 101):
+        for path, suffix in ((folder / "annos", "json"), (folder / "image", "jpg")):
+            os.link(path / f"000001.{suffix}", path / f"{number:06d}.{suffix}")
+    annotation(root, 2).write_text("{")
+    assert diagnose(root, workers=1).verdict == "warnings"
+    image(root, 3).unlink()
+    diagnosis = diagnose(root, workers=1)
+    assert diagnosis.verdict == "unfit" and diagnosis.reasons == ["train: 2 of 100 files cannot be used"]
+
+
+def test_items_that_cannot_be_converted_and_splits_without_items_are_unfit(root: Path) -> None:
+    with_item(landmarks=[])(root)
+    assert diagnose(root, workers=1).reasons == ["train: 1 of 8 items cannot be converted"]
+    annotation(root, 1, "validation").write_text('{"source": "user"}')
+    assert "validation: nothing that can be converted" in diagnose(root, workers=1).reasons
+    image(root, 1, "test").unlink()
+    assert "test: nothing that can be converted" in diagnose(root, workers=1).reasons
+
+
+def test_notes_do_not_change_the_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_item(landmarks=[0] * 42)(root)
+    information(root).unlink()
+    monkeypatch.setattr(kps.doctor.examination, "_compare_counts", lambda split, tally: None)
+    diagnosis = diagnose(root, workers=1)
+    assert diagnosis.tally.count("note") == 2 and diagnosis.verdict == "fit"
+
+
+def test_decoding_finds_what_header_and_end_do_not_show(root: Path) -> None:
+    content = image(root).read_bytes()
+    image(root).write_bytes(content.replace(b"\xff\xdb", b"\xff\xfe"))  # its tables become comments
+    assert found(diagnose(root, workers=1)) == {}
+    assert found(diagnose(root, workers=1, decode=True)) == {("train", "image_undecodable"): 1}
+
+
+def test_a_root_that_is_no_data_set(tmp_path: Path) -> None:
+    diagnosis = diagnose(tmp_path)
+    assert diagnosis.verdict == "unfit" and found(diagnosis) == {("", "nothing_found"): 1}
+    for path in (tmp_path / "absent", annotation(tmp_path)):
+        with pytest.raises(InputError, match="no such folder"):
+            diagnose(path)
+
+
+def test_links_in_a_loop_and_closed_folders_are_survived(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "loop").symlink_to(root)
+    (root / "self").symlink_to("self")
+    (root / "train" / "image" / "000009.jpg").symlink_to("000009.jpg")
+    scandir = os.scandir
+
+    def refuse(folder: Path):
+        if Path(folder).name in ("annos", "json_for_test") and "validation" not in str(folder):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(kps.raw.os, "scandir", refuse)
+    diagnosis = diagnose(root, workers=1)
+    assert found(diagnosis)["", "folder_passed_over"] == 1
+    assert found(diagnosis)["train", "folder_unreadable"] == 1
+    assert found(diagnosis)["train", "image_unreadable"] == 1
+    assert diagnosis.verdict == "unfit"
+
+
+def test_the_released_figures_are_the_papers() -> None:
+    train, validation = released("train"), released("validation")
+    assert (train.num_images, sum(train.per_category)) == (191_961, train.num_items) == (191_961, 312_186)
+    assert (validation.num_images, sum(validation.per_category)) == (32_153, 52_490)
+    assert len(train.per_category) == len(validation.per_category) == NUM_CATEGORIES
+    assert released("test").num_images == 62_629

@@ -1,0 +1,222 @@
+"""One kind of error in perfect results is found under that cause alone, and all losses sum to 1 - AP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import make_coco
+from evaluation_cases import distinct_scores, perfect, random_case
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kps.coco import Coco
+from kps.errors import InputError
+from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
+from kps.evaluation.metrics import evaluate_landmarks
+from kps.evaluation.similarity import oks
+from kps.predictions import Predictions, concatenate, empty_predictions
+from kps.schema import CATEGORIES, own_flip_indices, own_landmark_mask, own_sigmas
+
+KINDS = (1, 8, 13)
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coco, Predictions]:
+    """24 photos with two garments, 900 px apart, and perfect results with distinct scores."""
+    coco = make_coco(tmp_path_factory.mktemp("garments"), KINDS * 16)
+    items, second = coco.instances, np.arange(48) >= 24
+    coco = replace(
+        coco,
+        images=coco.images[:24],
+        instances=replace(
+            items,
+            image_id=np.tile(np.arange(1, 25), 2),
+            keypoints=items.keypoints + second[:, None, None] * [900, 0, 0],
+            bbox_xywh=items.bbox_xywh + second[:, None] * [900, 0, 0, 0],
+        ),
+    )
+    return coco, distinct_scores(perfect(coco))
+
+
+def with_points(coco: Coco, results: Predictions, points: np.ndarray) -> Predictions:
+    """The results with other landmarks (48, 39, 2), confidences following the fit."""
+    moved = np.concatenate([points, results.keypoints[:, :, 2:]], axis=2)
+    return replace(results, keypoints=moved, score=oks(coco.instances, moved) - 1e-6 * results.score)
+
+
+def shifted(coco: Coco, results: Predictions, similarity: float) -> Predictions:
+    """Every landmark so far to the right that its similarity is as given."""
+    spread = 2 * own_sigmas()[results.category_id - 1] * np.sqrt(coco.instances.area)[:, None]
+    step = np.stack([spread * np.sqrt(-2 * np.log(similarity)), np.zeros_like(spread)], axis=2)
+    return with_points(coco, results, results.keypoints[:, :, :2] + step)
+
+
+def missed(coco: Coco, results: Predictions) -> Predictions:
+    return results.take(np.arange(48) % 4 > 0)
+
+
+def doubled(coco: Coco, results: Predictions) -> Predictions:
+    copies = replace(results, detection_id=results.detection_id + 100, score=results.score - 1e-3)
+    return concatenate([results, copies.take(np.arange(48) % 3 == 0)])
+
+
+def on_nothing(coco: Coco, results: Predictions) -> Predictions:
+    away = replace(
+        results,
+        detection_id=results.detection_id + 100,
+        bbox_xywh=results.bbox_xywh + [0, 5000, 0, 0],
+        keypoints=results.keypoints + [0, 5000, 0],
+        score=results.score + 0.1,
+    )
+    return concatenate([results, away.take(np.arange(48) % 2 == 0)])
+
+
+def of_another_category(coco: Coco, results: Predictions) -> Predictions:
+    kind = np.where((np.arange(48) % 5 == 0) & (results.category_id == 1), 8, results.category_id)
+    return replace(
+        results, category_id=kind, keypoints=results.keypoints * own_landmark_mask()[kind - 1][:, :, None]
+    )
+
+
+def worse_one_leads(coco: Coco, results: Predictions) -> Predictions:
+    worse = replace(shifted(coco, results, 0.72), detection_id=results.detection_id + 100)
+    return concatenate([replace(worse, score=results.score + 1), results])
+
+
+def far_off(coco: Coco, results: Predictions) -> Predictions:
+    points = results.keypoints[:, :, :2].copy()
+    points[::2, :3] += 9999
+    return with_points(coco, results, points)
+
+
+def on_the_other_garment(coco: Coco, results: Predictions) -> Predictions:
+    points = results.keypoints[:, :, :2].copy()
+    points[:24, :3] = results.keypoints[24:, :3, :2]
+    return with_points(coco, results, points)
+
+
+def mirrored(coco: Coco, results: Predictions) -> Predictions:
+    points = results.keypoints[:, :, :2]
+    flip = np.take_along_axis(points, own_flip_indices()[results.category_id - 1][:, :, None], axis=1)
+    far = np.linalg.norm(points - flip, axis=2) > 80  # otherwise left and right are too near to be told apart
+    return with_points(coco, results, np.where(far[:, :, None], flip, points))
+
+
+INJECTED: dict[str, Callable[[Coco, Predictions], Predictions]] = {
+    "missed box": missed,
+    "duplicate": doubled,
+    "background": on_nothing,
+    "wrong category": of_another_category,
+    "scoring": worse_one_leads,
+    "miss": far_off,
+    "swap": on_the_other_garment,
+    "inversion": mirrored,
+    "jitter": lambda coco, results: shifted(coco, results, 0.72),
+    "small offset": lambda coco, results: shifted(coco, results, 0.92),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_an_error_is_found_under_its_cause_alone(garments, cause: str) -> None:
+    coco, results = garments
+    found = analyse_causes(coco, INJECTED[cause](coco, results))
+    assert found.AP[MEAN] < 0.98
+    expected = {name: pytest.approx(1 - found.AP[MEAN] if name == cause else 0, abs=1e-9) for name in CAUSES}
+    assert found.loss[MEAN].to_dict() == expected
+    shares = found.landmarks.loc[
+        found.landmarks["labelled"] > 0, ["good", "jitter", "inversion", "swap", "miss"]
+    ]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    if cause in ("jitter", "inversion", "swap", "miss"):
+        assert shares[cause].max() > 0.4
+        assert (shares.drop(columns=["good", cause]) == 0).all(axis=None)
+    else:
+        assert (shares["good"] == 1).all()
+
+
+def test_perfect_results_lose_nothing(garments) -> None:
+    found = analyse_causes(*garments)
+    present = [CATEGORIES[kind - 1].name for kind in KINDS]
+    np.testing.assert_allclose(found.AP[[MEAN, *present]], 1)
+    np.testing.assert_allclose(found.loss[[MEAN, *present]], 0, atol=1e-12)
+    assert found.loss.drop(columns=[MEAN, *present]).isna().all(axis=None)
+
+
+def test_the_order_between_items_is_part_of_scoring(garments) -> None:
+    coco, results = garments
+    points = shifted(coco, results, 0.72).keypoints[:, :, :2]
+    points[::2] = results.keypoints[::2, :, :2]
+    ordered = with_points(coco, results, points)
+    right, wrong = (analyse_causes(coco, replace(ordered, score=sign * ordered.score)) for sign in (1, -1))
+    assert right.loss.loc["scoring", MEAN] == pytest.approx(0, abs=1e-12)
+    assert right.AP[MEAN] - wrong.AP[MEAN] > 0.05
+    assert wrong.loss.loc["scoring", MEAN] == pytest.approx(right.AP[MEAN] - wrong.AP[MEAN])
+    assert wrong.loss.loc["jitter", MEAN] == pytest.approx(right.loss.loc["jitter", MEAN])
+
+
+def sums_to_one(found: Causes) -> bool:
+    total = found.AP + found.loss.sum(skipna=False)
+    return np.allclose(total.dropna(), 1, atol=1e-12) and (total.isna() == found.AP.isna()).all()
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.booleans())
+def test_losses_and_ap_sum_to_one(seed: int, visible_only: bool) -> None:
+    coco, results = random_case(seed)
+    found = analyse_causes(coco, results, visible_only=visible_only)
+    scores = evaluate_landmarks(coco, results, visible_only=visible_only)
+    expected = [scores.AP, *scores.per_category.values()]
+    np.testing.assert_allclose(found.AP, expected, rtol=0, atol=1e-9)
+    assert sums_to_one(found)
+    assert found.counts.drop(index="missed box").to_numpy().sum() <= len(results)
+
+
+def test_without_results_every_box_is_missed(garments) -> None:
+    found = analyse_causes(garments[0], empty_predictions())
+    assert found.loss.loc["missed box", MEAN] == 1 and sums_to_one(found)
+    assert found.counts.loc["missed box"].sum() == 48
+    assert (found.landmarks["labelled"] == 0).all()
+
+
+def test_without_items_nothing_is_known(garments) -> None:
+    coco, results = garments
+    found = analyse_causes(replace(coco, instances=coco.instances.take(np.zeros(0, int))), results)
+    assert found.AP.isna().all() and found.loss.isna().all(axis=None)
+    assert found.counts.loc["background"].sum() == 48 and np.isnan(found.shape).all()
+
+
+def test_counts_name_what_each_result_is(garments) -> None:
+    coco, results = garments
+    double = analyse_causes(coco, doubled(coco, results)).counts
+    assert double.loc["right item"].sum() == 48 and double.loc["duplicate"].sum() == 16
+    wrong = analyse_causes(coco, of_another_category(coco, results)).counts
+    assert wrong.loc["wrong category", "trousers"] > 0 and wrong.loc["missed box"].sum() == 0
+
+
+def test_values_are_json_without_nan(garments) -> None:
+    coco, results = garments
+    value = json.loads(json.dumps(analyse_causes(coco, far_off(coco, results)).to_json(), allow_nan=False))
+    assert value["AP"]["vest"] is None and list(value["loss"]) == list(CAUSES)
+    assert value["counts"]["right item"]["trousers"] == 16 and len(value["landmarks"]) == 294
+    assert value["landmarks"][0] | {"good": 0, "miss": 0} == {
+        "category_id": 1, "category": "short sleeve top", "landmark": 1, "labelled": 16,
+        "good": 0, "jitter": 0, "inversion": 0, "swap": 0, "miss": 0,
+    }  # fmt: skip
+
+
+def test_the_shape_is_the_mean_garment(garments) -> None:
+    shape = analyse_causes(*garments).shape
+    assert shape.shape == (13, 39, 2) and np.isnan(shape[1]).all()
+    assert np.isfinite(shape[7, :14]).all() and np.isnan(shape[7, 14:]).all()
+    assert 0 < shape[7, :14, 1].min() < shape[7, :14, 1].max() < 1  # the box is higher than wide
+    assert shape[7, :14, 0].max() < 2 / 3
+
+
+def test_results_on_unknown_images_are_refused(garments) -> None:
+    coco, results = garments
+    with pytest.raises(InputError, match="image id 77"):
+        analyse_causes(coco, replace(results, image_id=np.full(48, 77)))

@@ -1,0 +1,114 @@
+"""Bootstrap intervals mean what they say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import make_coco
+from evaluation_cases import as_list, boxes_of, distinct_scores, perfect, random_case
+
+from kps.coco import Coco
+from kps.errors import InputError
+from kps.evaluation.intervals import bootstrap, paired_bootstrap
+from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+from kps.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coco, Predictions]:
+    """60 images with one item each of three categories; half of the results are far off."""
+    coco = make_coco(tmp_path_factory.mktemp("many"), (1, 8, 13) * 20)
+    results = distinct_scores(perfect(coco))
+    results.keypoints[::2, :, :2] += 500
+    return coco, results
+
+
+def test_estimates_are_the_scores_and_lie_between_the_percentiles(many) -> None:
+    for results, evaluate in ((many[1], evaluate_landmarks), (boxes_of(many[1]), evaluate_boxes)):
+        found, scores = bootstrap(many[0], results, samples=200), evaluate(many[0], results)
+        intervals = [found.AP, found.AP50, found.AP75, found.AR, *found.per_category.values()]
+        np.testing.assert_allclose([one.estimate for one in intervals], as_list(scores), atol=1e-9)
+        assert all(one.low <= one.estimate <= one.high for one in intervals[:4])
+    assert np.isnan(found.per_category[2].low) and found.num_images == 60
+
+
+def test_the_standard_error_of_a_share_is_that_of_the_binomial(tmp_path) -> None:
+    coco = make_coco(tmp_path, (8,) * 100)
+    results = perfect(coco)
+    results.keypoints[:40, :, :2] += 9999
+    results.score[:40] = 0.1  # recall is 60 of 100 images
+    found = bootstrap(coco, results, samples=2000, seed=3).AR
+    assert found.estimate == pytest.approx(0.6)
+    assert found.standard_error == pytest.approx(np.sqrt(0.6 * 0.4 / 100), rel=0.1)
+    assert found.low == pytest.approx(0.6 - 1.96 * 0.049, abs=0.02)
+    assert found.high == pytest.approx(0.6 + 1.96 * 0.049, abs=0.02)
+
+
+def test_intervals_follow_seed_and_level(many) -> None:
+    coco, results = many
+    first = bootstrap(coco, results, samples=100, seed=1)
+    assert first.AP == bootstrap(coco, results, samples=100, seed=1).AP
+    assert first.AP != bootstrap(coco, results, samples=100, seed=2).AP
+    narrow = bootstrap(coco, results, samples=100, seed=1, level=0.5).AP
+    assert first.AP.low < narrow.low < narrow.high < first.AP.high
+
+
+def test_perfect_results_have_no_spread(many) -> None:
+    found = bootstrap(many[0], perfect(many[0]), samples=50)
+    np.testing.assert_allclose([found.AP.low, found.AP.high], 1)
+    assert found.AP.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_a_category_absent_from_a_resample_is_left_out_of_its_mean(tmp_path) -> None:
+    coco = make_coco(tmp_path, (1,) * 9 + (2,))  # the tenth image is often not drawn
+    results = perfect(coco)
+    results.keypoints[:9, :, :2] += 9999
+    found = bootstrap(coco, results, samples=300)
+    assert found.AP.estimate == pytest.approx(0.5)
+    assert found.AP.low == 0  # of category 1 alone
+    assert found.per_category[2].low == pytest.approx(1)
+
+
+def test_a_paired_difference_is_sharper_than_two_intervals(many) -> None:
+    coco, first = many
+    second = replace(first, keypoints=first.keypoints.copy())
+    second.keypoints[0, :, :2] -= 500  # one more is right
+    paired = paired_bootstrap(coco, first, second, samples=300)
+    a, b = bootstrap(coco, first, samples=300), bootstrap(coco, second, samples=300)
+    assert paired.AP.estimate == pytest.approx(b.AP.estimate - a.AP.estimate, abs=1e-12)
+    assert paired.AP.estimate > 0 and paired.AP.high - paired.AP.low < 0.5 * (a.AP.high - a.AP.low)
+    assert 0.4 < paired.AP.share_better < 0.9  # a resample holds the image in 63 cases of 100
+    assert paired.per_category[8].estimate == 0 and paired.per_category[8].share_better == 0
+    turned = paired_bootstrap(coco, second, first, samples=300)
+    assert turned.AP.estimate == -paired.AP.estimate and turned.AP.share_better == 0
+
+
+def test_the_same_results_do_not_differ() -> None:
+    coco, results = random_case(4)
+    paired = paired_bootstrap(coco, results, results, samples=50)
+    assert (paired.AP.estimate, paired.AP.low, paired.AP.high, paired.AP.share_better) == (0, 0, 0, 0)
+
+
+def test_values_are_json_without_nan(many) -> None:
+    value = bootstrap(*many, samples=20).to_json()
+    assert set(value["AP"]) == {"estimate", "low", "high", "standard_error"}
+    assert value["per_category"]["2"]["low"] is None
+    json.dumps(value, allow_nan=False)
+    paired = paired_bootstrap(many[0], many[1], many[1], samples=20).to_json()
+    assert paired["per_category"]["1"]["share_better"] == 0 and paired["samples"] == 20
+    json.dumps(paired, allow_nan=False)
+
+
+def test_senseless_requests_are_refused(many) -> None:
+    coco, results = many
+    with pytest.raises(InputError, match="at least 2 samples and a level between 0 and 1, but got 1 and"):
+        bootstrap(coco, results, samples=1)
+    with pytest.raises(InputError, match="and 95"):
+        bootstrap(coco, results, level=95)
+    with pytest.raises(InputError, match="landmarks and boxes"):
+        paired_bootstrap(coco, results, boxes_of(results))
+    with pytest.raises(InputError, match="image id 77"):
+        bootstrap(coco, replace(results, image_id=np.full(60, 77)), samples=10)
