@@ -6,18 +6,21 @@ channels differ. Scores are on ground-truth boxes, without flip test, by the cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from kps.aggregation import Aggregation
-from kps.coco import load_coco, save_coco
+from kps.coco import Coco, load_coco, save_coco
 from kps.configs.landmarks import landmark_config
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
+from kps.evaluation.intervals import PairedDifference, paired_bootstrap
+from kps.evaluation.metrics import evaluate_landmarks
 from kps.files import read_json
 from kps.grouping import random_map
 from kps.predictions import Predictions
@@ -107,6 +110,39 @@ def _share_of_photos(work: Workspace, run: StudyRun) -> Path:
     ids = {image["id"] for image in images}
     save_coco(path, images, [row for row in rows["annotations"] if row["image_id"] in ids])
     return path
+
+
+def compare_runs(
+    truth: Coco, runs: Mapping[StudyRun, Predictions], *, baseline: str = "hand81", samples: int = 1000
+) -> dict[tuple[float, str], PairedDifference]:
+    """How much better each map is than the baseline, by share and map, over the seeds that both have.
+
+    AP of a map is the mean over its seeds; the interval is over photos, drawn alike for both.
+    """
+    found = {}
+    for share in sorted({run.share for run in runs}):
+        for name in dict.fromkeys(run.aggregation for run in runs if run.aggregation != baseline):
+            pairs = [
+                (runs[StudyRun(baseline, share, run.seed)], results)
+                for run, results in runs.items()
+                if (run.aggregation, run.share) == (name, share)
+                and StudyRun(baseline, share, run.seed) in runs
+            ]
+            if pairs:
+                first, second = zip(*pairs, strict=True)
+                found[share, name] = paired_bootstrap(truth, first, second, samples=samples)
+    return found
+
+
+def study_table(truth: Coco, runs: Mapping[StudyRun, Predictions]) -> pd.DataFrame:
+    """A row for each share and map: AP of each seed, their mean and standard deviation."""
+    rows: dict[tuple[float, str], dict[str, float]] = {}
+    for run, results in sorted(runs.items(), key=lambda item: (item[0].share, item[0].seed)):
+        row = rows.setdefault((run.share, run.aggregation), {})
+        row[f"seed {run.seed}"] = evaluate_landmarks(truth, results).AP
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["share", "map"])
+    return table.assign(mean=table.mean(axis=1), deviation=table.std(axis=1)).sort_index()
 
 
 def load_study(work: Workspace) -> dict[StudyRun, Predictions]:

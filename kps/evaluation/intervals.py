@@ -10,6 +10,7 @@ Letters: S resamples, I images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from kps.evaluation.resampling import resampled_scores
 from kps.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
+Results = Predictions | Detections
 STATISTICS = ("AP", "AP50", "AP75", "AR")
 ROUNDING = 1e-12  # scores that differ by less are equal: their sums were rounded in another order
 
@@ -99,8 +101,8 @@ def bootstrap(
 
 def paired_bootstrap(
     ground_truth: Coco,
-    first: Predictions | Detections,
-    second: Predictions | Detections,
+    first: Results | Sequence[Results],
+    second: Results | Sequence[Results],
     *,
     samples: int = 1000,
     seed: int = 0,
@@ -111,13 +113,21 @@ def paired_bootstrap(
 
     Far sharper than two intervals side by side, since what makes a photo hard is hard for both.
 
+    Args:
+        first, second: results, or those of several seeds, whose scores are averaged: the interval is then of
+            the mean over these seeds.
+
     Raises:
         InputError: as `bootstrap`, or one holds landmarks and the other boxes.
     """
-    if isinstance(first, Predictions) != isinstance(second, Predictions):
-        raise InputError("expected two results of one kind, but got landmarks and boxes")
+    groups = [[results] if isinstance(results, Results) else list(results) for results in (first, second)]
+    if len({type(results) for group in groups for results in group}) != 1:
+        raise InputError("expected two results of one kind, but got landmarks and boxes, or none")
     weights = _draw(len(ground_truth.images), samples, seed, level)
-    before, after = (_statistics(ground_truth, results, weights, visible_only) for results in (first, second))
+    before, after = (
+        np.mean([_statistics(ground_truth, results, weights, visible_only) for results in group], axis=0)
+        for group in groups
+    )
     differences = [
         Difference(*_summary(column, level), share_better=_share_above_zero(column[1:]))
         for column in (after - before).T

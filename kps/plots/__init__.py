@@ -8,6 +8,7 @@ from kps.plots.charts import (
     per_category_bars,
     similarity_matrices,
 )
+from kps.plots.crops import landmark_crops
 from kps.plots.errors import causes_of_loss, landmark_errors
 from kps.plots.grouping import distance_matrix, doubtful_pairs, map_poster
 from kps.plots.grouping_curves import dendrogram, threshold_curve
@@ -34,6 +35,7 @@ __all__ = [
     "draw_garment",
     "draw_instances",
     "examples_per_channel",
+    "landmark_crops",
     "landmark_errors",
     "learning_curves",
     "map_poster",
