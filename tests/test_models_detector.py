@@ -86,6 +86,20 @@ def test_batches_and_limits_change_only_what_they_say(found, trained, coco_file)
     assert few.score.max() == pytest.approx(found.score.max(), abs=1e-6)
 
 
+def test_several_scales_and_the_mirror_image_find_the_garments_too(trained, coco_file):
+    coco = load_coco(coco_file)
+    merged = detector.detect(trained, coco, coco_file.parent / "image", augment=True)
+    best = merged.take(np.unique(merged.image_id, return_index=True)[1])
+    truth = dict(zip(coco.instances.image_id.tolist(), coco.instances.bbox_xywh, strict=True))
+    overlaps = [
+        overlap(box, truth[image]) for box, image in zip(best.bbox_xywh, best.image_id.tolist(), strict=True)
+    ]
+    assert len(best) == len(coco.images) and np.median(overlaps) > 0.6
+    _, model_input = detector.build_detector(trained, augment=True)
+    views = model_input(detector.detector_data.photo_rows(coco, coco_file.parent / "image")[0])["inputs"]
+    assert len(views) == 4 and views[0].equal(views[1].flip(-1)) and views[0].shape != views[2].shape
+
+
 def test_no_photo_gives_no_box(trained, coco_file):
     assert len(detector.detect(trained, load_coco(coco_file).subset(image_ids=[]), coco_file.parent)) == 0
 

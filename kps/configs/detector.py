@@ -25,6 +25,7 @@ from kps.configs.base import (
 from kps.configs.detector_model import Size, detector_model
 
 ARCHITECTURES = ("htc", "cascade")
+_META_KEYS = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
 
 _SMALL_BACKBONE = {
     "type": "ResNet",
@@ -54,6 +55,7 @@ _DEMO = Size(
     roi_samples=16,
     roi_positive=0.5,
     test_scale=(128, 96),
+    augmented_scales=((128, 96), (160, 120)),
     train_scales=((128, 96),),
     epochs=5,
     batch_size=8,
@@ -109,6 +111,7 @@ _SIZES = {
         roi_samples=512,
         roi_positive=0.25,
         test_scale=(1333, 800),
+        augmented_scales=((1333, 640), (1333, 800), (1600, 960)),
         train_scales=((1333, 640), (1333, 672), (1333, 704), (1333, 736), (1333, 768), (1333, 800)),
         epochs=20,
         batch_size=2,
@@ -162,6 +165,7 @@ def detector_config(
         "model": detector_model(settings, with_mask),
         "train_dataloader": loader,
         "test_pipeline": _test_pipeline(settings),
+        "augmented_test_pipeline": _augmented_test_pipeline(settings),
         **(_paper_schedule if size == "paper" else _small_schedule)(settings, epochs),
     }
     return Config(refine(config, amp=amp, accumulate=accumulate, ema=ema, held_out=held_out))
@@ -209,12 +213,19 @@ def _dataset(settings: Size, coco_file: Path | str, image_dir: Path | str, with_
     }
 
 
+def _augmented_test_pipeline(settings: Size) -> list[dict]:
+    """Return mmdet's test-time augmentation: every scale, upright and mirrored (section 3.1 of the paper)."""
+    scales = [
+        {"type": "Resize", "scale": list(scale), "keep_ratio": True} for scale in settings.augmented_scales
+    ]
+    pack = {"type": "PackDetInputs", "meta_keys": [*_META_KEYS, "flip", "flip_direction"]}
+    mirror = [{"type": "RandomFlip", "prob": share} for share in (0.0, 1.0)]
+    return [{"type": "LoadPhoto"}, {"type": "TestTimeAug", "transforms": [scales, mirror, [pack]]}]
+
+
 def _test_pipeline(settings: Size) -> list[dict]:
     return [
         {"type": "LoadPhoto"},
         {"type": "Resize", "scale": list(settings.test_scale), "keep_ratio": True},
-        {
-            "type": "PackDetInputs",
-            "meta_keys": ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"],
-        },
+        {"type": "PackDetInputs", "meta_keys": _META_KEYS},
     ]

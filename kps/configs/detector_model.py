@@ -38,6 +38,7 @@ class Size:
     roi_samples: int
     roi_positive: float  # share of the RoI samples on garments, at most
     test_scale: tuple[int, int]  # a photo is scaled to fit inside, long and short edge in px
+    augmented_scales: tuple[tuple[int, int], ...]  # of the test at several scales, each also mirrored
     train_scales: tuple[tuple[int, int], ...]  # one drawn a photo; a single one is cached in memory
     epochs: int
     batch_size: int  # per process

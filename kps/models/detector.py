@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv.transforms import Compose
+from mmdet.models import DetTTAModel
 from mmdet.models.roi_heads import SingleRoIExtractor
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
@@ -38,8 +39,11 @@ class ContiguousRoIExtractor(SingleRoIExtractor):
         return super().forward(tuple(level.contiguous() for level in feats), rois, roi_scale_factor)
 
 
-def build_detector(checkpoint: Path) -> tuple[nn.Module, Compose]:
+def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:
     """Return a trained detector, ready to predict boxes, and the transforms its photos go through.
+
+    Args:
+        augment: test at several scales, upright and mirrored, and merge the boxes.
 
     Raises:
         InputError: the checkpoint is absent, refused or not of a detector.
@@ -52,15 +56,20 @@ def build_detector(checkpoint: Path) -> tuple[nn.Module, Compose]:
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
     load_into(model, checkpoint)
-    return ready(model, config)
+    return ready(model, config, augment=augment)
 
 
-def ready(model: nn.Module, config: Config) -> tuple[nn.Module, Compose]:
+def ready(model: nn.Module, config: Config, *, augment: bool = False) -> tuple[nn.Module, Compose]:
     """Return a detector made ready to predict boxes, and the transforms its photos go through."""
     if model.roi_head.with_mask:
         model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval(), Compose(config.test_pipeline)
+    pipeline = config.test_pipeline
+    if augment:
+        test = config.model.test_cfg.rcnn
+        merge = ConfigDict(nms=test.nms, max_per_img=test.max_per_img)
+        model, pipeline = DetTTAModel(module=model, tta_cfg=merge), config.augmented_test_pipeline
+    return model.to(device).eval(), Compose(pipeline)
 
 
 def detect(
@@ -68,6 +77,7 @@ def detect(
     coco: Coco,
     image_dir: Path,
     *,
+    augment: bool = False,
     batch_size: int = 8,
     score_threshold: float = 0.01,
     max_per_image: int = 100,
@@ -76,6 +86,7 @@ def detect(
 
     Args:
         checkpoint: a final checkpoint, or what `ready` returns.
+        augment: test at several scales, upright and mirrored (paper: 3 scales); many times slower.
         score_threshold: boxes below are dropped (0.01 in the paper's detections).
         max_per_image: boxes kept a photo, best first.
 
@@ -87,7 +98,9 @@ def detect(
     Raises:
         InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
     """
-    model, pipeline = checkpoint if isinstance(checkpoint, tuple) else build_detector(checkpoint)
+    if not isinstance(checkpoint, tuple):
+        checkpoint = build_detector(checkpoint, augment=augment)
+    model, pipeline = checkpoint
     rows = detector_data.photo_rows(coco, Path(image_dir))
     rank, world_size = get_dist_info()
     order = np.arange(len(rows))[rank::world_size]

@@ -98,14 +98,16 @@ def predict_by_processes(
         return Predictions.load(out)
 
 
-def detect_by_processes(checkpoint: Path, coco_file: Path, image_dir: Path, *, processes: int) -> Detections:
+def detect_by_processes(
+    checkpoint: Path, coco_file: Path, image_dir: Path, *, augment: bool = False, processes: int = 1
+) -> Detections:
     """Find garments as `kps.models.detector.detect` does, with the photos shared out; see above."""
     if processes == 1:
         from kps.models.detector import detect
 
-        return detect(checkpoint, load_coco(coco_file), image_dir)
+        return detect(checkpoint, load_coco(coco_file), image_dir, augment=augment)
     files = {"checkpoint": checkpoint, "coco_file": coco_file, "image_dir": image_dir}
-    with _done_by_processes("detect", files, {}, processes, "boxes.json") as out:
+    with _done_by_processes("detect", files, {"augment": augment}, processes, "boxes.json") as out:
         return load_detections(out)
 
 
@@ -151,7 +153,8 @@ def _detect(path: Path) -> None:
     from kps.models.detector import detect
 
     job = read_json(path)
-    found = detect(Path(job["checkpoint"]), load_coco(Path(job["coco_file"])), Path(job["image_dir"]))
+    coco, images = load_coco(Path(job["coco_file"])), Path(job["image_dir"])
+    found = detect(Path(job["checkpoint"]), coco, images, augment=job["augment"])
     if is_main_process():
         save_detections(Path(job["out"]), found)
 
