@@ -9,8 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kps.errors import InputError
+import orjson
 
+from kps.errors import InputError
+from kps.schema import package_data
+
+PUBLIC = "public"  # as `pretrained`: the public COCO weights that the paper starts from
 SIZES = ("tiny", "demo", "paper")  # seconds on a CPU (tests), minutes on a CPU, the paper's on GPUs
 
 
@@ -82,6 +86,18 @@ def steps(*, epochs: int, milestones: tuple[float, ...], warm_up_iterations: int
     epochs_of_fall = sorted({max(1, round(share * epochs)) for share in milestones})
     fall = {"type": "MultiStepLR", "by_epoch": True, "begin": 0, "end": epochs, "milestones": epochs_of_fall}
     return [_warm_up(warm_up_iterations), {**fall, "gamma": 0.1}]
+
+
+def public_weights(name: str) -> str:
+    """Return the URL of public weights: "htc", "cascade" or "hrnet_w48"."""
+    return orjson.loads(package_data("public_weights.json"))[name]
+
+
+def weights_to_start_from(pretrained: str | None, name: str) -> str | None:
+    """Resolve a `pretrained` parameter: PUBLIC is the URL of `name`, a path is made absolute."""
+    if pretrained == PUBLIC:
+        return public_weights(name)
+    return pretrained if pretrained is None or "://" in pretrained else absolute(pretrained)
 
 
 def refine(

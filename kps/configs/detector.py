@@ -21,6 +21,7 @@ from kps.configs.base import (
     runtime,
     steps,
     train_loader,
+    weights_to_start_from,
 )
 from kps.configs.detector_model import Size, detector_model
 
@@ -91,7 +92,6 @@ _SIZES = {
             "norm_cfg": {"type": "BN", "requires_grad": True},
             "norm_eval": True,
             "style": "pytorch",
-            "init_cfg": {"type": "Pretrained", "checkpoint": "open-mmlab://resnext101_64x4d"},
         },
         backbone_channels=(256, 512, 1024, 2048),
         strides=(4, 8, 16, 32, 64),
@@ -133,6 +133,7 @@ def detector_config(
     epochs: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    pretrained: str | None = None,
     amp: bool = False,
     accumulate: int = 1,
     ema: float | None = None,
@@ -145,6 +146,7 @@ def detector_config(
         size: "tiny", "demo" or "paper".
         coco_file: COCO-294 file of the training photos, which lie in `image_dir`.
         epochs, batch_size, workers: None takes the size's own; the batch is per process.
+        pretrained: COCO weights to start from: a file, a URL, or "public" for those the paper starts from.
         amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
 
     Raises:
@@ -160,7 +162,11 @@ def detector_config(
         batch_size=settings.batch_size if batch_size is None else batch_size,
         workers=settings.workers if workers is None else workers,
     )
+    if pretrained is None:  # what is frozen must have been learnt
+        learnt = {key: value for key, value in settings.backbone.items() if key != "frozen_stages"}
+        settings = replace(settings, backbone={**learnt, "norm_eval": False})
     config = {
+        "pretrained": weights_to_start_from(pretrained, architecture),
         **runtime(scope="mmdet", work_dir=work_dir, seed=seed, epochs=epochs),
         "model": detector_model(settings, with_mask),
         "train_dataloader": loader,

@@ -119,6 +119,7 @@ def landmark_config(
     samples_per_epoch: int | None = None,
     seed: int = 0,
     workers: int | None = None,
+    pretrained: str | None = None,
     amp: bool = False,
     accumulate: int = 1,
     ema: float | None = None,
@@ -137,6 +138,7 @@ def landmark_config(
         hflip_train: mirror half of the crops.
         epochs, batch_size, learning_rate, samples_per_epoch, workers: instead of the size's own.
         seed: of weights, order and augmentation.
+        pretrained: COCO weights to start from: a file, a URL, or "public" for those the paper starts from.
         amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
 
     Raises:
@@ -172,6 +174,7 @@ def landmark_config(
     )
     model = _model(settings, aggregation)
     config = {**run, "model": model, "train_dataloader": loader, **_optimisation(settings)}
+    config["pretrained"] = base.weights_to_start_from(pretrained, "hrnet_w48")
     options = {"amp": amp, "accumulate": accumulate, "ema": ema, "held_out": held_out}
     return Config(base.refine(config, **options, category_id=category_id))
 

@@ -31,6 +31,7 @@ from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
 from kps.models.launch import run_processes
 from kps.models.memory import memory_format
 from kps.models.order import with_seeded_draws
+from kps.models.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +195,8 @@ class ResumableRunner(Runner):
             return
         if self._load_from is not None:
             load_into(model, self._load_from)
+        elif self.cfg.get("pretrained"):
+            load_pretrained(model, self.cfg.pretrained)
 
     def held_out_score(self, weights: dict[str, Tensor], part: dict) -> float:
         """Score weights on the part of train that they have not seen; see `kps.models.held_out`."""

@@ -2,19 +2,24 @@
 
 from kps.report.provenance import banner
 from kps.report.render import markdown, markdown_tables, write_html
-from kps.report.scores import score_splits, score_table
+from kps.report.scores import score_splits, score_table, scores_with_intervals
+from kps.report.steps import STEPS, measure_steps, steps_table
 from kps.report.tables import PAPER, TITLES, build_tables, find_runs, submitted_run
 
 __all__ = [
     "PAPER",
+    "STEPS",
     "TITLES",
     "banner",
     "build_tables",
     "find_runs",
     "markdown",
     "markdown_tables",
+    "measure_steps",
     "score_splits",
     "score_table",
+    "scores_with_intervals",
+    "steps_table",
     "submitted_run",
     "write_html",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from kps.coco import Coco
+from kps.evaluation.intervals import bootstrap
 from kps.evaluation.metrics import Scores, evaluate_landmarks
 from kps.predictions import Predictions
 
@@ -28,6 +30,25 @@ def score_splits(
         for split, coco in truth.items()
         if len(coco.instances)
     }
+
+
+def scores_with_intervals(
+    scores: Mapping[str, Mapping[str, Scores]],
+    truth: Mapping[str, Coco],
+    predictions: Mapping[str, Predictions],
+    *,
+    samples: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """What a record holds of `score_splits`: by split and kind, with the "interval" of AP over photos."""
+    values: dict[str, dict[str, Any]] = {}
+    for split, kinds in scores.items():
+        for kind, score in kinds.items():
+            drawn = bootstrap(
+                truth[split], predictions[split], samples=samples, visible_only=kind == "visible_only"
+            )
+            interval = [drawn.to_json()["AP"][end] for end in ("low", "high")]
+            values.setdefault(split, {})[kind] = score.to_json() | {"interval": interval}
+    return values
 
 
 def score_table(scores: Mapping[str, Scores]) -> pd.DataFrame:

@@ -101,7 +101,8 @@ def _ap(run: Run | None, kind: str = "visible_and_occluded") -> Any:
 
 def _interval(run: Run | None) -> str:
     interval = run.scores["visible_and_occluded"].get("interval") if run else None
-    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else NOTHING
+    known = interval and None not in interval
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if known else NOTHING
 
 
 def _find(runs: list[Run], *settings: Any) -> Run | None:

@@ -1,0 +1,93 @@
+"""Public weights to start from: names of every zoo are understood, another backbone is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpose.registry import MODELS
+
+from kps.aggregation import Aggregation
+from kps.configs.base import PUBLIC, weights_to_start_from
+from kps.configs.landmarks import landmark_config
+from kps.errors import InputError
+from kps.models import landmarks  # noqa: F401  (fills the registry)
+from kps.models.pretrained import load_pretrained
+
+
+def build(aggregation: str = "hand81", size: str = "tiny") -> torch.nn.Module:
+    config = landmark_config(
+        size=size, aggregation=Aggregation.named(aggregation), coco_file="c.json", image_dir="i", work_dir="w"
+    )
+    with DefaultScope.overwrite_default_scope("mmpose"):
+        return MODELS.build(config.model)
+
+
+def official(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The backbone as HRNet's authors name it, as trained in parallel, with a head of 17 key points."""
+    names = {name.removeprefix("backbone."): v for name, v in model.backbone.state_dict().items()}
+    head = {"final_layer.weight": torch.zeros(17, 48, 1, 1), "final_layer.bias": torch.zeros(17)}
+    return {f"module.{name}": value for name, value in (names | head).items()}
+
+
+@pytest.mark.parametrize("naming", ["official", "mmpose"])
+def test_the_backbone_is_taken_and_the_head_starts_anew(tmp_path, naming, capsys):
+    giver, taker = build("identity"), build("hand81")
+    weights = official(giver) if naming == "official" else giver.state_dict()
+    torch.save(weights if naming == "official" else {"state_dict": weights}, tmp_path / "w.pth")
+    anew = load_pretrained(taker, str(tmp_path / "w.pth"))
+    for name, value in giver.backbone.state_dict().items():
+        assert torch.equal(taker.backbone.state_dict()[name], value)
+    assert anew and all(name.startswith("head.") for name in anew)
+    assert "starting from w.pth: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_names_of_pose_hrnet_w48_384x288_are_those_of_the_full_model(tmp_path):
+    model = build(size="paper")
+    torch.save(official(model), tmp_path / "pose_hrnet_w48_384x288.pth")
+    anew = load_pretrained(build(size="paper"), str(tmp_path / "pose_hrnet_w48_384x288.pth"))
+    assert all(name.startswith("head.") for name in anew)
+
+
+def test_another_backbone_is_refused_by_name(tmp_path):
+    weights = official(build())
+    weights["module.conv1.weight"] = torch.zeros(64, 3, 7, 7)
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"w\.pth: not of this backbone: backbone\.conv1\.weight is "):
+        load_pretrained(build(), str(tmp_path / "w.pth"))
+
+
+def test_missing_weights_come_with_advice(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"none\.pth: no such file .* or start without"):
+        load_pretrained(build(), str(tmp_path / "none.pth"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(InputError, match=r"cannot be fetched .* fetch it by hand"):
+        load_pretrained(build(), f"file://{tmp_path}/absent/w.pth")
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_public_weights_are_fetched_once(tmp_path, monkeypatch):
+    torch.save(official(build()), tmp_path / "w.pth")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    load_pretrained(build(), f"file://{tmp_path}/w.pth")
+    (tmp_path / "w.pth").unlink()
+    load_pretrained(build(), f"file://{tmp_path}/w.pth")
+
+
+@pytest.mark.parametrize("name", ["htc", "cascade", "hrnet_w48"])
+def test_public_names_are_urls(name, tmp_path):
+    assert weights_to_start_from(PUBLIC, name).startswith("https://")
+    assert weights_to_start_from("w.pth", name).endswith("/w.pth")
+    assert weights_to_start_from(None, name) is None
+
+
+def test_crafted_weights_are_refused(tmp_path):
+    class Crafted:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save({"state_dict": Crafted()}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="refused"):
+        load_pretrained(build(), str(tmp_path / "w.pth"))
+    assert not (tmp_path / "ran").exists()

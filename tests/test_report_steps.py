@@ -1,0 +1,33 @@
+"""What each step of the paper moved: neighbours of Table 2, paired on the same photos."""
+
+import numpy as np
+import pytest
+from builders import make_coco
+
+from kps.detections import ground_truth_detections
+from kps.engine.experiments import Experiments
+from kps.evaluation.metrics import mean_shape, mean_shape_predictions
+from kps.predictions import Predictions
+from kps.report import STEPS, measure_steps, steps_table
+from kps.workspace import Workspace
+
+
+def test_steps_are_neighbours_among_the_experiments():
+    assert {run for step in STEPS for run in (step.without, step.with_)} <= set(
+        Experiments.shipped().predictions
+    )
+    assert all(a.with_ == b.without for a, b in zip(STEPS, STEPS[1:], strict=False))
+    assert sum(step.paper for step in STEPS) == pytest.approx(0.615 - 0.556)
+
+
+def test_a_step_that_was_not_run_says_so_and_a_gain_goes_up(tmp_path):
+    truth, work = make_coco(tmp_path, (1, 1, 8, 8)), Workspace(tmp_path / "work")
+    boxes = ground_truth_detections(truth)
+    right = Predictions.on(boxes, truth.instances.keypoints, np.ones(len(boxes)))
+    mean_shape_predictions(mean_shape(truth), boxes).save(work.predictions("universal", "validation"))
+    right.save(work.predictions("finetune_plain", "validation"))
+    gains = measure_steps(work, truth, samples=20)
+    table = steps_table(gains)
+    assert list(gains) == ["finetuning"] and table.loc["finetuning", "direction here"] == "up"
+    assert table.loc["finetuning", "AP_kps, paper"] == "+0.028"
+    assert (table.drop(index="finetuning")["AP_kps, ours"] == "not run").all()
