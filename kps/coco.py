@@ -6,8 +6,8 @@ of other categories are zero). In memory only an instance's own landmarks are ke
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from kps.errors import InputError
-from kps.files import read_json, write_json
-from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category
+from kps.files import open_file, write_json
+from kps.json_fields import MAX_COORDINATE, field, integer_field, number_field, numbers_field, shown
+from kps.json_rows import read_json_lists
+from kps.polygons import Polygons, check_polygons
+from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, Category, category
 
 ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint", "style", "pair_id")
 IMAGE_ATTRIBUTES = ("source", "pair_id")
+_PADDING = [0.0] * (3 * MAX_LANDMARKS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Instances:
     num_keypoints: np.ndarray  # (N,)
     iscrowd: np.ndarray  # (N,) bool
     attributes: dict[str, np.ndarray]
-    segmentation: tuple[list[list[float]], ...]  # polygons of each instance
+    segmentation: Sequence[list[list[float]]]  # polygons of each instance, x1, y1, x2, y2, ... px
 
     def __len__(self) -> int:
         return len(self.annotation_id)
@@ -57,9 +61,8 @@ class Instances:
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=np.int64)
         arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         attributes = {name: value[rows] for name, value in self.attributes.items()}
-        return Instances(
-            **arrays, attributes=attributes, segmentation=tuple(self.segmentation[i] for i in rows)
-        )
+        segmentation = Polygons.of(self.segmentation).take(rows)
+        return Instances(**arrays, attributes=attributes, segmentation=segmentation)
 
 
 @dataclass(frozen=True)
@@ -103,29 +106,17 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         InputError: a field is absent or malformed; `where` (file and item) leads the message.
     """
     try:
-        garment = category(item["category_id"])
-        x1, y1, x2, y2 = (float(value) for value in item["bounding_box"])
-        landmarks = [float(value) for value in item["landmarks"]]
-        attributes = {name: int(item.get(name) or 0) for name in ATTRIBUTES}
-    except KeyError as error:
-        raise InputError(f"{where}: expected a field {error}") from None
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(
-            f"{where}: expected a bounding_box of 4 numbers, landmarks as numbers and attributes as integers"
-        ) from None
+        garment = category(field(item, "category_id"))
+        x1, y1, x2, y2 = _finite(numbers_field(item, "bounding_box", 4))
+        landmarks = _landmarks(item, garment)
+        attributes = {name: integer_field(item, name, default=0) for name in ATTRIBUTES}
+        polygons = check_polygons(item.get("segmentation"))
+        if x2 <= x1 or y2 <= y1:
+            raise InputError(f"expected a bounding_box x1, y1, x2, y2, but got {[x1, y1, x2, y2]}")
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    expected = 3 * garment.num_landmarks
-    if len(landmarks) != expected:
-        raise InputError(
-            f"{where}: expected {expected} landmark numbers for a {garment.name}, but got {len(landmarks)}"
-        )
-    if not all(map(math.isfinite, [x1, y1, x2, y2, *landmarks])):
-        raise InputError(f"{where}: expected finite coordinates")
-    if not {0, 1, 2}.issuperset(landmarks[2::3]):
-        raise InputError(f"{where}: expected a visibility of 0, 1 or 2")
     keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
-    keypoints[3 * garment.first_index : 3 * garment.first_index + expected] = map(_tidy, landmarks)
+    keypoints[3 * garment.slice.start : 3 * garment.slice.stop] = map(_tidy, landmarks)
     width, height = x2 - x1, y2 - y1
     return {
         "id": annotation_id,
@@ -136,9 +127,26 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         "iscrowd": 0,
         "num_keypoints": sum(value > 0 for value in landmarks[2::3]),
         "keypoints": keypoints,
-        "segmentation": item.get("segmentation", []),
+        "segmentation": polygons,
         **attributes,
     }
+
+
+def _landmarks(item: dict[str, Any], garment: Category) -> list[float]:
+    """Return x, y, v of each landmark of a raw item."""
+    expected, got = 3 * garment.num_landmarks, field(item, "landmarks")
+    if isinstance(got, list) and len(got) != expected:
+        raise InputError(f"expected {expected} landmark numbers for a {garment.name}, but got {len(got)}")
+    landmarks = _finite(numbers_field(item, "landmarks", expected))
+    if not {0, 1, 2}.issuperset(landmarks[2::3]):
+        raise InputError("expected a visibility of 0, 1 or 2")
+    return landmarks
+
+
+def _finite(values: list[float]) -> list[float]:
+    if not all(-MAX_COORDINATE <= value <= MAX_COORDINATE for value in values):  # NaN is not either
+        raise InputError(f"expected finite coordinates, within {MAX_COORDINATE:g} px")
+    return values
 
 
 def visible_only_annotation(row: dict[str, Any]) -> dict[str, Any]:
@@ -184,103 +192,112 @@ def coco_categories() -> list[dict[str, Any]]:
 
 
 def load_coco(path: Path) -> Coco:
-    """Read and validate a COCO-294 file; an information file without annotations has no instances.
+    """Read and validate a COCO-294 file row by row; an information file without annotations has no instances.
 
     Raises:
         InputError: the file or one of its rows is malformed; the message names file and row.
     """
     path = Path(path)
-    value = read_json(path)
-    if not isinstance(value, dict) or not isinstance(value.get("images"), list):
+    images, annotations = _Images(path), _Annotations(path)
+    with open_file(path) as file:
+        found = read_json_lists(file.read, str(path), {"images": images.add, "annotations": annotations.add})
+    if "images" not in found:
         raise InputError(f"{path}: expected a COCO file, an object with a list of images")
-    images = tuple(_image_row(path, number, row) for number, row in enumerate(value["images"]))
-    known = {row.id for row in images}
-    if len(known) != len(images):
-        raise InputError(f"{path}: expected each image id once, but got {len(images) - len(known)} repeated")
-    annotations = value.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise InputError(f"{path}: expected a list of annotations, but got {type(annotations).__name__}")
-    return Coco(path, images, _instances(path, annotations, known))
+    return Coco(path, tuple(images.rows.values()), annotations.instances(images.rows))
 
 
-def _image_row(path: Path, number: int, row: Any) -> ImageRow:
-    where = f"{path}: image {number}"
-    try:
-        image = ImageRow(
-            id=int(row["id"]),
-            file_name=str(row["file_name"]),
-            width=int(row["width"]),
-            height=int(row["height"]),
-            source=str(row.get("source") or ""),
-            pair_id=int(row.get("pair_id") or 0),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{where}: expected id, file_name, width and height ({error!r})") from None
-    if image.width <= 0 or image.height <= 0:
-        raise InputError(f"{where}: expected a positive size, but got {image.width} x {image.height}")
-    if Path(image.file_name).is_absolute() or ".." in Path(image.file_name).parts:
-        raise InputError(
-            f"{where}: expected a file name inside the image folder, but got {image.file_name!r}"
-        )
-    return image
+class _Images:
+    """Collects the image rows of a file by id."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[int, ImageRow] = {}
 
-def _instances(path: Path, annotations: list[Any], image_ids: set[int]) -> Instances:
-    keypoints = np.zeros((len(annotations), MAX_LANDMARKS, 3))
-    bbox = np.zeros((len(annotations), 4))
-    integers = np.zeros((len(annotations), 4 + len(ATTRIBUTES)), dtype=np.int64)
-    area = np.zeros(len(annotations))
-    polygons = []
-    for number, row in enumerate(annotations):
-        where = f"{path}: annotation {number}"
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        """Check a row and keep it."""
         try:
-            garment = category(row["category_id"])
-            numbers = row["keypoints"]
-            if len(numbers) != 3 * NUM_LANDMARKS:
-                raise InputError(f"expected {3 * NUM_LANDMARKS} keypoint numbers, but got {len(numbers)}")
-            own = numbers[3 * garment.first_index : 3 * (garment.first_index + garment.num_landmarks)]
-            keypoints[number, : garment.num_landmarks] = np.asarray(own, dtype=float).reshape(-1, 3)
-            bbox[number] = row["bbox"]
-            area[number] = row.get("area", bbox[number, 2] * bbox[number, 3])
-            integers[number, :4] = row["id"], row["image_id"], garment.id, bool(row.get("iscrowd", 0))
-            integers[number, 4:] = [row.get(name) or 0 for name in ATTRIBUTES]
+            image = _image_row(row)
+            if image.id in self.rows:
+                raise InputError(f"expected each image id once, but {image.id} repeats")
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise InputError(
-                f"{where}: expected id, image_id, category_id, bbox and keypoints ({error!r})"
-            ) from None
-        segmentation = row.get("segmentation")
-        polygons.append(segmentation if isinstance(segmentation, list) else [])
-    _check_arrays(path, keypoints, bbox, area, integers, image_ids)
-    return Instances(
-        annotation_id=integers[:, 0],
-        image_id=integers[:, 1],
-        category_id=integers[:, 2],
-        bbox_xywh=bbox,
-        area=area,
-        keypoints=keypoints,
-        num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
-        iscrowd=integers[:, 3].astype(bool),
-        attributes={name: integers[:, 4 + i] for i, name in enumerate(ATTRIBUTES)},
-        segmentation=tuple(polygons),
+            raise InputError(f"{self.path}: image {number}: {error}") from None
+        self.rows[image.id] = image
+
+
+def _image_row(row: dict[str, Any]) -> ImageRow:
+    name, source = field(row, "file_name"), row.get("source") or ""
+    if not isinstance(name, str) or not isinstance(source, str):
+        raise InputError(f"expected file_name and source as text, but got {shown(name)} and {shown(source)}")
+    if not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+        raise InputError(f"expected a file name inside the image folder, but got {shown(name)}")
+    width, height = integer_field(row, "width"), integer_field(row, "height")
+    if not (0 < width <= MAX_COORDINATE and 0 < height <= MAX_COORDINATE):
+        raise InputError(f"expected a positive size, but got {width} x {height}")
+    return ImageRow(
+        integer_field(row, "id"), name, width, height, source, integer_field(row, "pair_id", default=0)
     )
 
 
+class _Annotations:
+    """Collects the annotations of a file as flat typed arrays, which grow in place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.integers = array("q")  # id, image_id, category_id, iscrowd and the attributes of each row
+        self.boxes = array("d")  # x, y, w, h and area
+        self.keypoints = array("d")  # 39 x 3
+        self.segmentation = Polygons()
+
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        """Check the types of a row and keep its numbers."""
+        try:
+            garment = category(field(row, "category_id"))
+            own = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)[
+                3 * garment.slice.start : 3 * garment.slice.stop
+            ]
+            box = numbers_field(row, "bbox", 4)
+            self.integers.extend((integer_field(row, "id"), integer_field(row, "image_id"), garment.id))
+            self.integers.append(integer_field(row, "iscrowd", default=0) != 0)
+            self.integers.extend(integer_field(row, name, default=0) for name in ATTRIBUTES)
+            self.boxes.extend(box)
+            self.boxes.append(number_field(row, "area") if "area" in row else box[2] * box[3])
+            self.segmentation.append(check_polygons(row.get("segmentation")))
+        except InputError as error:
+            raise InputError(f"{self.path}: annotation {number}: {error}") from None
+        self.keypoints.extend(own)
+        self.keypoints.extend(_PADDING[len(own) :])
+
+    def instances(self, image_ids: Collection[int]) -> Instances:
+        """Check what is cheaper to see on whole arrays, and return them."""
+        integers = np.asarray(self.integers).reshape(-1, 4 + len(ATTRIBUTES))
+        boxes = np.asarray(self.boxes).reshape(-1, 5)
+        keypoints = np.asarray(self.keypoints).reshape(-1, MAX_LANDMARKS, 3)
+        _check_arrays(self.path, keypoints, boxes, integers, image_ids)
+        return Instances(
+            annotation_id=integers[:, 0],
+            image_id=integers[:, 1],
+            category_id=integers[:, 2],
+            bbox_xywh=boxes[:, :4],
+            area=boxes[:, 4],
+            keypoints=keypoints,
+            num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
+            iscrowd=integers[:, 3].astype(bool),
+            attributes={name: integers[:, 4 + i] for i, name in enumerate(ATTRIBUTES)},
+            segmentation=self.segmentation,
+        )
+
+
 def _check_arrays(
-    path: Path,
-    keypoints: np.ndarray,
-    bbox: np.ndarray,
-    area: np.ndarray,
-    integers: np.ndarray,
-    image_ids: set[int],
+    path: Path, keypoints: np.ndarray, boxes: np.ndarray, integers: np.ndarray, image_ids: Collection[int]
 ) -> None:
     """Refuse what no single row shows, and what is cheaper to see on whole arrays."""
+    largest = np.maximum(keypoints.max(axis=(1, 2)), -keypoints.min(axis=(1, 2)))
+    largest = np.maximum(largest, np.abs(boxes[:, :4]).max(axis=1))
+    visibility = keypoints[:, :, 2]
     checks = {
-        "finite coordinates": ~(
-            np.isfinite(keypoints).all(axis=(1, 2)) & np.isfinite(bbox).all(axis=1) & np.isfinite(area)
-        ),
-        "a visibility of 0, 1 or 2": ~np.isin(keypoints[:, :, 2], (0, 1, 2)).all(axis=1),
+        f"coordinates within {MAX_COORDINATE:g} px": largest > MAX_COORDINATE,
+        "a box of a width, height and area of at least 0": (boxes[:, 2:] < 0).any(axis=1),
+        "a visibility of 0, 1 or 2": ((visibility != 0) & (visibility != 1) & (visibility != 2)).any(axis=1),
         "an image id that is in the file": ~np.isin(integers[:, 1], list(image_ids)),
     }
     for expected, bad in checks.items():

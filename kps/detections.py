@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kps.coco import Coco
 from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.files import open_file, write_json
+from kps.json_fields import MAX_COORDINATE, field, integer_field, number_field, numbers_field
+from kps.json_rows import iter_json_rows
 from kps.schema import category
 
 
@@ -78,42 +80,27 @@ def load_detections(path: Path) -> Detections:
     Raises:
         InputError: the file or one of its rows is malformed; the message names file and row.
     """
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: expected a list of boxes, but got {type(rows).__name__}")
-    integers = np.zeros((len(rows), 3), dtype=np.int64)
-    numbers = np.zeros((len(rows), 5))
-    for index, row in enumerate(rows):
-        try:
-            integers[index] = _integers(row, index + 1)
-            numbers[index] = [*_four(row["bbox"]), row["score"]]
-        except InputError as error:
-            raise InputError(f"{path}: row {index}: {error}") from None
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(
-                f"{path}: row {index}: expected image_id, category_id, bbox and score ({error!r})"
-            ) from None
-    _check(path, integers, numbers)
-    return Detections(integers[:, 0], integers[:, 1], integers[:, 2], numbers[:, :4], numbers[:, 4])
-
-
-def _integers(row: dict[str, Any], default_id: int) -> tuple[int, int, int]:
-    values = row.get("id", default_id), row["image_id"], row["category_id"]
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        raise InputError(f"expected whole numbers as id, image_id and category_id, but got {values}")
-    return values[0], values[1], category(values[2]).id
-
-
-def _four(bbox: Any) -> list[float]:
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise InputError(f"expected a bbox of 4 numbers, but got {str(bbox)[:60]}")
-    return bbox
+    integers, values = array("q"), array("d")  # they grow in place
+    with open_file(path) as file:
+        for number, row in iter_json_rows(file.read, str(path)):
+            try:
+                integers.extend(
+                    (integer_field(row, "id", default=number + 1), integer_field(row, "image_id"))
+                )
+                integers.append(category(field(row, "category_id")).id)
+                values.extend(numbers_field(row, "bbox", 4))
+                values.append(number_field(row, "score"))
+            except InputError as error:
+                raise InputError(f"{path}: row {number}: {error}") from None
+    ids, boxes = np.asarray(integers).reshape(-1, 3), np.asarray(values).reshape(-1, 5)
+    _check(path, ids, boxes)
+    return Detections(ids[:, 0], ids[:, 1], ids[:, 2], boxes[:, :4], boxes[:, 4])
 
 
 def _check(path: Path, integers: np.ndarray, numbers: np.ndarray) -> None:
-    finite = np.isfinite(numbers).all(axis=1)
-    if not finite.all():
-        raise InputError(f"{path}: row {int(np.argmin(finite))}: expected finite numbers")
+    within = (np.abs(numbers) <= MAX_COORDINATE).all(axis=1)
+    if not within.all():
+        raise InputError(f"{path}: row {int(np.argmin(within))}: expected numbers within {MAX_COORDINATE:g}")
     positive = (numbers[:, 2:4] > 0).all(axis=1)
     if not positive.all():
         raise InputError(

@@ -9,16 +9,34 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
 from kps.errors import InputError
 
 T = TypeVar("T")
+MAX_RATIO = 400  # of content to zip: real content stays far below, and more would only fill the memory
 PROGRESS_SECONDS = 15.0
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield the file, open for reading bytes.
+
+    Raises:
+        InputError: the file is absent, or cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "rb"))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        yield file
 
 
 def read_bytes(path: Path) -> bytes:
@@ -27,12 +45,8 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         InputError: the file is absent or cannot be read.
     """
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    with open_file(path) as file:
+        return file.read()
 
 
 def read_json(path: Path) -> Any:
@@ -61,8 +75,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` on success, remove it otherwise.
 
     The temporary name keeps the suffix, since some writers choose the format by it.
+
+    Raises:
+        InputError: `path` is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write, but it is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)

@@ -5,20 +5,27 @@ Letters: N instances, 39 own landmarks (padded).
 
 from __future__ import annotations
 
+import warnings
 import zipfile
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kps.detections import Detections
 from kps.errors import InputError
-from kps.files import atomic_path, read_json
-from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
+from kps.files import MAX_RATIO, atomic_path, open_file
+from kps.json_fields import MAX_COORDINATE, field, integer_field, number_field, numbers_field
+from kps.json_rows import iter_json_rows
+from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
 
 MAX_PER_IMAGE_AND_CATEGORY = 20  # the scorer reads no more (facts of the protocol)
+_PADDING = [0.0] * (3 * MAX_LANDMARKS)
+_INTEGERS = ("detection_id", "image_id", "category_id")
+_TAILS = {"bbox_xywh": (4,), "keypoints": (MAX_LANDMARKS, 3)}
 
 
 @dataclass(frozen=True)
@@ -65,35 +72,50 @@ class Predictions:
         Raises:
             InputError: the file is absent, is no such archive, or its arrays do not fit together.
         """
-        names = [field.name for field in fields(cls)]
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in names}
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: expected predictions ({', '.join(names)}), but {error}") from None
+        arrays = _read_npz(Path(path), [item.name for item in fields(cls)])
+        for name, values in arrays.items():
+            wanted = np.int64 if name in _INTEGERS else np.float64
+            if not np.can_cast(values.dtype, wanted, "same_kind") or values.dtype.kind not in "iuf":
+                raise InputError(f"{path}: expected {name} as {wanted.__name__}, but got {values.dtype}")
+            arrays[name] = values.astype(wanted, copy=False)
         predictions = cls(**arrays)
         predictions.check(str(path))
         return predictions
 
     def check(self, where: str) -> None:
-        """Raise InputError where shapes disagree, a category is unknown, or a number is not finite."""
-        count = len(self.detection_id)
-        for name, tail in {"bbox_xywh": (4,), "keypoints": (MAX_LANDMARKS, 3)}.items():
-            if getattr(self, name).shape != (count, *tail):
-                got = getattr(self, name).shape
-                raise InputError(f"{where}: expected {name} of shape {(count, *tail)}, but got {got}")
-        for name in ("image_id", "category_id", "bbox_score", "score"):
-            if getattr(self, name).shape != (count,):
-                raise InputError(
-                    f"{where}: expected {name} of shape {(count,)}, but got {getattr(self, name).shape}"
-                )
-        if count and not ((self.category_id >= 1) & (self.category_id <= NUM_CATEGORIES)).all():
+        """Raise InputError where shapes disagree, an id or category is impossible, or a number not finite."""
+        count = self.detection_id.size
+        for name, values in vars(self).items():
+            expected = (count, *_TAILS.get(name, ()))
+            if values.shape != expected:
+                raise InputError(f"{where}: expected {name} of shape {expected}, but got {values.shape}")
+        if not count:
+            return
+        if not 1 <= self.category_id.min() <= self.category_id.max() <= NUM_CATEGORIES:
             raise InputError(f"{where}: expected category ids from 1 to {NUM_CATEGORIES}")
+        if self.image_id.min() < 0:
+            raise InputError(f"{where}: expected image ids from 0")
         for name in ("bbox_xywh", "bbox_score", "score", "keypoints"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise InputError(f"{where}: expected finite numbers in {name}")
+            values = getattr(self, name)
+            if not -MAX_COORDINATE <= values.min() <= values.max() <= MAX_COORDINATE:  # neither is NaN
+                raise InputError(f"{where}: expected finite numbers in {name}, at most {MAX_COORDINATE:g}")
+
+
+def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Read the named arrays of an archive whose size in memory is in proportion to the file's."""
+    expected = f"{path}: expected predictions ({', '.join(names)}), but "
+    with open_file(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy only warns of odd headers
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size <= MAX_RATIO * max(path.stat().st_size, 2**16):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in names}
+        except Exception as error:  # NumPy, zipfile and Python's tokenizer raise a dozen kinds on damage
+            raise InputError(f"{expected}{str(error)[:200]}") from None
+    raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
@@ -102,8 +124,8 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         return empty_predictions()
     return Predictions(
         **{
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(Predictions)
+            item.name: np.concatenate([getattr(part, item.name) for part in parts])
+            for item in fields(Predictions)
         }
     )
 
@@ -152,62 +174,69 @@ def load_results(path: Path) -> Predictions:
     """Read a public result list: rows of image_id, category_id, keypoints (882 numbers) and score.
 
     Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number
-    (from 1) is the detection id.
+    (from 1) is the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists.
 
     Raises:
         InputError: the file or one of its rows is malformed; the message names file and row.
     """
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: expected a list of results, but got {type(rows).__name__}")
-    if not rows:
+    integers, scores, points = array("q"), array("d"), array("d")  # they grow in place
+    with open_file(path) as file:
+        for number, row in iter_json_rows(file.read, str(path)):
+            try:
+                result = ResultRow.of(row)
+            except InputError as error:
+                raise InputError(f"{path}: row {number}: {error}") from None
+            integers.extend((result.image_id, result.category_id))
+            scores.append(result.score)
+            points.extend(result.own)
+            points.extend(_PADDING[len(result.own) :])
+    if not scores:
         raise InputError(f"{path}: expected at least one result, but the list is empty")
-    integers = np.zeros((len(rows), 2), dtype=np.int64)
-    score = np.zeros(len(rows))
-    keypoints = np.zeros((len(rows), MAX_LANDMARKS, 3))
-    for index, row in enumerate(rows):
-        try:
-            integers[index], score[index], own = result_row(row)
-        except InputError as error:
-            raise InputError(f"{path}: row {index}: {error}") from None
-        keypoints[index, : len(own)] = own
-    low = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], np.inf).min(
-        axis=1
-    )
-    high = np.where(own_landmark_mask()[integers[:, 1] - 1][:, :, None], keypoints[:, :, :2], -np.inf).max(
-        axis=1
-    )
+    image_id, category_id = np.asarray(integers).reshape(-1, 2).T
+    keypoints = np.asarray(points).reshape(-1, MAX_LANDMARKS, 3)
+    score = np.asarray(scores)
     return Predictions(
-        detection_id=np.arange(1, len(rows) + 1),
-        image_id=integers[:, 0],
-        category_id=integers[:, 1],
-        bbox_xywh=np.concatenate([low, high - low], axis=1),
+        detection_id=np.arange(1, len(score) + 1),
+        image_id=image_id,
+        category_id=category_id,
+        bbox_xywh=_tight_boxes(category_id, keypoints),
         bbox_score=score,
         score=score,
         keypoints=keypoints,
     )
 
 
-def result_row(row: Any) -> tuple[tuple[int, int], float, np.ndarray]:
-    """Validate one public result row: ((image_id, category_id), score, (n_c, 3) own landmarks).
+def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """(N, 4) x, y, w, h px around all own landmarks."""
+    boxes = np.zeros((len(keypoints), 4))
+    for item in CATEGORIES:
+        rows = np.flatnonzero(category_id == item.id)
+        places = keypoints[rows, : item.num_landmarks, :2]
+        low, high = places.min(axis=1), places.max(axis=1)
+        boxes[rows] = np.concatenate([low, high - low], axis=1)
+    return boxes
 
-    Raises:
-        InputError: a field is absent or malformed; the caller adds file and row.
-    """
-    if not isinstance(row, dict) or not {"image_id", "category_id", "keypoints", "score"} <= set(row):
-        raise InputError("expected an object with image_id, category_id, keypoints and score")
-    image_id, score, numbers = row["image_id"], row["score"], row["keypoints"]
-    item = category(row["category_id"])
-    if not isinstance(image_id, int) or isinstance(image_id, bool) or not 0 <= image_id < 2**63:
-        raise InputError(f"expected a whole number as image_id, but got {str(image_id)[:40]!r}")
-    if not isinstance(score, int | float) or isinstance(score, bool) or not np.isfinite(score):
-        raise InputError(f"expected a finite number as score, but got {str(score)[:40]!r}")
-    if not isinstance(numbers, list) or len(numbers) != 3 * NUM_LANDMARKS:
-        got = len(numbers) if isinstance(numbers, list) else type(numbers).__name__
-        raise InputError(f"expected {3 * NUM_LANDMARKS} keypoint numbers, but got {got}")
-    if not set(map(type, numbers)) <= {int, float}:  # NumPy would take "1" and true for numbers
-        raise InputError("expected keypoints as numbers")
-    values = np.array(numbers, dtype=float)
-    if not np.isfinite(values).all():
-        raise InputError("expected finite keypoints")
-    return (image_id, item.id), float(score), values.reshape(-1, 3)[item.slice]
+
+class ResultRow(NamedTuple):
+    """What counts of a public result row."""
+
+    image_id: int
+    category_id: int
+    score: float
+    own: list[float]  # x px, y px, v of each own landmark, flat
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> ResultRow:
+        """Validate a row as the JSON reader gives it, in which every float is finite.
+
+        Raises:
+            InputError: a field is absent or malformed; the caller adds file and row.
+        """
+        item = category(field(row, "category_id"))
+        image_id, score = integer_field(row, "image_id"), number_field(row, "score")
+        own = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)[3 * item.slice.start : 3 * item.slice.stop]
+        if image_id < 0:
+            raise InputError(f"expected an image_id of at least 0, but got {image_id}")
+        if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:
+            raise InputError(f"expected keypoints within {MAX_COORDINATE:g} px")
+        return cls(image_id, item.id, score, own)

@@ -20,17 +20,19 @@ import numpy as np
 import orjson
 
 from kps.errors import InputError
-from kps.files import atomic_path, progress, read_json
-from kps.json_rows import iter_json_rows
-from kps.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, load_results, result_row, top_rows
+from kps.files import MAX_RATIO, atomic_path, open_file, progress
+from kps.json_fields import integer_field
+from kps.json_rows import iter_json_rows, read_json_lists
+from kps.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, ResultRow, load_results, top_rows
 from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, category
 
 NAME_IN_ZIP = "keypoints_test.json"  # the challenge's own name is not known
-MAX_RATIO = 400  # of JSON to zip; rows of one category without any variation reach about 250
 CHUNK_ROWS = 4096
 COMPRESSION_LEVEL = 6
 _ROW_BYTES = 4000  # at most, for deciding on ZIP64
 _BEYOND = f"are beyond the {MAX_PER_IMAGE_AND_CATEGORY} an image and category that the scorer reads"
+# What zipfile raises on damaged, unsupported or lying archives.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
 
 
@@ -124,22 +126,24 @@ def validate_submission(path: Path | str, *, images: Path | str | None = None) -
 @contextmanager
 def _open_json(path: Path | str) -> Iterator[tuple[str, Callable[[int], bytes]]]:
     """Yield the name of the zip's one JSON and a function that reads so many bytes of it."""
-    broken = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
     with ExitStack() as stack:
+        stream = stack.enter_context(open_file(Path(path)))
         try:
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            archive = stack.enter_context(zipfile.ZipFile(stream))
             entry = _only_json(archive, path)
             file = stack.enter_context(archive.open(entry))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except broken as error:
+        except _BROKEN as error:
             raise InputError(f"{path}: expected a zip with a JSON in it, but {error}") from None
 
         def read(size: int) -> bytes:
             try:
-                return file.read(size)
-            except broken as error:
+                content = file.read(size)
+            except _BROKEN as error:
                 raise InputError(f"{path}: {entry.filename} is damaged ({error})") from None
+            if not content and file.tell() != entry.file_size:
+                got = f"expected {entry.file_size} bytes, but got {file.tell()}"
+                raise InputError(f"{path}: {entry.filename} is damaged ({got})")
+            return content
 
         yield entry.filename, read
 
@@ -199,47 +203,55 @@ def _check_name(name: str, expected: str) -> None:
 
 def _image_ids(path: Path | str) -> set[int]:
     """Return the image ids of an information or COCO file."""
-    value = read_json(Path(path))
-    rows = value.get("images") if isinstance(value, dict) else None
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and isinstance(row.get("id"), int) for row in rows
-    ):
-        raise InputError(f"{path}: expected an object with a list of images that have an integer id each")
-    return {row["id"] for row in rows}
+    ids: set[int] = set()
+
+    def add(number: int, row: dict[str, Any]) -> None:
+        try:
+            ids.add(integer_field(row, "id"))
+        except InputError as error:
+            raise InputError(f"{path}: image {number}: {error}") from None
+
+    with open_file(Path(path)) as file:
+        found = read_json_lists(
+            file.read, str(path), {"images": add, "annotations": lambda number, row: None}
+        )
+    if "images" not in found:
+        raise InputError(f"{path}: expected an object with a list of images")
+    return ids
 
 
 def _checked_rows(
-    rows: Iterable[tuple[int, Any]], where: str, allowed: set[int] | None
-) -> Iterator[tuple[int, int, int, float, np.ndarray]]:
-    """Yield (row number, image_id, category_id, score, own landmarks (n_c, 3)), or refuse a row."""
+    rows: Iterable[tuple[int, dict[str, Any]]], where: str, allowed: set[int] | None
+) -> Iterator[tuple[int, ResultRow]]:
+    """Yield (row number, row), or refuse a row."""
     number = -1
     for number, row in rows:
         try:
-            (image_id, category_id), score, own = result_row(row)
+            result = ResultRow.of(row)
+            if allowed is not None and result.image_id not in allowed:
+                raise InputError(f"image id {result.image_id} is not in the information file")
         except InputError as error:
             raise InputError(f"{where}: row {number}: {error}") from None
-        if allowed is not None and image_id not in allowed:
-            raise InputError(f"{where}: row {number}: image id {image_id} is not in the information file")
-        yield number, image_id, category_id, score, own
+        yield number, result
     if number < 0:
         raise InputError(f"{where}: expected at least one row, but the list is empty")
 
 
-def _summary(rows: Iterable[tuple[int, int, int, float, np.ndarray]], name: str) -> SubmissionSummary:
+def _summary(rows: Iterable[tuple[int, ResultRow]], name: str) -> SubmissionSummary:
     """Count what the rows hold, and what is odd about them."""
     summary = SubmissionSummary(name)
     per_image: Counter[tuple[int, int]] = Counter()
     seen: set[int] = set()
     odd: dict[str, list[int]] = {}  # what: [count, first row]
-    for number, image_id, category_id, score, own in rows:
+    for number, (image_id, category_id, score, own) in rows:
         summary.num_rows += 1
         summary.per_category[category_id] += 1
         summary.score_range = (min(summary.score_range[0], score), max(summary.score_range[1], score))
         per_image[image_id, category_id] += 1
-        mark = hash((image_id, category_id, own.tobytes()))
+        mark = hash((image_id, category_id, *own))
         for what, is_so in (
             ("repeat an earlier row's landmarks", mark in seen),
-            ("have all own landmarks at (0, 0)", not own[:, :2].any()),
+            ("have all own landmarks at (0, 0)", not any(own[::3]) and not any(own[1::3])),
             ("have a score outside 0..1", not 0 <= score <= 1),
             (_BEYOND, per_image[image_id, category_id] > MAX_PER_IMAGE_AND_CATEGORY),
         ):

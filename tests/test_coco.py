@@ -1,5 +1,6 @@
 """Raw items become COCO-294 annotations and come back; broken files are named with their row."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,11 @@ def test_visible_only_clears_occluded_landmarks(tmp_path: Path) -> None:
         ({"category_id": "x"}, "category id from 1 to 13"),
         ({"bounding_box": [1, 2, 3]}, "bounding_box of 4 numbers"),
         ({"landmarks": [float("nan")] * 75}, "finite"),
-        ({"landmarks": None}, "landmarks as numbers"),
+        ({"landmarks": None}, "landmarks of 75 numbers"),
+        ({"landmarks": [1, 2, 3] * 25}, "visibility of 0, 1 or 2"),
+        ({"bounding_box": [300, 50, 100, 350]}, "bounding_box x1, y1, x2, y2"),
+        ({"viewpoint": "2"}, "whole number as viewpoint"),
+        ({"segmentation": "none"}, "segmentation"),
     ],
 )
 def test_a_broken_item_is_named(changes: dict, message: str) -> None:
@@ -84,11 +89,18 @@ def test_a_broken_item_is_named(changes: dict, message: str) -> None:
     [
         ("images", {"width": 0}, "image 0: expected a positive size"),
         ("images", {"file_name": "../x.jpg"}, "image 0: expected a file name inside the image folder"),
-        ("annotations", {"keypoints": [1, 2, 3]}, "annotation 0: expected 882 keypoint numbers, but got 3"),
+        (
+            "annotations",
+            {"keypoints": [1, 2, 3]},
+            "annotation 0: expected keypoints of 882 numbers, but got 3",
+        ),
         ("annotations", {"category_id": 99}, "annotation 0: expected a category id"),
         ("annotations", {"image_id": 99}, "annotation 0: expected an image id that is in the file"),
-        ("annotations", {"bbox": [1, 2]}, "annotation 0"),
-        ("annotations", {"keypoints": ["a"] * 882}, "annotation 0"),
+        ("annotations", {"bbox": [1, 2]}, "annotation 0: expected bbox of 4 numbers"),
+        ("annotations", {"bbox": [1, 2, -3, 4]}, "annotation 0: expected a box of a width"),
+        ("annotations", {"keypoints": ["1"] * 882}, "annotation 0: expected keypoints as numbers"),
+        ("annotations", {"scale": 2**63}, "annotation 0: expected a whole number as scale"),
+        ("images", {"id": "1"}, "image 0: expected a whole number as id"),
     ],
 )
 def test_a_broken_row_is_named(tmp_path: Path, part: str, changes: dict, message: str) -> None:
@@ -107,7 +119,7 @@ def test_repeated_ids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="id 1 repeats"):
         load_coco(tmp_path / "a.json")
     save_coco(tmp_path / "b.json", [make_image_row(), make_image_row()], [])
-    with pytest.raises(InputError, match="each image id once"):
+    with pytest.raises(InputError, match="image 1: expected each image id once, but 1 repeats"):
         load_coco(tmp_path / "b.json")
 
 
@@ -115,6 +127,33 @@ def test_an_information_file_without_annotations_has_images_only(tmp_path: Path)
     write_json(tmp_path / "information.json", {"images": [make_image_row(5)]})
     coco = load_coco(tmp_path / "information.json")
     assert len(coco.images) == 1 and len(coco.instances) == 0
+
+
+def test_what_a_file_leaves_out_is_filled_in(tmp_path: Path) -> None:
+    row = coco_annotation(make_item(), annotation_id=1, image_id=1, where="")
+    for name in ("area", "iscrowd", "segmentation", "scale"):
+        del row[name]
+    row["viewpoint"] = None
+    save_coco(tmp_path / "coco.json", [make_image_row()], [row])
+    garments = load_coco(tmp_path / "coco.json").instances
+    assert garments.area.tolist() == [60000] and not garments.iscrowd.any() and garments.segmentation[0] == []
+    assert garments.attributes["scale"].tolist() == garments.attributes["viewpoint"].tolist() == [0]
+
+
+def test_memory_grows_with_what_is_kept_not_with_the_file(tmp_path: Path) -> None:
+    row = coco_annotation(make_item(7), annotation_id=1, image_id=1, where="")
+
+    def peak(count: int) -> int:
+        save_coco(tmp_path / "coco.json", [make_image_row()], [row | {"id": i} for i in range(count)])
+        tracemalloc.start()
+        try:
+            assert len(load_coco(tmp_path / "coco.json").instances) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    bytes_a_row = (peak(6000) - peak(3000)) / 3000
+    assert bytes_a_row < 2500, "39 x 3 numbers take 936 bytes, 882 Python numbers at least 7,056"
 
 
 def test_category_counts() -> None:

@@ -39,11 +39,11 @@ ROW = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "id"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bbox": [1, 2, 3]}, "row 1: expected a bbox of 4 numbers"),
+        ({"bbox": [1, 2, 3]}, "row 1: expected bbox of 4 numbers"),
         ({"bbox": [1, 2, 0, 4]}, "row 1: expected a bbox with a positive width"),
         ({"category_id": 0}, "row 1: expected a category id"),
-        ({"image_id": "1"}, "row 1: expected whole numbers"),
-        ({"score": "high"}, "row 1: expected image_id, category_id, bbox and score"),
+        ({"image_id": "1"}, "row 1: expected a whole number as image_id"),
+        ({"score": "high"}, "row 1: expected a number as score"),
         ({"id": 1}, "id 1 repeats"),
     ],
 )
@@ -55,5 +55,5 @@ def test_a_broken_row_is_named(tmp_path: Path, changes: dict, message: str) -> N
 
 def test_something_else_than_a_list_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "boxes.json", {"boxes": []})
-    with pytest.raises(InputError, match="expected a list of boxes, but got dict"):
+    with pytest.raises(InputError, match="expected a JSON list, but got"):
         load_detections(tmp_path / "boxes.json")

@@ -1,12 +1,13 @@
 """Files are whole or absent."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kps.errors import InputError
-from kps.files import atomic_folder, atomic_path, progress, read_json, sha256, write_json
+from kps.files import atomic_folder, atomic_path, open_file, progress, read_json, sha256, write_json
 
 
 def test_json_survives_the_round_trip(tmp_path: Path) -> None:
@@ -36,6 +37,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file to write, but it is a folder"):
+        write_json(tmp_path, {})
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "odd")
+    with pytest.raises(InputError, match="odd: cannot be read"), open_file(tmp_path / "odd"):
+        pass
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Rows of a list are read one by one, whatever the chunks they come in."""
+"""Rows of lists are read bit by bit, whatever the chunks they come in."""
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import kps.json_rows
 from kps.errors import InputError
-from kps.json_rows import iter_json_rows
+from kps.json_rows import iter_json_rows, read_json_lists
 
 VALUES = st.recursive(
     st.none()
@@ -28,6 +29,22 @@ def read_all(text: bytes, chunk: int) -> list[tuple[int, Any]]:
     return list(iter_json_rows(lambda size: file.read(min(size, chunk)), "some.json"))
 
 
+def read_lists(text: bytes, chunk: int = 1000, keys: tuple[str, ...] = ("a", "b")) -> dict[str, list]:
+    """The rows of the lists found under the given keys."""
+    file, rows = io.BytesIO(text), {key: [] for key in keys}
+
+    def taker(key: str) -> Callable[[int, Any], None]:
+        def take(number: int, row: Any) -> None:
+            assert number == len(rows[key])
+            rows[key].append(row)
+
+        return take
+
+    takers = {key: taker(key) for key in keys}
+    found = read_json_lists(lambda size: file.read(min(size, chunk)), "some.json", takers)
+    return {key: rows[key] for key in keys if key in found}
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5),
@@ -43,24 +60,92 @@ def test_rows_equal_those_of_a_whole_read(
     assert read_all(text, chunk) == list(enumerate(rows))
 
 
+OBJECTS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b"]), OBJECTS),
+    st.dictionaries(st.text(max_size=2).filter(lambda key: key not in ("a", "b")), VALUES, max_size=4),
+    st.integers(1, 50),
+    st.sampled_from([None, 1]),
+    st.randoms(use_true_random=False),
+)
+def test_lists_of_an_object_equal_those_of_a_whole_read(
+    lists: dict, others: dict, chunk: int, indent: int | None, random: Any
+) -> None:
+    value = lists | others
+    keys = list(value)
+    random.shuffle(keys)
+    text = json.dumps({key: value[key] for key in keys}, indent=indent).encode(errors="surrogatepass")
+    assert read_lists(b" \n" + text + b"\n", chunk) == lists
+
+
+def test_rows_are_parsed_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    loads = kps.json_rows.orjson.loads
+    monkeypatch.setattr(kps.json_rows.orjson, "loads", lambda text: parsed.append(text) or loads(text))
+    rows = [{"a": [1, 2], "b": {"c": "},{"}} for _ in range(1000)]
+    assert read_all(json.dumps(rows).encode(), 10_000) == list(enumerate(rows))
+    assert len(parsed) < 200
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "expected a JSON list, but got 'an empty file'"),
+        (b"", "expected a JSON object, but the file ends"),
+        (b"[]", "expected a JSON object, but got '["),
+        (b"{", "expected a key in quotes, but the file ends"),
+        (b"{a: 1}", "expected a key in quotes"),
+        (b'{"a"}', "expected a colon after a key, but got '}"),
+        (b'{"c" 1}', "expected a colon after a key, but got '1"),
+        (b'{"c":}', "c: expected JSON"),
+        (b'{"c":1 2}', "key 1: expected a comma or the closing bracket, but got '2"),
+        (b'{"c":1,}', "expected a key in quotes, but got '}"),
+        (b'{"c":[1', "c: expected its end, but the file ends in it"),
+        (b'{"c":tru}', "c: expected JSON"),
+        (b'{"a":{}}', "a: expected a list of objects, but got '{"),
+        (b'{"a":[{}], "c":1, "a":[]}', "expected each key once, but 'a' repeats"),
+        (b'{"c":1, "c":[]}', "expected each key once, but 'c' repeats"),
+        (b'{"a":[{}, 1]}', "a: row 1: expected an object, but got '1"),
+        (b'{"a":[{}], "b":[{}, {}, {"x": nul}]}', "b: row 2: expected JSON"),
+        (b'{"a":[{}]', "key 1: expected a comma or the closing bracket, but the file ends"),
+        (b'{"a":[{}]}]', "expected nothing after the closing bracket"),
+    ],
+)
+def test_a_broken_object_is_named_with_key_and_row(text: bytes, message: str, chunk: int) -> None:
+    with pytest.raises(InputError, match=r"some\.json: ") as caught:
+        read_lists(text, chunk)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("row", ["5", "null", "[]", '"},{"'])
+def test_what_is_no_object_is_named_among_many_rows(row: str) -> None:
+    rows = ["{}"] * 50
+    rows[30] = row
+    with pytest.raises(InputError, match="row 30: expected an object"):
+        read_all(f"[{','.join(rows)}]".encode(), 1000)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "expected a JSON list, but the file ends"),
         (b'{"a": 1}', "expected a JSON list"),
         (b"\xef\xbb\xbf[]", "expected a JSON list"),
         (b"[", "row 0: expected an object, but the file ends"),
         (b"[1]", "row 0: expected an object, but got '1"),
         (b"[{},]", "row 1: expected an object"),
         (b"[{} {}]", "row 1: expected a comma"),
-        (b"[{}", "row 1: expected a comma or the end of the list, but the file ends"),
-        (b'[{"a": 1}, {"a": "x', "row 1: expected the end of the object"),
+        (b"[{}", "row 1: expected a comma or the closing bracket, but the file ends"),
+        (b'[{"a": 1}, {"a": "x', "row 1: expected its end, but the file ends in it"),
         (b'[{"a": NaN}]', "row 0: expected JSON"),
         (b'[{"a": 1e999}]', "row 0: expected JSON"),
         (b'[{"a": [1}]]', "row 0: expected JSON"),
         (b'[{}, {"\xff": 1}]', "row 1: expected JSON"),
-        (b"[{}]{}", "expected nothing after the list"),
+        (b"[{}]{}", "expected nothing after the closing bracket"),
     ],
 )
 def test_a_broken_list_is_named_with_its_row(text: bytes, message: str, chunk: int) -> None:
@@ -81,4 +166,21 @@ def test_a_row_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(InputError, match="row 0: expected at most 10000 bytes"):
         list(iter_json_rows(read, "some.json"))
+    assert served < 20_000
+
+
+@pytest.mark.parametrize(("start", "filler"), [(b"", b"1"), (b'"', b"a"), (b"", b"[")])
+def test_another_value_without_end_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, start: bytes, filler: bytes
+) -> None:
+    monkeypatch.setattr(kps.json_rows, "MAX_ROW_BYTES", 10_000)
+    served = 0
+
+    def read(size: int) -> bytes:
+        nonlocal served
+        served += 1000
+        return b'{"c": ' + start if served == 1000 else filler * 1000
+
+    with pytest.raises(InputError, match=r"some\.json: c: expected"):
+        read_json_lists(read, "some.json", {})
     assert served < 20_000

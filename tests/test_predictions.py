@@ -48,12 +48,34 @@ def test_a_pickle_inside_an_archive_is_refused(tmp_path: Path) -> None:
         ({"score": np.ones(4)}, "score of shape"),
         ({"category_id": np.full(5, 14)}, "category ids from 1 to 13"),
         ({"bbox_score": np.full(5, np.nan)}, "finite numbers in bbox_score"),
+        ({"bbox_xywh": np.full((5, 4), 1e10)}, "finite numbers in bbox_xywh"),
+        ({"image_id": np.full(5, -1)}, "image ids from 0"),
+        ({"image_id": np.ones(5)}, "image_id as int64, but got float64"),
+        ({"score": np.array(["1"] * 5)}, "score as float64, but got <U1"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
     make_predictions(5, **changes).save(tmp_path / "bad.npz")
     with pytest.raises(InputError, match=message):
         Predictions.load(tmp_path / "bad.npz")
+
+
+def test_other_number_types_are_converted(tmp_path: Path) -> None:
+    kinds = {"image_id": np.uint16, "category_id": np.int8, "score": np.float32, "bbox_xywh": np.int64}
+    values = vars(make_predictions(4))
+    make_predictions(4, **{name: values[name].astype(kind) for name, kind in kinds.items()}).save(
+        tmp_path / "a.npz"
+    )
+    loaded = Predictions.load(tmp_path / "a.npz")
+    for name, kind in kinds.items():
+        assert getattr(loaded, name).dtype in (np.int64, np.float64)
+        assert np.array_equal(getattr(loaded, name), values[name].astype(kind)), name
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", keypoints=np.zeros(10**7))
+    with pytest.raises(InputError, match="claims 80000128 bytes"):
+        Predictions.load(tmp_path / "bomb.npz")
 
 
 def test_something_else_than_an_archive_is_refused(tmp_path: Path) -> None:
@@ -84,10 +106,13 @@ ROW = next(iter(iter_results(make_predictions(1))))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"keypoints": [0] * 881}, "row 1: expected 882 keypoint numbers, but got 881"),
-        ({"keypoints": [None] * 882}, "row 1: expected"),
-        ({"score": "0.5"}, "row 1: expected a finite number as score"),
+        ({"keypoints": [0] * 881}, "row 1: expected keypoints of 882 numbers, but got 881"),
+        ({"keypoints": [None] * 882}, "row 1: expected keypoints as numbers"),
+        ({"score": "0.5"}, "row 1: expected a number as score"),
+        ({"score": True}, "row 1: expected a number as score"),
         ({"image_id": 1.5}, "row 1: expected a whole number as image_id"),
+        ({"image_id": -1}, "row 1: expected an image_id of at least 0"),
+        ({"keypoints": [1e10] * 882}, "row 1: expected keypoints within"),
         ({"category_id": 77}, "row 1: expected a category id"),
     ],
 )

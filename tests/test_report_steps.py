@@ -1,5 +1,7 @@
 """What each step of the paper moved: neighbours of Table 2, paired on the same photos."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from builders import make_coco
@@ -16,7 +18,7 @@ def test_steps_are_neighbours_among_the_experiments():
     assert {run for step in STEPS for run in (step.without, step.with_)} <= set(
         Experiments.shipped().predictions
     )
-    assert all(a.with_ == b.without for a, b in zip(STEPS, STEPS[1:], strict=False))
+    assert all(a.with_ == b.without for a, b in pairwise(STEPS))
     assert sum(step.paper for step in STEPS) == pytest.approx(0.615 - 0.556)
 
 

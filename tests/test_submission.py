@@ -45,7 +45,7 @@ def make_information(folder: Path, ids: list[int]) -> Path:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([1, 1e4, 1e15]))
+@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([1, 1e4, 1e6]))
 def test_predictions_survive_the_zip(tmp_path: Path, count: int, seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     predictions = make_predictions(count, seed=seed, image_id=rng.permutation(1000)[:count])
@@ -161,14 +161,14 @@ def test_what_the_scorer_accepts_but_does_not_expect_is_a_warning(tmp_path: Path
         ({"image_id": 5}, "image id 5 is not in the information file"),
         ({"category_id": 0}, "expected a category id from 1 to 13"),
         ({"category_id": None}, "expected a category id from 1 to 13"),
-        ({"keypoints": [0] * 881}, "expected 882 keypoint numbers, but got 881"),
-        ({"keypoints": {"x": 1}}, "expected 882 keypoint numbers, but got dict"),
+        ({"keypoints": [0] * 881}, "expected keypoints of 882 numbers, but got 881"),
+        ({"keypoints": {"x": 1}}, "expected keypoints of 882 numbers, but got dict"),
         ({"keypoints": ["1"] * 882}, "expected keypoints as numbers"),
         ({"keypoints": [True] * 882}, "expected keypoints as numbers"),
         ({"keypoints": [None] * 882}, "expected keypoints as numbers"),
         ({"keypoints": [float("nan")] * 882}, "expected JSON"),
         ({"score": float("inf")}, "expected JSON"),
-        ({"score": "high"}, "expected a finite number as score"),
+        ({"score": "high"}, "expected a number as score"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, change: dict, message: str) -> None:
@@ -182,7 +182,7 @@ def test_a_bad_row_is_named(tmp_path: Path, change: dict, message: str) -> None:
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     rows = make_rows(1)
     del rows[0]["score"]
-    with pytest.raises(InputError, match="row 0: expected an object with image_id"):
+    with pytest.raises(InputError, match="row 0: expected a field 'score'"):
         validate_submission(pack(tmp_path / "s.zip", rows))
 
 
@@ -238,7 +238,7 @@ def other_method(path: Path) -> None:
         (lambda path: pack(path, [], name="a.txt"), "a .json at the root"),
         (lambda path: pack(path, []), "expected at least one row, but the list is empty"),
         (lambda path: pack(path, {"rows": []}), "expected a JSON list"),
-        (lambda path: pack(path, b'[{"image_id": 1}'), "row 0: expected an object with image_id"),
+        (lambda path: pack(path, b'[{"image_id": 1}'), "row 0: expected a field 'category_id'"),
         (lambda path: path.mkdir(), "s.zip"),
         (lambda path: None, "no such file"),
     ],
@@ -252,5 +252,5 @@ def test_a_broken_zip_is_refused(tmp_path: Path, make: Callable[[Path], None], m
 
 def test_a_broken_information_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "information.json").write_text('{"images": [{"name": 1}]}')
-    with pytest.raises(InputError, match=r"information\.json: expected an object with a list of images"):
+    with pytest.raises(InputError, match=r"information\.json: image 0: expected a field 'id'"):
         validate_submission(pack(tmp_path / "s.zip", make_rows()), images=tmp_path / "information.json")

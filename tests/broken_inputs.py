@@ -1,0 +1,80 @@
+"""Ways to break any JSON text, for the tables `broken_raw`, `broken_lists` and `broken_archives`.
+
+A row of a table is: what is broken, a function that writes it into an empty folder and returns the command
+that reads it, parts of the message that must come.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Command = list[str | Path]
+Row = tuple[Any, ...]  # name, function of the folder, parts of the message
+DEEP = 100_000  # brackets inside each other
+HUGE = 2**70
+
+
+# Ways to break any JSON text: name, the text made of a sound one, a part of the message.
+TEXTS: list[tuple[str, Callable[[bytes], bytes], str]] = [
+    ("empty", lambda text: b"", "expected"),
+    ("only white space", lambda text: b" \n\t ", "expected"),
+    ("cut in half", lambda text: text[: len(text) // 2], "expected"),
+    ("without its last byte", lambda text: text[:-1], "expected"),
+    ("a number", lambda text: b"5", "expected"),
+    ("null", lambda text: b"null", "expected"),
+    ("text", lambda text: b'"text"', "expected"),
+    ("an HTML page", lambda text: b"<html>404</html>", "expected"),
+    ("with a byte order mark", lambda text: b"\xef\xbb\xbf" + text, "expected"),
+    ("in UTF-16", lambda text: text.decode().encode("utf-16"), "expected"),
+    ("with more after it", lambda text: text + b"]", "expected"),
+    ("100,000 brackets", lambda text: b"[" * DEEP, "expected"),
+    ("100,000 braces", lambda text: b'{"a":' * DEEP, "expected"),
+    ("100,000 brackets and back", lambda text: b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}", "expected"),
+    ("zero bytes", lambda text: bytes(5000), "expected"),
+]  # fmt: skip
+# Values that no number may be written as: name, JSON text.
+NUMBERS = [
+    ("NaN", b"NaN"),
+    ("Infinity", b"-Infinity"),
+    ("1e400", b"1e400"),
+    ("400 digits", b"9" * 400),
+    ("a leading plus", b"+1"),
+    ("100,000 brackets", b"[" * DEEP + b"]" * DEEP),
+    ("bytes that are no UTF-8", b'"\xff\xfe"'),
+    ("half a surrogate pair", b'"\\ud800"'),
+]
+
+
+def broken_texts(
+    write: Callable[[Path, Callable[[bytes], bytes]], Command], name: str, mark: bytes
+) -> list[Row]:
+    """Rows for a kind of JSON file: `write` writes a sound one through the function it is given.
+
+    Args:
+        write: gets the folder and a function that breaks the file's text; returns the command.
+        name: of the file, which the message must name.
+        mark: where in the sound text a value is put in another's place: `"scale":2`, say.
+    """
+
+    def breaking(function: Callable[[bytes], bytes]) -> Callable[[Path], Command]:
+        return lambda folder: write(folder, function)
+
+    def with_value(value: bytes) -> Callable[[bytes], bytes]:
+        key = mark[: mark.index(b":") + 1]
+
+        def replaced(text: bytes) -> bytes:
+            assert mark in text
+            return text.replace(mark, key + value, 1)
+
+        return replaced
+
+    rows = [(what, breaking(function), name, says) for what, function, says in TEXTS]
+    return rows + [(what, breaking(with_value(value)), name, "expected") for what, value in NUMBERS]
+
+
+def compact(value: Any) -> bytes:
+    """JSON without spaces, so that `mark`s are found in it."""
+    return json.dumps(value, separators=(",", ":")).encode()
