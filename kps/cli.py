@@ -106,6 +106,8 @@ def _add_engine_commands(commands: argparse._SubParsersAction) -> None:
                          help="named experiment instead of the profile's; all: every one")  # fmt: skip
     command.add_argument("--workspace", type=Path, metavar="DIR", help="work folder (runs/PROFILE)")
     command.add_argument("--cores", type=_positive, metavar="N", help="cores to use (all)")
+    command.add_argument("--executor", metavar="NAME", help="Snakemake executor, such as slurm")
+    command.add_argument("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
     command.add_argument("--dry-run", action="store_true", help="only list the steps that would run")
     command.add_argument("--data-root", type=Path, metavar="DIR", help="raw DeepFashion2 folder to use")
     command.add_argument("--coco-file", type=Path, metavar="FILE", help="ready COCO-294 file, for all splits")

@@ -9,9 +9,12 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kps.errors import InputError
+
+if TYPE_CHECKING:
+    from kps.engine.profiles import Step
 
 DONE, STEP_FAILED = 0, 1
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
@@ -190,18 +193,36 @@ def run(arguments: Namespace) -> int:
     workspace = arguments.workspace or Path("runs") / profile.name
     cores = arguments.cores or default_cores()
     if arguments.dry_run:
-        todo = steps_to_run(steps, workspace=workspace, cores=cores, **folder)
-        for step, reason in todo:
-            print(f"{step:<44}{reason}")
+        todo = dict(steps_to_run(steps, workspace=workspace, cores=cores, **folder))
+        _print_plan([step for step in steps if step.name in todo], todo, size=profile.size)
         print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
         return DONE
     print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
-    if run_plan(steps, workspace=workspace, cores=cores, **folder):
+    cluster = {"executor": arguments.executor, "jobs": arguments.jobs}
+    if run_plan(steps, workspace=workspace, cores=cores, **cluster, **folder):
         _print_outputs([step.name for step in steps if step.notebook in (SUBMISSION, REPORT)], workspace)
         print(f"done: all {len(steps)} steps; the notebooks as they ran are in {workspace / 'executed'}")
         return DONE
     print("stopped at the step named above; the same command goes on from there", flush=True)
     return STEP_FAILED
+
+
+def _print_plan(steps: list[Step], reasons: dict[str, str], *, size: str) -> None:
+    """List steps; those of the paper's size with what they would cost."""
+    from kps.engine.estimates import SIZE, estimate, total
+
+    for step in steps:
+        cost = ""
+        if size == SIZE:
+            one = estimate(step)
+            cost = f"{one.gpu_hours:>7.1f} GPU h{one.disk_gb:>7.2f} GB   "
+        print(f"{step.name:<48}{cost}{reasons[step.name]}")
+    if size == SIZE:
+        whole = total(steps)
+        print(
+            f"about {whole.gpu_hours:.0f} GPU hours and {whole.disk_gb:.0f} GB in all: estimated for one "
+            "data-centre GPU, not measured"
+        )
 
 
 def _print_outputs(steps: list[str], workspace: Path) -> None:

@@ -48,7 +48,7 @@ def ordered_map(
                 pending += [pool.submit(_map_chunk, function, part) for part in islice(chunks, 1)]
                 yield from results
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -83,6 +83,7 @@ def raw_items() -> list[Row]:
         ("a box of three numbers", raw_item(bounding_box=[1, 2, 3]), "bounding_box of 4 numbers", "3"),
         ("a box as text", raw_item(bounding_box="1234"), "bounding_box of 4 numbers", "str"),
         ("a box from right to left", raw_item(bounding_box=[300, 50, 100, 350]), "x1, y1, x2, y2"),
+        ("a box of no width", raw_item(bounding_box=[100, 50, 100, 350]), "x1, y1, x2, y2"),
         ("a box of 1e300 px", raw_item(bounding_box=[0, 0, 1e300, 1e300]), "within 1e+09 px"),
         ("a scale as text", raw_item(scale="2"), "whole number as scale", "'2'"),
         ("a scale of 1.5", raw_item(scale=1.5), "whole number as scale", "1.5"),

@@ -1,4 +1,4 @@
-"""The table of experiments: every row of the paper is there, shared steps occur once, rows differ as they say."""
+"""The table of experiments: every row of the paper, shared steps once, rows that differ as they say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from kps.cli import main
+from kps.engine.estimates import estimate, total
 from kps.engine.experiments import Experiments
 from kps.engine.profiles import load_profile, make_plan
 from kps.engine.steps import FINETUNE, LANDMARKS, PREDICT, REPORT, SUBMISSION
@@ -92,3 +94,23 @@ def test_the_whole_table_is_a_plan():
 def test_an_unknown_experiment_lists_the_known():
     with pytest.raises(InputError, match="no experiment 'best'; there are cascade_identity, "):
         TABLE.steps(["best"])
+
+
+def test_estimates_of_the_paper_size_add_up_and_say_that_they_are_estimates(tmp_path, capsys):
+    overrides = {"01_prepare_data": {"data_root": "/photos"}}
+    plan = make_plan(load_profile("paper", ["universal", "finetune_plain"]), overrides)
+    of_step = {step.name: estimate(step) for step in plan}
+    universal = of_step["05_train_landmarks_hand81"].gpu_hours
+    finetuned = [one.gpu_hours for name, one in of_step.items() if name.startswith(FINETUNE)]
+    assert universal == pytest.approx(312_186 * 12 / 300 / 3600)
+    assert sum(finetuned) == pytest.approx(universal) and max(finetuned) == finetuned[0]
+    assert total(plan).gpu_hours == pytest.approx(sum(one.gpu_hours for one in of_step.values()))
+    command = ["run", "--profile", "paper", "--experiment", "universal", "--data-root", str(tmp_path)]
+    assert main([*command, "--workspace", str(tmp_path / "work"), "--dry-run"]) == 0
+    assert "not measured" in capsys.readouterr().out
+
+
+def test_an_executor_that_is_not_installed_is_one_line(tmp_path, capsys):
+    command = ["run", "--profile", "tiny", "--workspace", str(tmp_path), "--executor", "nowhere"]
+    assert main(command) == 1
+    assert "pip install snakemake-executor-plugin-nowhere" in capsys.readouterr().err

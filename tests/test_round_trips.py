@@ -22,6 +22,7 @@ from kps.submission import validate_submission, write_submission
 
 # Pixels as annotators and models write them: whole, or with up to three digits, also outside the photo.
 PIXELS = st.integers(-500, 5000) | st.integers(-500_000, 5_000_000).map(lambda value: value / 1000)
+SIDES = st.integers(1, 4000)  # of a box
 ROUNDING = 0.005 + 1e-9  # px, of the public formats
 
 in_folder = settings(
@@ -40,7 +41,8 @@ def items(draw: st.DrawFn) -> dict[str, Any]:
         st.lists(st.integers(0, 2), min_size=kind.num_landmarks, max_size=kind.num_landmarks)
     ):
         landmarks += [draw(PIXELS), draw(PIXELS), visibility]
-    (x1, x2), (y1, y2) = (sorted((draw(PIXELS), draw(PIXELS))) for _ in range(2))
+    (x1, y1), (width, height) = ((draw(values), draw(values)) for values in (PIXELS, SIDES))
+    x2, y2 = x1 + width, y1 + height
     polygons = draw(st.lists(st.lists(PIXELS, max_size=8), max_size=3))
     attributes = {name: draw(st.integers(0, 2**62)) for name in draw(st.sets(st.sampled_from(ATTRIBUTES)))}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -35,25 +36,36 @@ def default_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_plan(steps: Iterable[Step], *, workspace: Path, cores: int, folder: Path = NOTEBOOK_FOLDER) -> bool:
+def run_plan(
+    steps: Iterable[Step],
+    *,
+    workspace: Path,
+    cores: int,
+    executor: str | None = None,
+    jobs: int = 16,
+    folder: Path = NOTEBOOK_FOLDER,
+) -> bool:
     """Run the steps that are not done, as many at a time as the cores and GPUs allow; print their output.
 
     Args:
         steps: of `make_plan`.
         workspace: the work folder; made if absent.
-        cores: to use in all.
+        cores: to use in all; with an executor, of each job.
+        executor: a Snakemake executor that gets the steps as jobs, such as "slurm"; None runs them here.
+        jobs: of the executor, at a time.
         folder: where the notebooks lie.
 
     Returns:
         Whether all steps are done; where not, the step that failed has said why on stderr.
 
     Raises:
-        InputError: another run is at work in this folder.
+        InputError: another run is at work in this folder, or the executor is not installed.
         KeyboardInterrupt: Ctrl-C; all steps have ended by then.
     """
     work, lock = _locked(workspace)
     try:
-        return _watch(_command(list(steps), work, cores, folder), Messages())
+        command = _command(list(steps), work, cores, folder, on_cluster=executor is not None)
+        return _watch(command + _executor(executor, jobs), Messages())
     finally:
         lock.release()
 
@@ -92,13 +104,27 @@ def _locked(workspace: Path) -> tuple[Workspace, FileLock]:
     return work, lock
 
 
-def _command(steps: list[Step], work: Workspace, cores: int, folder: Path) -> list[str]:
+def _executor(name: str | None, jobs: int) -> list[str]:
+    """The options that hand the steps to a Snakemake executor."""
+    if name is None:
+        return []
+    if importlib.util.find_spec(f"snakemake_executor_plugin_{name.replace('-', '_')}") is None:
+        raise InputError(
+            f"executor {name}: expected its plugin, but it is not installed; "
+            f"try: pip install snakemake-executor-plugin-{name}"
+        )
+    return ["--executor", name, "--jobs", str(jobs)]
+
+
+def _command(
+    steps: list[Step], work: Workspace, cores: int, folder: Path, *, on_cluster: bool = False
+) -> list[str]:
     """Write the resolved plan beside the artifacts and return the call of Snakemake on it."""
     gpus = len(visible_gpus())
     plan = {
         "python": sys.executable,
         "cores": cores,
-        "gpus": gpus,
+        "gpus": 1 if on_cluster else gpus,  # a job asks for one; the cluster knows how many there are
         "steps": {step.name: _as_config(step, folder) for step in steps},
     }
     path = work.root / "plan.json"
@@ -107,7 +133,7 @@ def _command(steps: list[Step], work: Workspace, cores: int, folder: Path) -> li
     return [
         sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SNAKEFILE), "--configfile", str(path),
         "--directory", str(work.root), "--cores", str(cores),
-        *(["--resources", f"gpu={gpus}"] if gpus else []),
+        *(["--resources", f"gpu={gpus}"] if gpus and not on_cluster else []),
         "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--nolock", "--scheduler", "greedy",
         "--quiet", "host",
     ]  # fmt: skip
