@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import kps
-from kps.coco import Coco, category_counts, load_coco, save_coco
+from kps.coco import Coco, category_counts, load_coco
+from kps.coco_selection import save_selection
 from kps.convert import convert_split
 from kps.detections import ground_truth_detections, save_detections
 from kps.errors import InputError
@@ -77,29 +78,18 @@ def prepare_coco(
     Raises:
         InputError: the file is malformed, or the first photo without a file is named.
     """
-    coco, rows = load_coco(coco_file), read_json(coco_file)
-    images = rows["images"][:limit]
-    kept = {row["id"] for row in images}
-    wanted = [row.file_name for row in coco.images if row.id in kept]
-    missing = [name for name in wanted if not (Path(image_dir) / name).exists()]
+    coco = load_coco(coco_file)
+    kept = coco.images[:limit]
+    missing = [row.file_name for row in kept if not (Path(image_dir) / row.file_name).exists()]
     if missing:
         raise InputError(f"{image_dir}: expected the photos of {coco_file}, but {missing[0]} is not there")
-    annotations = [row for row in rows["annotations"] if row["image_id"] in kept]
-    visible = [_visible_only(row) for row in annotations]
+    ids = {row.id for row in kept}
     for split in SPLITS:
-        save_coco(work.coco(split), images, annotations)
-        save_coco(work.coco_visible_only(split), images, visible)
+        save_selection(coco_file, work.coco(split), ids)
+        save_selection(coco_file, work.coco_visible_only(split), ids, visible_only=True)
     folder = Path(image_dir).resolve()
     work.write_data(dict.fromkeys(SPLITS, folder), source=str(coco_file))
     return _finish(work)
-
-
-def _visible_only(row: dict) -> dict:
-    numbers = list(row["keypoints"])
-    for start in range(0, len(numbers), 3):
-        if numbers[start + 2] != 2:
-            numbers[start : start + 3] = [0, 0, 0]
-    return {**row, "keypoints": numbers, "num_keypoints": sum(value > 0 for value in numbers[2::3])}
 
 
 def _finish(work: Workspace) -> dict[str, Coco]:

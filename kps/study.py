@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from kps.aggregation import Aggregation
-from kps.coco import Coco, load_coco, save_coco
+from kps.coco import Coco, load_coco
+from kps.coco_selection import save_selection
 from kps.configs.landmarks import landmark_config
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
 from kps.evaluation.intervals import PairedDifference, paired_bootstrap
 from kps.evaluation.metrics import evaluate_landmarks
-from kps.files import read_json
 from kps.grouping import random_map
 from kps.predictions import Predictions
 from kps.workspace import Workspace
@@ -103,12 +103,8 @@ def _share_of_photos(work: Workspace, run: StudyRun) -> Path:
         return path
     if not 0 < run.share <= 1:
         raise InputError(f"expected a share of the photos in 0..1, but got {run.share}")
-    rows = read_json(work.coco("train"))
-    order = np.random.default_rng(run.seed).permutation(len(rows["images"]))
-    kept = np.sort(order[: max(1, round(run.share * len(order)))])
-    images = [rows["images"][i] for i in kept]
-    ids = {image["id"] for image in images}
-    save_coco(path, images, [row for row in rows["annotations"] if row["image_id"] in ids])
+    photos = np.random.default_rng(run.seed).permutation(load_coco(work.coco("train")).image_ids)
+    save_selection(work.coco("train"), path, photos[: max(1, round(run.share * len(photos)))].tolist())
     return path
 
 

@@ -20,7 +20,17 @@ LEVELS = (
     ("errors", "files", "schema", "workspace", "data"),
     ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "json_fields")
     + ("polygons", "parallel"),
-    ("synthetic", "convert", "information", "doctor", "evaluation", "scoring", "ensemble", "submission")
+    (
+        "synthetic",
+        "convert",
+        "coco_selection",
+        "information",
+        "doctor",
+        "evaluation",
+        "scoring",
+        "ensemble",
+        "submission",
+    )
     + ("homogeneity", "grouping", "plots", "configs"),
     ("models",),
     ("prepare", "predict", "report", "engine", "study"),

@@ -20,7 +20,7 @@ from kps import schema
 from kps.coco import Coco
 from kps.errors import InputError
 from kps.files import progress
-from kps.homogeneity import Cue, cue
+from kps.homogeneity import Cue, appearance_cue, cue
 from kps.homogeneity.descriptors import PER_LANDMARK, Descriptors, sample_places
 from kps.models.crops import apply_affine, crop_affine, cut_patch, read_photo
 from kps.models.landmarks import LandmarkModel
@@ -62,6 +62,18 @@ def _crops(
                 taken, pixels, affines = [], [], []
     if taken:
         yield _Crops(np.array(taken), np.stack(pixels), np.stack(affines))
+
+
+def trained_cues(checkpoint: Path, coco: Coco, image_dir: Path, *, seed: int = 0) -> list[Cue]:
+    """Both cues of a trained model of 294 channels: "backbone" and "cross_prediction".
+
+    Raises:
+        InputError: no such checkpoint, one of a model with fewer channels, or a photo that cannot be read.
+    """
+    model = LandmarkModel.load(checkpoint)
+    crossed = cross_prediction_cue(model, coco, image_dir, seed=seed)
+    features = backbone_descriptors(model, coco, image_dir, seed=seed)
+    return [appearance_cue(features, name="backbone", of="a trained backbone's features"), crossed]
 
 
 def backbone_descriptors(
