@@ -1,5 +1,6 @@
 """The report: the paper's tables with ours beside them, as data frames, Markdown and HTML."""
 
+from kps.report.paper import beside_the_paper, paper_boxes, paper_landmarks
 from kps.report.provenance import banner
 from kps.report.render import markdown, markdown_tables, write_html
 from kps.report.scores import score_splits, score_table, scores_with_intervals
@@ -11,11 +12,14 @@ __all__ = [
     "STEPS",
     "TITLES",
     "banner",
+    "beside_the_paper",
     "build_tables",
     "find_runs",
     "markdown",
     "markdown_tables",
     "measure_steps",
+    "paper_boxes",
+    "paper_landmarks",
     "score_splits",
     "score_table",
     "scores_with_intervals",
