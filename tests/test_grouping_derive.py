@@ -128,6 +128,22 @@ def test_the_chosen_threshold_is_one_at_which_resamples_agree():
     assert table.loc[0.5, "stability"] > table.loc[0.1, "stability"]
 
 
+def test_a_few_sure_merges_are_no_choice_where_there_is_another():
+    """Only two garments' merges are sure: below the others' noise all maps agree, but share hardly anything."""
+    rng = np.random.default_rng(0)
+    hand = Aggregation.named("hand81").group
+    sure = (np.arange(294) < 25)[:, None] & (np.arange(294) < 64)
+    together = hand[:, None] == hand
+    replicates = []
+    for _ in range(3):
+        noise = rng.uniform(0.2, 0.4, (294, 294))
+        replicates.append(np.where(together, np.where(sure | sure.T, 0.02, noise), 0.9))
+    choice = choose_threshold(replicates, (0.1, 0.5))
+    table = choice.table.set_index("threshold")
+    assert choice.threshold == 0.5 and table.loc[0.1, "alone"] > 0.5
+    assert choose_threshold(replicates, (0.1,)).threshold == 0.1, "the only one that there is"
+
+
 def test_a_choice_needs_replicates_and_merges():
     with pytest.raises(InputError, match="at least 3 replicates"):
         choose_threshold([np.zeros((294, 294))] * 2)

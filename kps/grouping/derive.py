@@ -24,6 +24,7 @@ from kps.schema import NUM_LANDMARKS
 
 Method = Literal["multicut", "average_link"]
 METHODS: tuple[Method, ...] = ("multicut", "average_link")
+MAX_ALONE = 0.5  # share of the landmarks without a group to share
 THRESHOLDS = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
 
 
@@ -91,7 +92,7 @@ def family(
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold and the table behind it: threshold, groups, stability and its standard_error."""
+    """A threshold and the table behind it: threshold, groups, alone, stability and its standard_error."""
 
     threshold: float
     table: pd.DataFrame
@@ -106,9 +107,10 @@ def choose_threshold(
     """Choose the threshold at which resampled data agree on the map, without looking at any known map.
 
     A map is derived from each replicate by local search. Stability is the mean adjusted Rand index between
-    the maps of two replicates; being corrected for chance, it does not favour maps that merge next to
-    nothing. Among the thresholds whose stability is within one standard error of the best (the rule of
-    Breiman et al., 1984, for the size of a tree) the largest is taken: equally sure, it shares the most.
+    the maps of two replicates. Among the thresholds whose stability is within one standard error of the best
+    (the rule of Breiman et al., 1984, for the size of a tree) the largest is taken: equally sure, it shares
+    the most. Thresholds at which some replicate leaves most landmarks alone are passed over where there are
+    others: the few surest merges always agree, but are no aggregation.
 
     Args:
         replicates: distances (294, 294) measured on resampled instances, at least 3.
@@ -128,13 +130,16 @@ def choose_threshold(
         ]
         mean, error = _agreement(maps)
         groups = float(np.mean([map_.num_groups for map_ in maps]))
-        rows.append({"threshold": threshold, "groups": groups, "stability": mean, "standard_error": error})
+        row = {"threshold": threshold, "groups": groups, "alone": max(map(_share_alone, maps))}
+        rows.append(row | {"stability": mean, "standard_error": error})
     table = pd.DataFrame(rows)
     if table["stability"].isna().all():
         raise InputError(f"expected thresholds that merge something, but got {sorted(thresholds)}")
-    best = table.loc[table["stability"].idxmax()]
-    stable = table["stability"] >= best["stability"] - best["standard_error"]
-    return Choice(float(table["threshold"][stable].max()), table)
+    usual = table[table["alone"] <= MAX_ALONE]
+    allowed = usual if usual["stability"].notna().any() else table
+    best = allowed.loc[allowed["stability"].idxmax()]
+    stable = allowed["stability"] >= best["stability"] - best["standard_error"]
+    return Choice(float(allowed["threshold"][stable].max()), table)
 
 
 def _agreement(maps: Sequence[Aggregation]) -> tuple[float, float]:
@@ -149,3 +154,8 @@ def _agreement(maps: Sequence[Aggregation]) -> tuple[float, float]:
         values[a, b] = values[b, a] = adjusted_rand(maps[a], maps[b])
     of_each = values.sum(1) / (len(maps) - 1)
     return float(of_each.mean()), float(of_each.std(ddof=1) / np.sqrt(len(maps)))
+
+
+def _share_alone(map_: Aggregation) -> float:
+    """Share of the landmarks that are alone in their group."""
+    return float((np.bincount(map_.group) == 1).sum() / NUM_LANDMARKS)
