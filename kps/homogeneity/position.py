@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations_with_replacement
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from kps.coco import Instances
 from kps.homogeneity.contour import counterparts
 from kps.homogeneity.cue import Cue, cue
 from kps.homogeneity.shapes import Shapes, category_shapes
+from kps.homogeneity.worn_together import Placing, worn_together
 from kps.schema import CATEGORIES, NUM_LANDMARKS, own_landmark_mask
 
 FRONT, BEHIND = (0, 1, 2), (3,)  # viewpoints: unknown, no wear, front; side or back
@@ -32,7 +33,7 @@ def position_cue(instances: Instances, shapes: Shapes) -> Cue:
     for viewpoints in (FRONT, BEHIND):
         of_view = category_shapes(instances, viewpoints=viewpoints, min_items=MIN_VIEW)
         count = of_view.count[own_landmark_mask()]
-        distance = position_distance(of_view)
+        distance = position_distance(of_view, worn_together(instances, of_view, viewpoints=viewpoints))
         share = np.where(np.isfinite(distance), np.sqrt(np.outer(count, count)), 0)
         weighted += np.where(share > 0, share * distance, 0)
         weight += share
@@ -42,21 +43,30 @@ def position_cue(instances: Instances, shapes: Shapes) -> Cue:
         "position",
         distance,
         "Hellinger distance of the landmarks' Gaussians after laying the categories' mean shapes on each "
-        "other, front and back views apart (0: same place and spread, 1: no overlap; no unit).",
+        "other, as worn together or by outline, front and back views apart (0: same place and spread, "
+        "1: no overlap; no unit).",
     )
 
 
-def position_distance(shapes: Shapes) -> np.ndarray:
+def position_distance(
+    shapes: Shapes, placings: Mapping[tuple[int, int], Placing] | None = None
+) -> np.ndarray:
     """(294, 294) Hellinger distance of the landmarks' Gaussians after aligning each pair of categories.
 
     0: the same place with the same spread; 1: no overlap; NaN for a landmark that was never labelled.
+
+    Args:
+        shapes: mean shapes.
+        placings: by two category ids, how the first lies on the second where that was seen; else `align`.
     """
     distance = np.full((NUM_LANDMARKS, NUM_LANDMARKS), np.nan)
     probability = counterparts(shapes)
     present = [item for item in CATEGORIES if shapes.count[item.id - 1].any()]
     for first, second in combinations_with_replacement(present, 2):
         placing = Placing(1.0, 0.0, 0.0)
-        if first is not second:
+        if (first.id, second.id) in (placings or {}):
+            placing = placings[first.id, second.id]
+        elif first is not second:
             placing = align(shapes, first.id, second.id, probability[first.slice, second.slice])
         a, b = np.s_[first.id - 1, : first.num_landmarks], np.s_[second.id - 1, : second.num_landmarks]
         error = placing.misfit**2 / 4 * np.eye(2)  # misfit has two coordinates, and two landmarks share it
@@ -68,14 +78,6 @@ def position_distance(shapes: Shapes) -> np.ndarray:
         )
         distance[first.slice, second.slice], distance[second.slice, first.slice] = block, block.T
     return distance
-
-
-class Placing(NamedTuple):
-    """How the first of two mean shapes lies on the second, in radii of the second."""
-
-    scale: float
-    shift: float  # downwards
-    misfit: float  # root mean square distance of counterparts
 
 
 def align(shapes: Shapes, first_id: int, second_id: int, probability: np.ndarray) -> Placing:
