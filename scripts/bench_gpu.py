@@ -2,8 +2,8 @@
 """Speed and memory of the paper's models on a GPU, and what every experiment would take there.
 
 Draws a small built-in set, trains HTC, Cascade R-CNN and HRNet-w48 at full input size for some iterations,
-predicts, and prints a page for docs/. One call takes a few minutes on a data-centre GPU; `--size tiny` tries it
-anywhere.
+predicts, and prints a page for docs/. One call takes a few minutes on a data-centre GPU; `--size tiny` tries
+it anywhere.
 """
 
 from __future__ import annotations

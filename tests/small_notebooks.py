@@ -20,7 +20,9 @@ PARAMETERS = {
     steps.AGGREGATION: AGGREGATION,
     steps.LANDMARKS: AGGREGATION + SEED + "epochs: Optional[int] = None\n",
     steps.DETECTOR: SEED + "detector: str = 'htc'\nfail: str = ''\npause: int = 0\n",
-    steps.FINETUNE: AGGREGATION + SEED + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
+    steps.FINETUNE: AGGREGATION
+    + SEED
+    + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
     steps.PREDICT: RUN + SPLITS + MODEL + AGGREGATION + "flip_test: bool = True\n",
     steps.ENSEMBLE: RUN + SPLITS + "runs: list = ['universal', 'finetune']\n",
     steps.SUBMISSION: RUN + "submission: str = 'small'\n",

@@ -149,9 +149,9 @@ def test_step_runs_again_only_if_something_changed(tmp_path, notebooks):
         ("input", r"^04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7$"),
         (
             "defect",
-            r"^04_train_detector_htc failed with ZeroDivisionError: one by none; open .*_detector.ipynb$",
+            r"^04_train_detector_htc failed with ZeroDivisionError: one by none; open .*_detector_htc.ipynb$",
         ),
-        ("death", r"^04_train_detector_htc: its process died .*; open .*_detector.ipynb$"),
+        ("death", r"^04_train_detector_htc: its process died .*; open .*_detector_htc.ipynb$"),
     ],
 )
 def test_failing_step_says_so_in_one_line(tmp_path, notebooks, kind, message):

@@ -43,7 +43,10 @@ def flow(tmp_path_factory) -> tuple[Path, str]:
 def test_progress_is_seen(flow):
     _, shown = flow
     assert f"{STEPS} of {STEPS} steps done after" in shown
-    assert "[04_train_detector_htc] epoch 1/" in shown and "[06_finetune_category_hand81_flip_13] done in" in shown
+    assert (
+        "[04_train_detector_htc] epoch 1/" in shown
+        and "[06_finetune_category_hand81_flip_13] done in" in shown
+    )
 
 
 def test_submission_is_valid(flow):

@@ -129,7 +129,7 @@ def test_the_chosen_threshold_is_one_at_which_resamples_agree():
 
 
 def test_a_few_sure_merges_are_no_choice_where_there_is_another():
-    """Only two garments' merges are sure: below the others' noise all maps agree, but share hardly anything."""
+    """Only two garments' merges are sure: below the others' noise all maps agree, but share little."""
     rng = np.random.default_rng(0)
     hand = Aggregation.named("hand81").group
     sure = (np.arange(294) < 25)[:, None] & (np.arange(294) < 64)

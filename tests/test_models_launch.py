@@ -17,7 +17,8 @@ from kps.errors import InputError
 from kps.models import checkpoints
 from kps.models.detector import detect
 from kps.models.landmarks import predict_landmarks
-from kps.models.launch import detect_by_processes, predict_by_processes, run_processes
+from kps.models.launch import detect_by_processes, predict_by_processes
+from kps.models.processes import run_processes
 from kps.models.training import load_history, train
 
 pytestmark = pytest.mark.slow

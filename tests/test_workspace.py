@@ -15,7 +15,9 @@ def test_paths_are_distinct_and_inside_the_workspace() -> None:
     paths += [path(split) for split in SPLITS for path in (WORKSPACE.coco, WORKSPACE.coco_visible_only)]
     paths += [WORKSPACE.detections("htc", split) for split in SPLITS]
     paths += [WORKSPACE.predictions(run, split) for run in ("a", "b") for split in SPLITS]
-    paths += [WORKSPACE.finetune_dir("hand81", variant, c) for variant in ("plain", "lr_1e-3") for c in range(1, 14)]
+    paths += [
+        WORKSPACE.finetune_dir("hand81", variant, c) for variant in ("plain", "lr_1e-3") for c in range(1, 14)
+    ]
     paths += [
         WORKSPACE.universal_dir("hand81"),
         WORKSPACE.universal_dir("identity"),

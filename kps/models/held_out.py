@@ -5,16 +5,9 @@ Validation is never looked at for this: the paper's numbers, chosen on validatio
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch import Tensor
 
-from kps.coco import Coco, load_coco
-from kps.detections import ground_truth_detections
-from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+from kps.coco import Coco
 
 SPLIT_SEED = 20200615  # fixed, so that all runs on one data set hold out the same photos
 
@@ -28,38 +21,3 @@ def held_out_images(coco: Coco, share: float) -> set[int]:
 def learnt_part(coco: Coco, share: float) -> Coco:
     """Return the photos that are left to learn from."""
     return coco.subset(image_ids=set(coco.image_ids.tolist()) - held_out_images(coco, share))
-
-
-def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:
-    """Return the average precision of weights on the held-out part; -1 where nothing in it counts.
-
-    Args:
-        config: of the run, which says which model the weights are of.
-        weights: of the model.
-        part: "coco_file", "image_dir", "share", and "category_id" (or None).
-    """
-    whole = load_coco(Path(part["coco_file"]))
-    truth = whole.subset(image_ids=held_out_images(whole, part["share"]), category_id=part["category_id"])
-    of_model = _score_landmarks if config.default_scope == "mmpose" else _score_boxes
-    value = of_model(config, weights, truth, Path(part["image_dir"]))
-    return value if value == value else -1.0
-
-
-def _score_landmarks(config: Config, weights: dict[str, Tensor], truth: Coco, image_dir: Path) -> float:
-    from kps.models.landmarks import LandmarkModel, predict_landmarks
-
-    model = LandmarkModel(config)
-    model.model.load_state_dict(weights)
-    found = predict_landmarks(model, ground_truth_detections(truth), truth, image_dir, flip_test=False)
-    return evaluate_landmarks(truth, found).AP
-
-
-def _score_boxes(config: Config, weights: dict[str, Tensor], truth: Coco, image_dir: Path) -> float:
-    from mmdet.registry import MODELS
-
-    from kps.models.detector import detect, ready
-
-    init_default_scope("mmdet")
-    model = MODELS.build(config.model)
-    model.load_state_dict(weights)
-    return evaluate_boxes(truth, detect(ready(model, config), truth, image_dir)).AP

@@ -119,7 +119,7 @@ class SelectionHook(Hook):
     """After every epoch, score the model on the held-out part of train; keep the best weights.
 
     Args:
-        part: see `kps.models.held_out`.
+        part: see `kps.models.selection`.
     """
 
     priority = "LOW"  # after the moving average, before the state is written

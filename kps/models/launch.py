@@ -10,59 +10,22 @@ below write. For several machines add torchrun's own options; all need the same 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-import torch.distributed
 from mmengine.dist import is_main_process
 
 from kps.coco import load_coco
 from kps.detections import Detections, load_detections, save_detections
 from kps.errors import InputError
 from kps.files import read_json, write_json
+from kps.models.processes import process_group, run_processes
 from kps.predictions import Predictions
-from kps.workspace import REPOSITORY
 
 AT_FAULT = 1
-
-
-@contextmanager
-def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started: over NCCL with GPUs, else over Gloo."""
-    if torch.cuda.is_available():
-        torch.cuda.set_device(torch.distributed.get_node_local_rank())
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-def run_processes(arguments: list[str], processes: int) -> None:
-    """Run `python -m ARGUMENTS` as so many processes and wait; their output goes where ours goes.
-
-    Raises:
-        InputError: one of them failed; it has said why.
-    """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
-    child = subprocess.Popen(
-        [*command, str(processes), "-m", *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        for line in child.stdout:  # through our own output, which a notebook shows
-            print(line, end="", flush=True)
-    except BaseException:
-        child.terminate()
-        raise
-    finally:
-        child.wait()
-    if child.returncode != 0:
-        raise InputError(f"one of {processes} processes of {arguments[0]} failed; see the lines above")
 
 
 def predict_by_processes(

@@ -28,10 +28,10 @@ from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
-from kps.models.launch import run_processes
 from kps.models.memory import memory_format
 from kps.models.order import with_seeded_draws
 from kps.models.pretrained import load_pretrained
+from kps.models.processes import run_processes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,8 +199,8 @@ class ResumableRunner(Runner):
             load_pretrained(model, self.cfg.pretrained)
 
     def held_out_score(self, weights: dict[str, Tensor], part: dict) -> float:
-        """Score weights on the part of train that they have not seen; see `kps.models.held_out`."""
-        from kps.models.held_out import score
+        """Score weights on the part of train that they have not seen; see `kps.models.selection`."""
+        from kps.models.selection import score
 
         return score(self.cfg, weights, part)
 
