@@ -54,9 +54,9 @@ plain way must give the same result, or the script fails.
 
 {_machine()}
 
-Elsewhere: `scripts/benchmark_homogeneity.py` times the analysis of landmark homogeneity on 312,186 annotations
-([results](results.md)). Training and prediction on a GPU were not measured, since none was at hand:
-`scripts/bench_gpu.py` does it in one call.
+Elsewhere: `scripts/benchmark_homogeneity.py` times the analysis of landmark homogeneity on 312,186
+annotations ([results](results.md)). Training and prediction on a GPU were not measured, since none was at
+hand: `scripts/bench_gpu.py` does it in one call.
 """
 
 
