@@ -39,12 +39,12 @@ def settings(name: str) -> dict:
     }
 
 
-@pytest.mark.parametrize(("name", "column"), zip(COLUMNS, PAPER["table2"], strict=True))
+@pytest.mark.parametrize(("name", "column"), list(zip(COLUMNS, PAPER["table2"], strict=True)))
 def test_every_column_of_table_2_is_an_experiment(name, column):
     assert settings(name) == {key: column[key] for key in settings(name)}
 
 
-@pytest.mark.parametrize(("one", "next_one"), pairwise(COLUMNS[:6]))
+@pytest.mark.parametrize(("one", "next_one"), list(pairwise(COLUMNS[:6])))
 def test_neighbours_in_table_2_differ_in_one_thing(one, next_one):
     before, after = settings(one), settings(next_one)
     assert sum(before[key] != after[key] for key in before) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from garment_photos import write_photos
 
 from kps.aggregation import Aggregation
@@ -22,6 +23,15 @@ from kps.models.processes import run_processes
 from kps.models.training import load_history, train
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As torchrun gives each process, so that sums are rounded alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

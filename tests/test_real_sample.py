@@ -55,7 +55,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_both_models_trained_on_the_real_photos(folder):
     work = Workspace(folder / "work")
-    for step in ("04_train_detector", "05_train_landmarks"):
+    for step in ("04_train_detector_htc", "05_train_landmarks_hand81"):
         record = load_record(work.record(step))
         assert Path(record.outputs["checkpoint"]).exists()
         assert record.inputs["train"]["path"] == str(work.coco("train"))
