@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "kps"
 LEVELS = (
     ("errors", "files", "schema", "workspace", "data"),
     ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "json_fields")
-    + ("polygons", "parallel"),
+    + ("polygons", "parallel", "photos"),
     (
         "synthetic",
         "convert",

@@ -1,11 +1,9 @@
 """Crops: image -> input -> image gives the same point, and pixels move with points."""
 
-import cv2
 import numpy as np
 import pytest
 
-from kps.errors import InputError
-from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine, read_photo
+from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine
 
 SIZE = (96, 128)
 
@@ -56,19 +54,3 @@ def test_a_patch_holds_all_that_augmentation_shows():
     for rotation in (-30, 0, 30):
         affine = crop_affine(box, SIZE, rotation=rotation, scale=1.25, shift_xy=(0.05, 0.05))
         assert patch.crop(affine, SIZE).min() == 255
-
-
-def test_a_photo_of_any_kind_is_read_as_rgb(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 5, 3), (10, 20, 30), np.uint8))
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 7, np.uint8))
-    assert read_photo(tmp_path / "a.png")[0, 0].tolist() == [30, 20, 10]
-    assert read_photo(tmp_path / "grey.png").shape == (4, 5, 3)
-
-
-@pytest.mark.parametrize("content", [b"", b"no image at all"])
-def test_what_is_no_image_is_named(tmp_path, content):
-    (tmp_path / "x.jpg").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.jpg: expected an image"):
-        read_photo(tmp_path / "x.jpg")
-    with pytest.raises(InputError, match=r"absent\.jpg"):
-        read_photo(tmp_path / "absent.jpg")

@@ -14,7 +14,6 @@ from kps import homogeneity, plots
 from kps.aggregation import Aggregation
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
-from kps.errors import InputError
 from kps.evaluation.intervals import bootstrap
 from kps.evaluation.metrics import mean_shape, mean_shape_predictions
 from kps.evaluation.subsets import evaluate_subsets
@@ -43,16 +42,6 @@ def drawn(figure, tmp_path) -> int:
     """Bytes of the figure as a picture; it must be drawable."""
     figure.savefig(tmp_path / "figure.png")
     return (tmp_path / "figure.png").stat().st_size
-
-
-def test_read_photo_gives_rgb_and_names_what_it_cannot_read(photos, tmp_path):
-    coco, folder = photos
-    assert plots.read_photo(folder / coco.images[0].file_name).shape == (160, 120, 3)
-    (tmp_path / "no.jpg").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"no\.jpg: the image cannot be decoded"):
-        plots.read_photo(tmp_path / "no.jpg")
-    with pytest.raises(InputError, match=r"absent\.jpg: no such image"):
-        plots.read_photo(tmp_path / "absent.jpg")
 
 
 def test_draw_instances_marks_visibility_and_category(tmp_path):

@@ -13,6 +13,7 @@ from kps.coco import Coco, Instances
 from kps.errors import InputError
 from kps.files import progress
 from kps.parallel import ordered_map
+from kps.photos import read_photo
 from kps.schema import FLIP_INDICES, own_indices
 
 PER_LANDMARK = 60  # places sampled of each landmark
@@ -110,16 +111,7 @@ def gradient_descriptors(
 def _describe_photo(image_dir: Path, task: tuple[str, np.ndarray]) -> np.ndarray:
     """(m, 2, D) descriptors of a photo's places (m, 3): x, y and the garment's size, px."""
     file_name, places = task
-    path = image_dir / file_name
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    # Annotations count pixels of the stored image, so EXIF orientation is not applied.
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    photo = cv2.imdecode(data, flags) if data.size else None
-    if photo is None:
-        raise InputError(f"{path}: expected an image, but it cannot be decoded")
+    photo = read_photo(image_dir / file_name, grey=True)
     return np.stack([gradient_descriptor(photo, place[:2], place[2]) for place in places])
 
 

@@ -7,34 +7,14 @@ All coordinates are 0-indexed pixel centres (x, y); a box covers the area betwee
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
-
-from kps.errors import InputError
 
 # A patch keeps this many of its pixels for one input pixel: more is wasted, less blurs where crops zoom in.
 PATCH_OVERSAMPLING = 1.5
 # Augmentation reaches this far around the plain crop: rotation of 30 degrees, scale 1.25 and a small shift.
 PATCH_MARGIN = 1.8
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """Return a photo (H, W, 3) uint8 RGB, as it is stored (EXIF orientation ignored, as annotations do).
-
-    Raises:
-        InputError: the file is absent or cannot be decoded.
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    photo = cv2.imdecode(data, flags) if data.size else None
-    if photo is None:
-        raise InputError(f"{path}: expected an image, but it cannot be decoded")
-    return cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
 
 
 def crop_affine(

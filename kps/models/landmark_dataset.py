@@ -15,8 +15,9 @@ from torch.utils.data import Dataset, Sampler
 from kps import schema
 from kps.coco import load_coco
 from kps.errors import InputError
-from kps.models.crops import Patch, apply_affine, crop_affine, cut_patch, read_photo
+from kps.models.crops import Patch, apply_affine, crop_affine, cut_patch
 from kps.models.held_out import learnt_part
+from kps.photos import read_photo
 
 
 @DATASETS.register_module()

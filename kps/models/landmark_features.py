@@ -22,8 +22,9 @@ from kps.errors import InputError
 from kps.files import progress
 from kps.homogeneity import Cue, appearance_cue, cue
 from kps.homogeneity.descriptors import PER_LANDMARK, Descriptors, sample_places
-from kps.models.crops import apply_affine, crop_affine, cut_patch, read_photo
+from kps.models.crops import apply_affine, crop_affine, cut_patch
 from kps.models.landmarks import LandmarkModel
+from kps.photos import read_photo
 
 PER_CATEGORY = 100  # garments that other categories' channels are read on
 MIN_READ = 5  # garments on which a landmark must be labelled

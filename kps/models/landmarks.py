@@ -23,7 +23,8 @@ from kps.errors import InputError
 from kps.files import progress
 from kps.models import landmark_dataset, landmark_head  # noqa: F401  (fill the registry)
 from kps.models.checkpoints import load_config, load_into
-from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine, read_photo
+from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine
+from kps.photos import read_photo
 from kps.predictions import Predictions
 from kps.scoring import instance_score
 

@@ -17,7 +17,6 @@ from kps.plots.photos import (
     draw_garment,
     draw_instances,
     prediction_grid,
-    read_photo,
     showcase,
     truth_grid,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "mean_shapes",
     "per_category_bars",
     "prediction_grid",
-    "read_photo",
     "score_intervals",
     "showcase",
     "similarity_matrices",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kps.coco import Coco
-from kps.plots.photos import read_photo
+from kps.photos import read_photo
 from kps.schema import LANDMARK_CATEGORY, category
 
 SIDE_OF_GARMENT = 0.4  # a cut-out's side in parts of the square root of the box's area
@@ -37,6 +37,6 @@ def landmark_crops(
         scale = PIXELS / side
         x, y = items.keypoints[row, own, :2]
         affine = np.array([[scale, 0, PIXELS / 2 - scale * x], [0, scale, PIXELS / 2 - scale * y]])
-        photo = np.asarray(read_photo(paths[int(items.image_id[row])]))
+        photo = read_photo(paths[int(items.image_id[row])])
         crops[landmark] = cv2.warpAffine(photo, affine, (PIXELS, PIXELS), borderValue=(230, 230, 230))
     return crops

@@ -12,32 +12,16 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from PIL import Image
 
 from kps.coco import Coco
 from kps.detections import Detections
-from kps.errors import InputError
+from kps.photos import read_photo
 from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, new_figure
 from kps.predictions import Predictions
 from kps.schema import category
 
 OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
 MAX_DRAWN = 5  # garments a photo, the best scored
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB pixels of an image file.
-
-    Raises:
-        InputError: the file is absent or cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path}: the image cannot be decoded ({error})") from None
 
 
 def draw_garment(
