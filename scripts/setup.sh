@@ -1,251 +1,119 @@
 #!/usr/bin/env bash
-# Sets up everything that the package, the notebooks and the tests need. Safe to repeat: a second call takes seconds.
+# One `pip install` of requirements.txt. Safe to stop and to repeat: a second call takes seconds, and repairs.
 set -euo pipefail
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kps
-NEED_GB=${KPS_NEED_GB:-12}   # 6 stay; while it installs, 3 for the downloads and 3 in pip's cache
-SOURCES='xtcocotools|onedl-mmcv|onedl-mmdetection|connection-pool'   # these are not installed from ready wheels
-PIP=(-m pip --no-input --disable-pip-version-check --no-color)
-job=''
-scratch=''
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+need_gb=${KPS_NEED_GB:-11}   # 6 stay; while it installs, 3 for the downloads and as much in pip's cache
+usage="usage: scripts/setup.sh [--python | --help]
 
-usage() {
-    cat <<EOF
-usage: scripts/setup.sh [--check | --python | --help]
-
-Installs the pins of requirements.txt and this project into a Python environment: KPS_PYTHON's if that is set,
-else the active venv or conda environment, else .venv beside this folder, which is made. About 2 minutes of download,
-then mmcv's ops are compiled (about 5 to 15 minutes on 2 cores, once: the wheel is kept in $CACHE).
-
-  --check    only say what is missing; exit 1 if something is
-  --python   only print the environment's Python; exit 1 if there is none yet
-
-  KPS_PYTHON             the Python (3.11 to 3.13) to use: an environment's own, or one to make .venv with
-  FORCE_CUDA=1           compile the CUDA ops though no GPU is visible (a login node); needs nvcc
-  TORCH_CUDA_ARCH_LIST   GPU architectures to compile for, as "8.0;9.0+PTX"; the visible GPUs' by default
-  MAX_JOBS               compilers at once; processors, or memory / 2 GB where that is less, by default
-  KPS_NEED_GB            free disk space to insist on; 12 by default
-EOF
-}
+Installs the pins of requirements.txt and this project into the environment of the Python named by KPS_PYTHON, else
+into the active venv or conda environment, else into .venv beside this folder, which it makes.
+--python only prints that environment's Python; exit 1 if there is none yet. KPS_NEED_GB: disk space to insist on."
 
 say() { printf '[set-up %d:%02d] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 die() { printf 'setup.sh: %s\n' "$*" >&2; exit 1; }
 
-stop() {
-    trap - INT TERM HUP
-    if [[ $job ]]; then kill -TERM -- "-$job" 2>/dev/null || true; fi
-    say "stopped; call it again to go on from here"
-    exit 130
-}
-
-# run LOG COUNTER COMMAND...: runs COMMAND with its output in LOG and prints COUNTER's words every 30 seconds.
-run() {
-    local log=$1 counter=$2 begin=$SECONDS next=30
-    shift 2
-    mkdir -p "$(dirname "$log")"
-    setsid "$@" >"$log" 2>&1 </dev/null &
-    job=$!
-    while kill -0 "$job" 2>/dev/null; do
-        sleep 0.5
-        if ((SECONDS - begin >= next)); then
-            say "  $($counter "$log"), $((SECONDS - begin)) s"
-            next=$((next + 30))
-        fi
-    done
-    if ! wait "$job"; then
-        job=''
-        tail -n 12 "$log" >&2
-        die "'$(basename "$log" .log)' failed; its whole output is in $log"
-    fi
-    job=''
-    say "  done in $((SECONDS - begin)) s"
-}
-
-still() { echo "still at it"; }
-count_collected() {
-    if grep -q '^Installing collected' "$1"; then echo "all fetched, unpacking"; else
-        echo "$(grep -c '^Collecting' "$1" || true) of $total packages fetched"
-    fi
-}
-count_objects() {
-    local all
-    all=$(find "$source" -name build.ninja -exec grep -hc '^build .*compile' {} + | head -n 1)
-    echo "$(find "$source/build" -name '*.o' 2>/dev/null | wc -l) of ${all:-?} objects compiled"
-}
-
-# probe PYTHON: sets version (3.11), kind (env or base), able (1: can make a venv), path; all empty if it does not run.
+# probe PYTHON: sets version (3.11), kind (env or base) and path; all empty where it does not run.
 probe() {
-    version='' kind='' able='' path=''
-    read -r version kind able path < <("$1" -c '
+    version='' kind='' path=''
+    read -r version kind path < <("$1" -c '
 import os, sys
-prefix, base = sys.prefix, getattr(sys, "base_prefix", sys.prefix)
-conda_environment = os.path.isdir(prefix + "/conda-meta") and not os.path.isdir(prefix + "/condabin")
-try:
-    import ensurepip, venv
-    able = 1
-except ImportError:
-    able = 0
-kind = "env" if prefix != base or conda_environment else "base"
-print("%d.%d %s %d %s" % (sys.version_info[:2] + (kind, able, sys.executable)))
+conda = os.path.isdir(sys.prefix + "/conda-meta") and not os.path.isdir(sys.prefix + "/condabin")
+kind = "env" if sys.prefix != sys.base_prefix or conda else "base"
+print("%d.%d" % sys.version_info[:2], kind, sys.executable)
 ' 2>/dev/null) || true
 }
-fits() { [[ $1 == 3.1[123] ]]; }
+fits() { [[ $version == 3.1[1234] ]]; }
 
-# Sets PY to the environment's Python; where none is there yet, sets BASE to the one that can make .venv.
+# Sets python to the environment's; where there is none yet, leaves it empty and sets base to one that can make it.
 choose_python() {
-    local candidate version kind able path unable='' found=''
-    PY='' BASE='' BROKEN=''
+    local candidate found=''
+    python='' base=''
     for candidate in "${KPS_PYTHON:-}" "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" \
-        "${CONDA_PREFIX:+$CONDA_PREFIX/bin/python}"; do
+        "${CONDA_PREFIX:+$CONDA_PREFIX/bin/python}" .venv/bin/python; do
         [[ $candidate ]] || continue
         probe "$candidate"
-        if fits "$version" && [[ $kind == env ]]; then PY=$path; return; fi
-        if fits "$version" && ((able)); then BASE=$path; break; fi
-        [[ $candidate != "${KPS_PYTHON:-}" ]] || die "KPS_PYTHON=$candidate is no Python 3.11, 3.12 or 3.13 that runs"
+        if fits && [[ $kind == env ]]; then python=$path; return; fi
+        if [[ $candidate == .venv/bin/python && $version ]]; then
+            die "$PWD/.venv has Python $version, 3.11 to 3.14 is needed: remove that folder"
+        elif fits; then base=${base:-$path}
+        elif [[ $candidate == "${KPS_PYTHON:-}" ]]; then die "KPS_PYTHON=$candidate is no Python 3.11 to 3.14 that runs"
+        fi
     done
-    if [[ -e $ROOT/.venv ]]; then
-        probe "$ROOT/.venv/bin/python"
-        if [[ $version ]] && ! fits "$version"; then
-            die "$ROOT/.venv has Python $version, 3.11, 3.12 or 3.13 is needed: remove that folder"
-        fi
-        if [[ $version ]] && "$ROOT/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
-            PY=$ROOT/.venv/bin/python
-            return
-        fi
-        BROKEN=1
-    fi
-    if [[ $BASE ]]; then return; fi
+    if [[ $base ]]; then return; fi
     while read -r candidate; do
         probe "$candidate"
-        if fits "$version" && ((able)); then BASE=$path; return; fi
-        if fits "$version"; then unable=$path; fi
+        if fits; then base=$path; return; fi
         if [[ $version ]]; then found="${found:+$found, }$version ($candidate)"; fi
-    done < <(type -ap python3.12 python3.11 python3.13 python3 python)
-    if [[ $unable ]]; then die "$unable cannot make virtual environments: apt install python3-venv"; fi
-    die "Python 3.11, 3.12 or 3.13 is needed, found ${found:-none}: install one, or use environment.yml with conda"
+    done < <(type -ap python3.12 python3.13 python3.14 python3.11 python3 python)
+    die "Python 3.11 to 3.14 is needed, found ${found:-none}: install one, or use environment.yml with conda"
 }
 
-need_space() {  # need_space FOLDER GB
-    local folder=$1 free
-    while [[ ! -d $folder ]]; do folder=$(dirname "$folder"); done
-    free=$(df -Pk "$folder" | awk 'NR == 2 {print int($4 / 1048576)}')
-    ((free >= $2)) || die "$2 GB of free disk space are needed in $folder, there are $free GB"
-}
+# Says whether every file of every installed package is there in its size; forgets those where not, for pip to mend.
+whole() {
+    "$python" - <<'END'
+import shutil, sys
+from importlib.metadata import distributions
+from pathlib import Path
+from site import getsitepackages
 
-need_compiler() {
-    local compiler=${CXX:-c++} include
-    compiler=${compiler%% *}   # CXX may carry options
-    command -v "$compiler" >/dev/null || die "no C++ compiler ($compiler): apt install g++, or conda install cxx-compiler"
-    include=$("${PY:-$BASE}" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-    [[ -e $include/Python.h ]] || die "Python's headers ($include/Python.h) are missing: apt install python3-dev"
-}
-
-check_needs() {
-    [[ $(uname -s) == Linux ]] || die "the pinned packages are for Linux, this is $(uname -s)"
-    choose_python
-    if [[ ! $PY ]] || [[ ! -e $(dirname "$PY")/../kps-setup.json ]]; then
-        need_space "$ROOT" "$NEED_GB"
-        compgen -G "$CACHE/wheels/*/onedl_mmcv-*.whl" >/dev/null || need_compiler
-    fi
-}
-
-# build_wheel NAME TIME: builds NAME's wheel in $wheels, or finds it there, and adds it to $built.
-# The sources and objects stay in $build until the wheel is done, so a stopped compile goes on where it was.
-build_wheel() {
-    local name=$1 version stem source
-    version=$(awk -F== -v name="$name" '$1 == name {print $2}' "$ROOT/requirements.txt")
-    stem=${name//-/_}-$version
-    if ! compgen -G "$wheels/$stem-*.whl" >/dev/null; then
-        need_compiler
-        need_space "$CACHE" 1
-        source=$build/$stem
-        if [[ ! -d $source ]]; then
-            say "fetching the sources of $name $version"
-            run "$build/$name-sources.log" still "$PY" "${PIP[@]}" download --no-deps --no-build-isolation \
-                --no-binary "$name" -d "$scratch/$name" "$name==$version"
-            tar -xf "$scratch/$name/"*.tar.gz -C "$scratch/$name"
-            mv "$scratch/$name/"*/ "$source"
-        fi
-        say "compiling $name $version, ops: $flavour, $MAX_JOBS compilers at once (on 2 cores about $2)"
-        run "$build/$name.log" count_objects "$PY" "${PIP[@]}" wheel -v --no-deps --no-build-isolation --use-pep517 \
-            -w "$source/dist" "$source"
-        mkdir -p "$wheels"
-        mv "$source/dist/"*.whl "$wheels/"
-        rm -rf "$source"
-    fi
-    built+=("$(compgen -G "$wheels/$stem-*.whl")")
+broken = [*Path(getsitepackages()[0]).glob("~*")]  # what pip had set aside when it was stopped
+for one in distributions(path=getsitepackages()):
+    if Path(one._path).suffix != ".dist-info" or (one.read_text("INSTALLER") or "").strip() == "conda":
+        continue
+    files = [(Path(one.locate_file(file)), file.size) for file in one.files or () if file.suffix != ".pyc"]
+    if not files or any(not path.exists() or size not in (None, path.stat().st_size) for path, size in files):
+        broken.append(one._path)
+for path in broken:
+    print("set-up: mends", path.name)
+    shutil.rmtree(path, ignore_errors=True)
+sys.exit(bool(broken))
+END
 }
 
 install() {
-    local prefix total plan flavour build wheels built=() pure=()
-    if [[ ! $PY ]]; then
-        say "${BROKEN:+.venv is broken: }making .venv with $("$BASE" --version) (a few seconds)"
-        "$BASE" -m venv --clear "$ROOT/.venv"
-        PY=$ROOT/.venv/bin/python
+    local log=$prefix/kps-setup.log
+    say "installing requirements.txt into $prefix (about 3 minutes, of which 1 to fetch 3 GB)"
+    export TMPDIR=$prefix/kps-setup-tmp   # /tmp may be small, or memory
+    rm -rf "$TMPDIR"
+    mkdir "$TMPDIR"
+    if ! "$python" -m pip --no-input --disable-pip-version-check --retries 2 install --no-compile -r requirements.txt \
+        2>&1 | tee "$log" | awk '/^Collecting/ && ++n % 40 == 0 {print "  " n " packages found"; fflush()}
+                                 /^(Building wheels|Installing coll)/ {print "  " $1 " " $2; fflush()}'; then
+        case $(cat "$log") in
+            *"No space left"*) die "the disk of $prefix is full" ;;
+            *NewConnectionError* | *"Max retries"*) die "no network: the package index cannot be reached; see $log" ;;
+        esac
+        die "pip failed: $(grep -i '^error' "$log" | tail -n 1 | cut -c 1-300); its output is in $log"
     fi
-    prefix=$("$PY" -c 'import sys; print(sys.prefix)')
-    rm -rf "$prefix/kps-setup-tmp"
-    scratch=$prefix/kps-setup-tmp
-    mkdir "$scratch"
-    export TMPDIR=$scratch   # /tmp may be small, or memory
-    "$PY" "$ROOT/scripts/environment.py" missing >"$scratch/missing.txt"
-    grep -vE "^($SOURCES)==" "$scratch/missing.txt" >"$scratch/wheels.txt" || true
-    total=$(grep -c == "$scratch/wheels.txt" || true)
-    if ((total)); then
-        if grep -q '^torch==' "$scratch/wheels.txt"; then need_space "$prefix" "$NEED_GB"; fi
-        say "installing $total packages into $prefix (about 2 minutes; longer where 3 GB take long to fetch)"
-        run "$prefix/kps-setup.log" count_collected "$PY" "${PIP[@]}" install --no-deps --only-binary :all: \
-            --no-warn-script-location -r "$scratch/wheels.txt"
-    fi
-
-    plan=$("$PY" "$ROOT/scripts/environment.py" ops)
-    mapfile -t plan <<<"$plan"   # flavour, key, folder of CUDA, compilers at once, remark
-    flavour=${plan[0]} build=$CACHE/build/${plan[1]} wheels=$CACHE/wheels/${plan[1]}
-    if [[ ${plan[4]:-} ]]; then say "${plan[4]}"; fi
-    export MAX_JOBS=${MAX_JOBS:-${plan[3]}} PATH=$prefix/bin:$PATH
-    export CFLAGS="${CFLAGS:--O2 -fwrapv -DNDEBUG} -g0" LDFLAGS="${LDFLAGS:-} -Wl,-s"   # no debug symbols
-    if [[ $flavour == cpu ]]; then
-        export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=''
-    else
-        export FORCE_CUDA=1 CUDA_HOME=${plan[2]} TORCH_CUDA_ARCH_LIST=${flavour#cuda-}
-    fi
-    build_wheel xtcocotools "half a minute"
-    build_wheel onedl-mmcv "5 to 15 minutes, far longer with CUDA"
-
-    say "installing what was compiled, and this project (about half a minute)"
-    mapfile -t pure < <(grep -E '^(onedl-mmdetection|connection-pool)==' "$scratch/missing.txt")
-    run "$prefix/kps-setup.log" still "$PY" "${PIP[@]}" install --no-deps --no-build-isolation --force-reinstall \
-        "${built[@]}" "${pure[@]}" -e "$ROOT"
-    say "checking that it works (about 20 seconds)"
-    "$PY" -W ignore "$ROOT/scripts/environment.py" verify "$flavour" >"$scratch/verified.txt"
-    say "ready: $(tail -n 1 "$scratch/verified.txt")"
+    say "compiling the packages to byte code, and trying what was installed"
+    "$python" -m compileall -q -j 0 "$prefix"/lib/python3*/site-packages >/dev/null || true   # test files may be broken
+    "$python" -P -W ignore -c 'import kps, kps.models, pathlib; assert pathlib.Path(kps.__file__).parent.samefile("kps")' \
+        >>"$log" 2>&1 || die "the packages do not load (PYTHONPATH set?): $(tail -n 1 "$log"); see $log"
+    rm -rf "$TMPDIR"
 }
 
-is_ready() { [[ $PY ]] && "$PY" -W ignore "$ROOT/scripts/environment.py" ready >/dev/null; }
-
-main() {
-    export PYTHONNOUSERSITE=1 PIP_USER=0
-    case ${1:-} in
-        --help | -h) usage; exit ;;
-        --python) choose_python; [[ $PY ]] || die "not set up yet: call scripts/setup.sh"; echo "$PY"; exit ;;
-        --check) check_needs; say "nothing is missing for ${PY:-a .venv made with $BASE}"; exit ;;
-        '') ;;
-        *) usage >&2; exit 2 ;;
-    esac
-    check_needs
-    if is_ready; then say "ready: $PY"; exit; fi
-    mkdir -p "$CACHE"
-    exec 9>"$CACHE/setup.lock"   # inherited by the compilers: after a kill -9 the next call waits for those it left
-    until flock -w 30 9; do
-        (($? == 1)) || die "$CACHE/setup.lock cannot be locked: set XDG_CACHE_HOME to a folder on a local disk"
-        say "waiting for another set-up to end"
-    done
-    trap stop INT TERM HUP
-    trap 'rm -rf "$scratch"' EXIT
-    choose_python
-    if is_ready; then say "ready: $PY"; exit; fi
-    install
-}
-
-main "$@"
+case ${1:-} in
+    --help | -h) echo "$usage"; exit ;;
+    --python) choose_python; [[ $python ]] || die "not set up yet: call scripts/setup.sh"; echo "$python"; exit ;;
+    '') ;;
+    *) echo "$usage" >&2; exit 2 ;;
+esac
+export PYTHONNOUSERSITE=1 PIP_USER=0
+choose_python
+if [[ ! $python ]]; then
+    say "making .venv with $base"
+    "$base" -m venv --clear .venv >/dev/null || die "$base cannot make virtual environments: apt install python3-venv"
+    python=$PWD/.venv/bin/python
+fi
+prefix=$("$python" -c 'import sys; print(sys.prefix)')
+exec 9>"$prefix/kps-setup.lock"
+flock 9   # another set-up of this environment ends first
+stamp=$(cat requirements.txt pyproject.toml scripts/setup.sh <(echo "$PWD $prefix") | sha256sum)
+if whole && [[ $stamp == "$(cat "$prefix/kps-setup.stamp" 2>/dev/null)" ]]; then say "ready: $python"; exit; fi
+rm -f "$prefix/kps-setup.stamp"
+free=$(df -Pk "$prefix" | awk 'NR == 2 {print int($4 / 1048576)}')
+((free >= need_gb)) || die "$need_gb GB of free disk space are needed in $prefix, there are $free GB"
+install
+echo "$stamp" >"$prefix/kps-setup.stamp"   # last: this environment is complete
+say "ready: $python"

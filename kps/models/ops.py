@@ -1,0 +1,95 @@
+"""mmcv's compiled ops from torchvision, where mmcv comes without its own: no compiler, no nvcc.
+
+mmcv looks its ops up by name on a module `mmcv._ext` when `mmcv.ops` is imported, and calls them when they
+are used. The models here use two, NMS and RoIAlign with its gradient; torchvision has both, for CPU and GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor
+
+from kps.errors import InputError
+
+NAME = "mmcv._ext"
+AVERAGE = 1  # mmcv's number of the pooling mode "avg"
+
+
+class TorchvisionOps(ModuleType):
+    """Stands in for `mmcv._ext`; an op that it lacks raises one line when called, not when looked up."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self.__spec__ = ModuleSpec(NAME, loader=None)  # mmengine looks for the module by `find_spec`
+        self.nms, self.roi_align_forward, self.roi_align_backward = nms, pool, pool_gradient
+
+    def __getattr__(self, op: str) -> Callable[..., None]:
+        if op.startswith("__"):
+            raise AttributeError(op)
+
+        def absent(*_: Any, **__: Any) -> None:
+            raise InputError(
+                f"mmcv's op {op} is not here, only nms and roi_align are; to compile all (g++, for GPUs nvcc): "
+                "pip install --force-reinstall --no-deps --no-build-isolation --no-cache-dir onedl-mmcv"
+            )
+
+        return absent
+
+
+def provide_ops() -> None:
+    """Put the two ops where mmcv looks for its own, which are left alone; before `mmcv.ops` is imported."""
+    if NAME not in sys.modules and importlib.util.find_spec(NAME) is None:
+        sys.modules[NAME] = TorchvisionOps()
+
+
+def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:
+    """Return the rows of `boxes` (N, 4) x1, y1, x2, y2 px that are kept, best score first.
+
+    Args:
+        offset: 1 where a box's last pixel belongs to it, else 0.
+    """
+    return torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
+
+
+def pool(features: Tensor, boxes: Tensor, output: Tensor, *argmax: Tensor, **how: Any) -> None:
+    """Write the `features` (N, C, H, W) pooled from `boxes` (R, 5) into `output` (R, C, h, w).
+
+    Args:
+        boxes: image's number, x1, y1, x2, y2 px.
+        argmax: of pooling by the maximum, which is not here.
+        how: as mmcv names it, see `_arguments`.
+    """
+    exact = _exact(features)
+    scale, size, ratio, aligned = _arguments(**how)
+    output.copy_(torch.ops.torchvision.roi_align(exact, boxes.to(exact), scale, *size, ratio, aligned))
+
+
+def pool_gradient(gradient: Tensor, boxes: Tensor, *rest: Tensor, **how: Any) -> None:
+    """Write the gradient of the features into the last of `rest`, from `gradient` (R, C, h, w); as `pool`."""
+    exact, output = _exact(gradient), rest[-1]
+    scale, size, ratio, aligned = _arguments(**how)
+    backward = torch.ops.torchvision._roi_align_backward
+    output.copy_(backward(exact, boxes.to(exact), scale, *size, *output.shape, ratio, aligned))
+
+
+def _arguments(
+    *, aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int,
+    aligned: bool,
+) -> tuple[float, tuple[int, int], int, bool]:  # fmt: skip
+    """Return torchvision's arguments of mmcv's: scale, (h, w), samples a bin, half-pixel shift."""
+    if pool_mode != AVERAGE:
+        TorchvisionOps().roi_align_max()
+    return spatial_scale, (aligned_height, aligned_width), sampling_ratio, aligned
+
+
+def _exact(values: Tensor) -> Tensor:
+    """In at least single precision: not every device has these ops in half of it."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
