@@ -57,13 +57,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from site import getsitepackages
 
-broken = [*Path(getsitepackages()[0]).glob("~*")]  # what pip had set aside when it was stopped
+broken = {*Path(getsitepackages()[0]).glob("~*")}  # what pip had set aside when it was stopped
 for one in distributions(path=getsitepackages()):
     if Path(one._path).suffix != ".dist-info" or (one.read_text("INSTALLER") or "").strip() == "conda":
         continue
     files = [(Path(one.locate_file(file)), file.size) for file in one.files or () if file.suffix != ".pyc"]
     if not files or any(not path.exists() or size not in (None, path.stat().st_size) for path, size in files):
-        broken.append(one._path)
+        broken.add(one._path)
 for path in broken:
     print("set-up: mends", path.name)
     shutil.rmtree(path, ignore_errors=True)

@@ -93,7 +93,7 @@ def _roi_head(settings: Size, with_mask: bool) -> dict:
 
     def extractor(output_size: int) -> dict:
         return {
-            "type": "ContiguousRoIExtractor",
+            "type": "SingleRoIExtractor",
             "roi_layer": {
                 "type": "RoIAlign",
                 "output_size": output_size,

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.models import DetTTAModel
-from mmdet.models.roi_heads import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
-from torch import Tensor, nn
+from torch import nn
 
 from kps.coco import Coco
 from kps.detections import Detections
@@ -23,20 +22,6 @@ from kps.errors import InputError
 from kps.files import progress
 from kps.models import detector_data
 from kps.models.checkpoints import load_config, load_into
-
-
-@MODELS.register_module()
-class ContiguousRoIExtractor(SingleRoIExtractor):
-    """Pool garments from features in the order that mmcv's RoIAlign reads them in.
-
-    Training keeps channels innermost; RoIAlign takes such features without a word and pools the wrong ones.
-    """
-
-    def forward(
-        self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None
-    ) -> Tensor:
-        """Return (R, C, size, size) features of R boxes from the pyramid's levels, each (N, C, H, W)."""
-        return super().forward(tuple(level.contiguous() for level in feats), rois, roi_scale_factor)
 
 
 def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kps import schema
 from kps.aggregation import Aggregation
 from kps.models.landmark_decoding import decode, gaussian_factors, gaussian_heatmaps, smooth
-from kps.models.memory import memory_format
+from kps.models.ops import memory_format
 
 MIN_SCALE = 0.7  # heatmap px; a sharper weight would follow the noise of single pixels
 

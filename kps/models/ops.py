@@ -37,7 +37,7 @@ class TorchvisionOps(ModuleType):
 
         def absent(*_: Any, **__: Any) -> None:
             raise InputError(
-                f"mmcv's op {op} is not here, only nms and roi_align are; to compile all (g++, for GPUs nvcc): "
+                f"mmcv's op {op} is not here, only nms and roi_align are; to compile all (needs g++): "
                 "pip install --force-reinstall --no-deps --no-build-isolation --no-cache-dir onedl-mmcv"
             )
 
@@ -48,6 +48,12 @@ def provide_ops() -> None:
     """Put the two ops where mmcv looks for its own, which are left alone; before `mmcv.ops` is imported."""
     if NAME not in sys.modules and importlib.util.find_spec(NAME) is None:
         sys.modules[NAME] = TorchvisionOps()
+
+
+def memory_format() -> torch.memory_format:
+    """Return channels innermost, which is faster, unless mmcv has its own RoIAlign: it misreads them."""
+    ours = isinstance(sys.modules.get(NAME), TorchvisionOps)
+    return torch.channels_last if ours else torch.contiguous_format
 
 
 def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:

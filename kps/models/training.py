@@ -28,7 +28,7 @@ from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
-from kps.models.memory import memory_format
+from kps.models.ops import memory_format
 from kps.models.order import with_seeded_draws
 from kps.models.pretrained import load_pretrained
 from kps.models.processes import run_processes
