@@ -51,9 +51,14 @@ def provide_ops() -> None:
 
 
 def memory_format() -> torch.memory_format:
-    """Return channels innermost, which is faster, unless mmcv has its own RoIAlign: it misreads them."""
+    """Return the order of tensors that is fast and safe here: channels innermost, or the usual one.
+
+    mmcv's own RoIAlign silently misreads channels innermost. With several CPU threads, torch 2.15 crashes in
+    the detector's backward pass in that order; tests/test_models_detector.py trains so on purpose.
+    """
     ours = isinstance(sys.modules.get(NAME), TorchvisionOps)
-    return torch.channels_last if ours else torch.contiguous_format
+    safe = ours and (torch.cuda.is_available() or torch.get_num_threads() == 1)
+    return torch.channels_last if safe else torch.contiguous_format
 
 
 def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:
