@@ -84,6 +84,7 @@ def _compare_with_official(arguments: Namespace) -> None:
 def evaluate(arguments: Namespace) -> int:
     """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
     from kps.coco import load_coco
+    from kps.doctor.labels import check_labels, check_results
     from kps.evaluation.summary import summarise
     from kps.files import write_json
 
@@ -92,13 +93,19 @@ def evaluate(arguments: Namespace) -> int:
         option = "--visible-only" if arguments.visible_only else "--causes"
         raise InputError(f"{option} is about landmarks, but the results are boxes")
     load = _loader(kind)
-    rival = load(arguments.against) if arguments.against else None
+    truth = load_coco(arguments.ground_truth)
+    loaded = {path: load(path) for path in (arguments.results, arguments.against) if path}
+    warnings = check_labels(truth)
+    for path, results in loaded.items():
+        warnings += check_results(truth, results, path)
     values, lines = summarise(
-        load_coco(arguments.ground_truth), load(arguments.results), rival=rival,
+        truth, loaded[arguments.results], rival=loaded.get(arguments.against),
         by=[name for name in dict.fromkeys(arguments.by) if name != "category"],  # it is always shown
         intervals=arguments.intervals, causes=arguments.causes, samples=arguments.samples,
         visible_only=arguments.visible_only,
     )  # fmt: skip
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
     print("\n".join(lines))
     if arguments.json:
         write_json(arguments.json, values, indent=True)
