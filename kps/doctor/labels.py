@@ -31,7 +31,7 @@ MARGIN = 0.05  # of the box's longer side: what lies farther outside the box is 
 MIN_LANDMARKS = 3  # that tell where a garment lies
 MOST_OF_RESULTS = 0.7  # of a result's landmarks: bad ones stray, of another size nearly all do
 MANY, MIN_REACH = 20, 0.6  # so many rows reach farther to the right or down than this share of their photos
-MOSTLY, FIT, BETTER = 0.9, 0.65, 0.1  # share of boxes that could be corners; their IoU so, and how much better
+MOSTLY, FIT, BETTER = 0.9, 0.65, 0.1  # share of boxes that could be corners; their IoU so, and its gain
 
 
 # What is wrong, what was expected, and which rows (N,) are wrong, are off, and can be at all.
