@@ -213,7 +213,7 @@ def result_files() -> list[Row]:
         ("an empty list", results(lambda rows: []), "results.json", "at least one result", "empty"),
         ("a row that is a list", results(lambda rows: [*rows, []]), "results.json: row 3", "an object"),
         ("neither landmarks nor boxes", neither_kind, "results.json: row 0", "keypoints or bbox"),
-        ("a photo without truth", photo_without_truth, "results.json: row 2", "coco.json", "image id 3"),
+        ("a photo without truth", photo_without_truth, "results.json: ", "coco.json", "row 2", "image id 3"),
         ("a photo that is not submitted", submit_with_images, "row 2", "image id 3", "information.json"),
         ("absent", lambda folder: evaluate(folder, folder / "absent.json"), "absent.json", "no such file"),
         ("a name with a folder", submit_as_name_with_folder, "without folders", "a/b.json"),
@@ -292,7 +292,7 @@ def box_files() -> list[Row]:
     return [
         *broken_texts(boxes_text, "boxes.json", b'"image_id":3'),
         *[(name, make, "boxes.json", *says) for name, make, *says in rows],
-        ("a photo without truth", box(image_id=99), "boxes.json: row 1", "coco.json", "image id 99"),
+        ("a photo without truth", box(image_id=99), "boxes.json: ", "coco.json", "row 1", "image id 99"),
         ("corners", only_box([100, 50, 300, 350]), "boxes.json", "x, y, width, height"),
         ("shares", only_box([0.2, 0.1, 0.4, 0.5]), "boxes.json", "not shares", "row 0"),
         ("a box of another photo size", only_box([300, 100, 400, 600]), "boxes.json", "beyond the photo"),

@@ -21,6 +21,7 @@ from kps.doctor.findings import KINDS
 from kps.doctor.photos import check_image
 from kps.errors import InputError
 from kps.evaluation.association import iou
+from kps.evaluation.protocol import check_images
 from kps.files import progress
 from kps.predictions import Predictions
 from kps.schema import own_landmark_mask
@@ -80,11 +81,7 @@ def check_results(truth: Coco, results: Predictions | Detections, path: Path) ->
     Raises:
         InputError: a row lies on an image that `truth` does not have, or most rows are off.
     """
-    unknown = ~np.isin(results.image_id, truth.image_ids)
-    if unknown.any():
-        row = int(np.argmax(unknown))
-        got = f"image id {results.image_id[row]} ({unknown.sum()} of {len(unknown)} rows lie on none)"
-        raise InputError(f"{path}: row {row}: expected an image of {truth.path}, but got {got}")
+    check_images(truth, results.image_id, path)
     size_wh, items = truth.sizes_wh(results.image_id), truth.instances
     if isinstance(results, Predictions):
         own = own_landmark_mask()[results.category_id - 1]
@@ -98,7 +95,7 @@ def check_results(truth: Coco, results: Predictions | Detections, path: Path) ->
             _refuse_corners(path, boxes[row], items.bbox_xywh[item], item)
         checks = _place_checks("a box", _ends(boxes), np.ones((len(boxes), 2), bool), size_wh, enough=0.5)
     lines = _judge(path, "row", np.arange(len(results)), checks)
-    if len(items) and not np.isin(results.category_id, items.category_id).any():
+    if len(items) and len(results) and not np.isin(results.category_id, items.category_id).any():
         lines.append(f"{path}: no row is of a category that {truth.path} holds")
     return lines
 
@@ -194,6 +191,6 @@ def _check_photos(coco: Coco, image_dir: Path) -> list[str]:
         for finding in (each for each in findings if each.code != "image_not_jpeg"):
             found.setdefault(KINDS[finding.code].what, []).append(finding.text)
     return [
-        f"{coco.path}: {len(texts)} of {len(coco.images)} photos: {what}, first {texts[0]}"
+        f"{coco.path}: {len(texts)} of {len(coco.images)} {what}, first {texts[0]}"
         for what, texts in found.items()
     ]
