@@ -95,7 +95,12 @@ def coco_files() -> list[Row]:
         ("named ids from 0", coco(lambda value: shift(value, "id")), "category 0", "expected id 1", "got 0"),
         ("ids from 0", coco(lambda value: shift(value, "category_id")), "annotation 0", "got 0"),
         ("names exchanged", coco(exchange_names), "expected id 2 for 'Long-Sleeved Shirt', but got 1"),
-        ("no landmark at all", coco(without_landmarks), "coco.json", "none of its 13 items counts"),
+        (
+            "no landmark at all",
+            coco(without_landmarks),
+            "coco.json",
+            "landmarks to score, but no item counts",
+        ),
         ("all boxes as corners", coco(as_corners), "coco.json", "x, y, width, height"),
         ("absent", evaluate, "coco.json", "no such file"),
         ("a folder in its place", in_its_place(Path.mkdir), "coco.json", "directory"),

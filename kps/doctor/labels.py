@@ -53,9 +53,8 @@ def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
     items, size_wh = coco.instances, coco.sizes_wh(coco.instances.image_id)
     boxes, places, labelled = items.bbox_xywh, items.keypoints[:, :, :2], items.keypoints[:, :, 2] > 0
     known = np.flatnonzero(items.num_keypoints >= MIN_LANDMARKS)
-    if _may_be_corners(boxes, size_wh):
-        low, high = _span(places[known], labelled[known]).swapaxes(0, 1)
-        _refuse_corners(coco.path, boxes[known], np.concatenate([low, high - low], axis=1), known)
+    low, high = _span(places[known], labelled[known]).swapaxes(0, 1)
+    _refuse_corners(coco.path, boxes, size_wh, known, np.concatenate([low, high - low], axis=1), known)
     margin = np.maximum(MARGIN * boxes[:, 2:].max(axis=1, initial=0), BORDER_PX)
     outside = _num_outside(places, labelled, _ends(boxes), margin)
     have = items.num_keypoints > 0
@@ -88,11 +87,10 @@ def check_results(truth: Coco, results: Predictions | Detections, path: Path) ->
         checks = _place_checks("landmarks", results.keypoints[:, :, :2], own, size_wh, enough=MOST_OF_RESULTS)
     else:
         boxes = results.bbox_xywh
-        if _may_be_corners(boxes, size_wh):
-            columns = [{"image": rows.image_id, "kind": rows.category_id} for rows in (results, items)]
-            tables = [pd.DataFrame(values).reset_index() for values in columns]
-            row, item = pd.merge(*tables, on=["image", "kind"])[["index_x", "index_y"]].to_numpy().T
-            _refuse_corners(path, boxes[row], items.bbox_xywh[item], item)
+        columns = [{"image": rows.image_id, "kind": rows.category_id} for rows in (results, items)]
+        tables = [pd.DataFrame(values).reset_index() for values in columns]
+        row, item = pd.merge(*tables, on=["image", "kind"])[["index_x", "index_y"]].to_numpy().T
+        _refuse_corners(path, boxes, size_wh, row, items.bbox_xywh[item], item)
         checks = _place_checks("a box", _ends(boxes), np.ones((len(boxes), 2), bool), size_wh, enough=0.5)
     lines = _judge(path, "row", np.arange(len(results)), checks)
     if len(items) and len(results) and not np.isin(results.category_id, items.category_id).any():
@@ -156,21 +154,25 @@ def _num_outside(
     return (((by_axis < low) | (by_axis > high)).any(axis=1) & labelled).sum(axis=1)
 
 
-def _may_be_corners(boxes: np.ndarray, size_wh: np.ndarray) -> bool:
-    """Whether boxes (N, 4) would lie in photos (N, 2) as x1, y1, x2, y2."""
-    fit = (boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= size_wh + BORDER_PX)
-    return len(boxes) > 0 and fit.all(axis=1).mean() > MOSTLY
+def _refuse_corners(
+    path: Path,
+    boxes: np.ndarray,
+    size_wh: np.ndarray,
+    row: np.ndarray,
+    garments: np.ndarray,
+    item: np.ndarray,
+) -> None:
+    """Refuse boxes (N, 4) that lie in photos (N, 2) as x1, y1, x2, y2, and so fit garments better.
 
-
-def _refuse_corners(path: Path, boxes: np.ndarray, garments: np.ndarray, number: np.ndarray) -> None:
-    """Refuse boxes (P, 4) that are x1, y1, x2, y2, by the best one of each garment (P, 4) x, y, w, h."""
+    Of the pairs of a `row` (P,) with one of the garments (P, 4), the best of each garment `item` (P,) counts.
+    """
     corners = np.concatenate([boxes[:, :2], np.maximum(boxes[:, 2:] - boxes[:, :2], 0)], axis=1)
-    overlap = pd.DataFrame({"corners": iou(corners, garments), "sides": iou(boxes, garments)})
-    best = overlap.groupby(number).max().mean()
-    if best["corners"] > max(FIT, best["sides"] + BETTER):
-        got = f"x1, y1, x2, y2: {boxes[0].tolist()}"
+    fit = ((corners[:, 2:] > 0) & (boxes[:, 2:] <= size_wh + BORDER_PX)).all(axis=1)
+    overlap = pd.DataFrame({"corners": iou(corners[row], garments), "sides": iou(boxes[row], garments)})
+    best = overlap.groupby(item).max().mean()
+    if fit.sum() > MOSTLY * len(fit) and best["corners"] > max(FIT, best["sides"] + BETTER):
         raise InputError(
-            f"{path}: expected boxes as x, y, width, height, but got {got}, as garments lie there"
+            f"{path}: expected boxes as x, y, width, height, but got corners: {boxes[0].tolist()}"
         )
 
 

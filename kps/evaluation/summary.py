@@ -56,9 +56,7 @@ def summarise(
         what = "visible landmarks" if visible_only else "visible and occluded landmarks"
     values: dict[str, Any] = scores.to_json()
     if not scores.num_items:
-        raise InputError(
-            f"{truth.path}: expected {what} to score, but none of its {len(truth.instances)} items counts"
-        )
+        raise InputError(f"{truth.path}: expected {what} to score, but no item counts")
     lines = [f"{what}: {scores.num_results} results, {scores.num_items} items on {scores.num_images} images"]
     ranges = None
     if intervals:
