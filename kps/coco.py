@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS,
 ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint", "style", "pair_id")
 IMAGE_ATTRIBUTES = ("source", "pair_id")
 _PADDING = [0.0] * (3 * MAX_LANDMARKS)
+_INTEGERS = ("id", "image_id", "category_id", "iscrowd", "labelled", "num_keypoints", *ATTRIBUTES)
+MIN_BOX_SIDE = 0.01  # px; box files hold no finer numbers
+MIN_AREA_SHARE = 0.01  # of the box: a garment's mask is larger
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Instances:
     image_id: np.ndarray  # (N,)
     category_id: np.ndarray  # (N,) 1..13
     bbox_xywh: np.ndarray  # (N, 4) px
-    area: np.ndarray  # (N,) px^2, the protocol's: box width x height
+    area: np.ndarray  # (N,) px^2 as stated; the protocol's is box width x height
     keypoints: np.ndarray  # (N, 39, 3) own landmarks
     num_keypoints: np.ndarray  # (N,)
     iscrowd: np.ndarray  # (N,) bool
@@ -67,16 +71,23 @@ class Instances:
 
 @dataclass(frozen=True)
 class Coco:
-    """A validated COCO-294 file."""
+    """A validated COCO-294 file; `remarks` are lines about what it says twice and differently."""
 
     path: Path
     images: tuple[ImageRow, ...]
     instances: Instances
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_ids(self) -> np.ndarray:
         """(I,) ids of the images, in file order."""
         return np.array([row.id for row in self.images], dtype=np.int64)
+
+    def sizes_wh(self, image_id: np.ndarray) -> np.ndarray:
+        """(N, 2) width and height in px of the photos with the given ids (N,), all of which must be there."""
+        order = np.argsort(self.image_ids)
+        sizes = np.array([(row.width, row.height) for row in self.images]).reshape(-1, 2)
+        return sizes[order[np.searchsorted(self.image_ids, image_id, sorter=order)]]
 
     def subset(self, *, image_ids: Iterable[int] | None = None, category_id: int | None = None) -> Coco:
         """Keep the given images and the instances on them, or one category's instances (all images stay).
@@ -111,7 +122,7 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         landmarks = _landmarks(item, garment)
         attributes = {name: integer_field(item, name, default=0) for name in ATTRIBUTES}
         polygons = check_polygons(item.get("segmentation"))
-        if x2 <= x1 or y2 <= y1:
+        if min(x2 - x1, y2 - y1) < MIN_BOX_SIDE:
             raise InputError(f"expected a bounding_box x1, y1, x2, y2, but got {[x1, y1, x2, y2]}")
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
@@ -199,11 +210,22 @@ def load_coco(path: Path) -> Coco:
     """
     path = Path(path)
     images, annotations = _Images(path), _Annotations(path)
+    takers = {"images": images.add, "annotations": annotations.add, "categories": partial(_check_name, path)}
     with open_file(path) as file:
-        found = read_json_lists(file.read, str(path), {"images": images.add, "annotations": annotations.add})
+        found = read_json_lists(file.read, str(path), takers)
     if "images" not in found:
         raise InputError(f"{path}: expected a COCO file, an object with a list of images")
-    return Coco(path, tuple(images.rows.values()), annotations.instances(images.rows))
+    instances = annotations.instances(images.rows)
+    return Coco(path, tuple(images.rows.values()), instances, annotations.remarks(instances.num_keypoints))
+
+
+def _check_name(path: Path, number: int, row: dict[str, Any]) -> None:
+    """Refuse a category row that gives one of the 13 names to another id; names of one's own may stand."""
+    name, got = row.get("name"), row.get("id")
+    garment = Category.named(name) if isinstance(name, str) else None
+    if garment and got != garment.id:
+        expected = f"expected id {garment.id} for {shown(name)}"
+        raise InputError(f"{path}: category {number}: {expected}, but got {shown(got)}")
 
 
 class _Images:
@@ -233,9 +255,10 @@ def _image_row(row: dict[str, Any]) -> ImageRow:
     width, height = integer_field(row, "width"), integer_field(row, "height")
     if not (0 < width <= MAX_COORDINATE and 0 < height <= MAX_COORDINATE):
         raise InputError(f"expected a positive size, but got {width} x {height}")
-    return ImageRow(
-        integer_field(row, "id"), name, width, height, source, integer_field(row, "pair_id", default=0)
-    )
+    image_id, pair_id = integer_field(row, "id"), integer_field(row, "pair_id", default=0)
+    if image_id < 0:
+        raise InputError(f"expected an id of at least 0, but got {image_id}")
+    return ImageRow(image_id, name, width, height, source, pair_id)
 
 
 class _Annotations:
@@ -243,7 +266,7 @@ class _Annotations:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.integers = array("q")  # id, image_id, category_id, iscrowd and the attributes of each row
+        self.integers = array("q")  # _INTEGERS of each row
         self.boxes = array("d")  # x, y, w, h and area
         self.keypoints = array("d")  # 39 x 3
         self.segmentation = Polygons()
@@ -252,15 +275,16 @@ class _Annotations:
         """Check the types of a row and keep its numbers."""
         try:
             garment = category(field(row, "category_id"))
-            own = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)[
-                3 * garment.slice.start : 3 * garment.slice.stop
-            ]
+            points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
+            own = points[3 * garment.slice.start : 3 * garment.slice.stop]
             box = numbers_field(row, "bbox", 4)
             self.integers.extend((integer_field(row, "id"), integer_field(row, "image_id"), garment.id))
             self.integers.append(integer_field(row, "iscrowd", default=0) != 0)
+            self.integers.append(NUM_LANDMARKS - points[2::3].count(0))
+            self.integers.append(integer_field(row, "num_keypoints", default=-1))
             self.integers.extend(integer_field(row, name, default=0) for name in ATTRIBUTES)
             self.boxes.extend(box)
-            self.boxes.append(number_field(row, "area") if "area" in row else box[2] * box[3])
+            self.boxes.append(box[2] * box[3] if row.get("area") is None else number_field(row, "area"))
             self.segmentation.append(check_polygons(row.get("segmentation")))
         except InputError as error:
             raise InputError(f"{self.path}: annotation {number}: {error}") from None
@@ -269,7 +293,7 @@ class _Annotations:
 
     def instances(self, image_ids: Collection[int]) -> Instances:
         """Check what is cheaper to see on whole arrays, and return them."""
-        integers = np.asarray(self.integers).reshape(-1, 4 + len(ATTRIBUTES))
+        integers = np.asarray(self.integers).reshape(-1, len(_INTEGERS))
         boxes = np.asarray(self.boxes).reshape(-1, 5)
         keypoints = np.asarray(self.keypoints).reshape(-1, MAX_LANDMARKS, 3)
         _check_arrays(self.path, keypoints, boxes, integers, image_ids)
@@ -282,9 +306,18 @@ class _Annotations:
             keypoints=keypoints,
             num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
             iscrowd=integers[:, 3].astype(bool),
-            attributes={name: integers[:, 4 + i] for i, name in enumerate(ATTRIBUTES)},
+            attributes={name: integers[:, _INTEGERS.index(name)] for name in ATTRIBUTES},
             segmentation=self.segmentation,
         )
+
+    def remarks(self, labelled: np.ndarray) -> tuple[str, ...]:
+        """Say where the stated numbers of landmarks, which nothing uses, are not those labelled (N,)."""
+        stated = np.asarray(self.integers[_INTEGERS.index("num_keypoints") :: len(_INTEGERS)])
+        wrong = (stated >= 0) & (stated != labelled)
+        if not wrong.any():
+            return ()
+        i, what = np.argmax(wrong), f"{self.path}: {wrong.sum()} of {len(wrong)} have a wrong num_keypoints"
+        return (f"{what}, first annotation {i}: {stated[i]}, but {labelled[i]} landmarks are labelled",)
 
 
 def _check_arrays(
@@ -294,15 +327,22 @@ def _check_arrays(
     largest = np.maximum(keypoints.max(axis=(1, 2)), -keypoints.min(axis=(1, 2)))
     largest = np.maximum(largest, np.abs(boxes[:, :4]).max(axis=1))
     visibility = keypoints[:, :, 2]
-    checks = {
-        f"coordinates within {MAX_COORDINATE:g} px": largest > MAX_COORDINATE,
-        "a box of a width, height and area of at least 0": (boxes[:, 2:] < 0).any(axis=1),
-        "a visibility of 0, 1 or 2": ((visibility != 0) & (visibility != 1) & (visibility != 2)).any(axis=1),
-        "an image id that is in the file": ~np.isin(integers[:, 1], list(image_ids)),
-    }
-    for expected, bad in checks.items():
+    width, height, area = boxes[:, 2:].T
+    sides = f"a box of a width and height of at least {MIN_BOX_SIDE} px"
+    areas = "an area of at least 0 that fits the box: width, height, area"
+    outside = (area < MIN_AREA_SHARE * width * height) | (area > (width + 1) * (height + 1))
+    foreign = integers[:, _INTEGERS.index("labelled")] - (visibility != 0).sum(axis=1)
+    for expected, bad, got in (
+        (f"coordinates within {MAX_COORDINATE:g} px", largest > MAX_COORDINATE, largest),
+        (sides, np.minimum(width, height) < MIN_BOX_SIDE, boxes[:, :4]),
+        (areas, outside, boxes[:, 2:]),
+        ("a visibility of 0, 1 or 2", ~np.isin(visibility, (0, 1, 2)).all(axis=1), visibility.max(axis=1)),
+        ("no landmark in the slots of other categories", foreign > 0, foreign),
+        ("an image id that is in the file", ~np.isin(integers[:, 1], list(image_ids)), integers[:, 1]),
+    ):
         if bad.any():
-            raise InputError(f"{path}: annotation {int(np.argmax(bad))}: expected {expected}")
+            row = int(np.argmax(bad))
+            raise InputError(f"{path}: annotation {row}: expected {expected}, but got {got[row].tolist()}")
     ids, counts = np.unique(integers[:, 0], return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{path}: expected each annotation id once, but id {ids[np.argmax(counts)]} repeats")

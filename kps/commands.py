@@ -84,33 +84,33 @@ def _compare_with_official(arguments: Namespace) -> None:
 def evaluate(arguments: Namespace) -> int:
     """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
     from kps.coco import load_coco
+    from kps.detections import load_detections
+    from kps.doctor.labels import check_labels, check_results
     from kps.evaluation.summary import summarise
     from kps.files import write_json
+    from kps.predictions import load_results
 
     kind = arguments.kind or _kind_of_results(arguments.results)
     if kind == "boxes" and (arguments.visible_only or arguments.causes):
         option = "--visible-only" if arguments.visible_only else "--causes"
         raise InputError(f"{option} is about landmarks, but the results are boxes")
-    load = _loader(kind)
-    rival = load(arguments.against) if arguments.against else None
+    load: Callable[[Path], Any] = load_detections if kind == "boxes" else load_results
+    truth = load_coco(arguments.ground_truth)
+    loaded = {path: load(path) for path in (arguments.results, arguments.against) if path}
+    warnings = sum((check_results(truth, rows, path) for path, rows in loaded.items()), check_labels(truth))
     values, lines = summarise(
-        load_coco(arguments.ground_truth), load(arguments.results), rival=rival,
+        truth, loaded[arguments.results], rival=loaded.get(arguments.against),
         by=[name for name in dict.fromkeys(arguments.by) if name != "category"],  # it is always shown
         intervals=arguments.intervals, causes=arguments.causes, samples=arguments.samples,
         visible_only=arguments.visible_only,
     )  # fmt: skip
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
     print("\n".join(lines))
     if arguments.json:
         write_json(arguments.json, values, indent=True)
         print(f"wrote {arguments.json}")
     return DONE
-
-
-def _loader(kind: str) -> Callable[[Path], Any]:
-    from kps.detections import load_detections
-    from kps.predictions import load_results
-
-    return load_detections if kind == "boxes" else load_results
 
 
 def _kind_of_results(path: Path) -> str:

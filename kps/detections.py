@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kps.coco import Coco
+from kps.coco import MIN_BOX_SIDE, Coco
 from kps.errors import InputError
 from kps.files import open_file, write_json
 from kps.json_fields import MAX_COORDINATE, field, integer_field, number_field, numbers_field
@@ -101,11 +101,10 @@ def _check(path: Path, integers: np.ndarray, numbers: np.ndarray) -> None:
     within = (np.abs(numbers) <= MAX_COORDINATE).all(axis=1)
     if not within.all():
         raise InputError(f"{path}: row {int(np.argmin(within))}: expected numbers within {MAX_COORDINATE:g}")
-    positive = (numbers[:, 2:4] > 0).all(axis=1)
+    positive = (numbers[:, 2:4] >= MIN_BOX_SIDE).all(axis=1)
     if not positive.all():
-        raise InputError(
-            f"{path}: row {int(np.argmin(positive))}: expected a bbox with a positive width and height"
-        )
+        row, expected = int(np.argmin(positive)), f"a positive width and height of at least {MIN_BOX_SIDE} px"
+        raise InputError(f"{path}: row {row}: expected a bbox with {expected}")
     ids, counts = np.unique(integers[:, 0], return_counts=True)
     if (counts > 1).any():
         raise InputError(

@@ -234,9 +234,12 @@ class ResultRow(NamedTuple):
         """
         item = category(field(row, "category_id"))
         image_id, score = integer_field(row, "image_id"), number_field(row, "score")
-        own = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)[3 * item.slice.start : 3 * item.slice.stop]
+        points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
+        own = points[3 * item.slice.start : 3 * item.slice.stop]
         if image_id < 0:
             raise InputError(f"expected an image_id of at least 0, but got {image_id}")
         if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:
             raise InputError(f"expected keypoints within {MAX_COORDINATE:g} px")
+        if not any(own[::3]) and not any(own[1::3]) and (any(points[::3]) or any(points[1::3])):
+            raise InputError(f"expected places in the slots of a {item.name}, but only others are filled")
         return cls(image_id, item.id, score, own)

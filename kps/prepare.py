@@ -10,6 +10,7 @@ from kps.coco import Coco, category_counts, load_coco
 from kps.coco_selection import save_selection
 from kps.convert import convert_split
 from kps.detections import ground_truth_detections, save_detections
+from kps.doctor.labels import check_labels
 from kps.errors import InputError
 from kps.files import progress, read_json, write_json
 from kps.raw import find_raw
@@ -76,14 +77,18 @@ def prepare_coco(
     For small sets whose purpose is to see the flow on real photos: scores on what was trained on mean little.
 
     Raises:
-        InputError: the file is malformed, or the first photo without a file is named.
+        InputError: the file is malformed or contradicts itself or its photos, or a photo is absent.
     """
     coco = load_coco(coco_file)
-    kept = coco.images[:limit]
-    missing = [row.file_name for row in kept if not (Path(image_dir) / row.file_name).exists()]
+    ids = {row.id for row in coco.images[:limit]}
+    coco = coco if limit is None else coco.subset(image_ids=ids)
+    missing = [row.file_name for row in coco.images if not (Path(image_dir) / row.file_name).exists()]
     if missing:
         raise InputError(f"{image_dir}: expected the photos of {coco_file}, but {missing[0]} is not there")
-    ids = {row.id for row in kept}
+    if not coco.instances.num_keypoints.any():
+        raise InputError(f"{coco_file}: expected labelled landmarks, but no annotation has one")
+    for line in check_labels(coco, image_dir):
+        print(f"warning: {line}", flush=True)
     for split in SPLITS:
         save_selection(coco_file, work.coco(split), ids)
         save_selection(coco_file, work.coco_visible_only(split), ids, visible_only=True)

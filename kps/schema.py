@@ -6,6 +6,7 @@ those of its category, in landmark order, padded with zeros to 39.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -32,6 +33,11 @@ class Category:
     first_index: int
     flip_pairs: tuple[tuple[int, int], ...]
     outline_links: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def named(name: str) -> Category | None:
+        """Return the category of a name in any spelling: "short sleeve top", "Short_sleeved_shirt"."""
+        return next((item for item in CATEGORIES if _spelling(item.name) == _spelling(name)), None)
 
     @property
     def slice(self) -> slice:
@@ -85,6 +91,11 @@ def category(category_id: int) -> Category:
     if not 1 <= category_id <= NUM_CATEGORIES:
         raise InputError(f"expected a category id from 1 to {NUM_CATEGORIES}, but got {category_id}")
     return CATEGORIES[category_id - 1]
+
+
+def _spelling(name: str) -> str:
+    letters = re.sub(r"[^a-z]", "", name.lower())
+    return re.sub(r"sleeved?(shirt|top|outwear|dress)", r"sleeve\1", letters).replace("shirt", "top")
 
 
 @lru_cache(maxsize=1)

@@ -92,6 +92,16 @@ def coco_files() -> list[Row]:
         ),
         ("an image id twice", image(id=1), "image 4", "repeats"),
         ("an annotation id twice", annotation(id=1), "id 1 repeats"),
+        ("named ids from 0", coco(lambda value: shift(value, "id")), "category 0", "expected id 1", "got 0"),
+        ("ids from 0", coco(lambda value: shift(value, "category_id")), "annotation 0", "got 0"),
+        ("names exchanged", coco(exchange_names), "expected id 2 for 'Long-Sleeved Shirt', but got 1"),
+        (
+            "no landmark at all",
+            coco(without_landmarks),
+            "coco.json",
+            "landmarks to score, but no item counts",
+        ),
+        ("all boxes as corners", coco(as_corners), "coco.json", "x, y, width, height"),
         ("absent", evaluate, "coco.json", "no such file"),
         ("a folder in its place", in_its_place(Path.mkdir), "coco.json", "directory"),
         ("a link in a loop", in_its_place(lambda path: path.symlink_to(path)), "coco.json", "cannot be read"),
@@ -108,6 +118,7 @@ def coco_files() -> list[Row]:
         ("an id as text", image(id="5"), "whole number as id", "'5'"),
         ("an id of 5.5", image(id=5.5), "whole number as id", "5.5"),
         ("an id beyond 64 bits", image(id=HUGE), "whole number as id"),
+        ("an id below 0", image(id=-5), "an id of at least 0", "-5"),
         ("no width", image(width=0), "positive size", "0 x 624"),
         ("a width below 0", image(width=-468), "positive size", "-468 x 624"),
         ("a height as text", image(height="624"), "whole number as height", "'624'"),
@@ -126,7 +137,15 @@ def coco_files() -> list[Row]:
         ("a box of two numbers", annotation(bbox=[1, 2]), "bbox of 4 numbers", "2"),
         ("a box of a negative width", annotation(bbox=[1, 2, -3, 4]), "at least 0"),
         ("an area as text", annotation(area="5"), "number as area", "'5'"),
+        ("a box of no height", annotation(bbox=[1, 2, 3, 0]), "at least 0.01 px", "[1.0, 2.0, 3.0, 0.0]"),
+        ("a box too small for a box file", annotation(bbox=[1, 2, 0.004, 3], area=None), "at least 0.01 px"),
         ("an area below 0", annotation(area=-5), "at least 0"),
+        ("an area of 0", annotation(area=0), "fits the box", "[200.0, 300.0, 0.0]"),
+        ("an area of a pixel", annotation(area=1), "fits the box"),
+        ("an area beyond the box", annotation(area=80_000), "fits the box"),
+        ("num_keypoints as text", annotation(num_keypoints="9"), "num_keypoints", "'9'"),
+        ("landmarks in other slots", annotation(category_id=9), "slots of other categories", "got 15"),
+        ("landmarks in other slots too", annotation(keypoints=[5, 5, 2] * 294), "slots of other categories"),
         ("iscrowd as text", annotation(iscrowd="no"), "iscrowd", "'no'"),
         ("a viewpoint of 1.5", annotation(viewpoint=1.5), "viewpoint", "1.5"),
         ("polygons of text", annotation(segmentation=[["a"]]), "segmentation"),
@@ -137,6 +156,26 @@ def coco_files() -> list[Row]:
         *[(name, make, "coco.json: image 4", *says) for name, make, *says in images],
         *[(name, make, "coco.json: annotation 4", *says) for name, make, *says in annotations],
     ]
+
+
+def shift(value: Any, name: str) -> None:
+    """Count ids from 0: of the rows of `categories` (id) or of the annotations (category_id)."""
+    for row in value["categories" if name == "id" else "annotations"]:
+        row[name] -= 1
+
+
+def exchange_names(value: Any) -> None:
+    value["categories"][0]["name"], value["categories"][1]["name"] = "Long-Sleeved Shirt", "short sleeve top"
+
+
+def without_landmarks(value: Any) -> None:
+    for row in value["annotations"]:
+        row |= {"keypoints": [0] * 882, "num_keypoints": 0}
+
+
+def as_corners(value: Any) -> None:
+    for row in value["annotations"]:
+        row |= {"bbox": [100, 50, 300, 350], "area": None}
 
 
 def results_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
@@ -179,7 +218,7 @@ def result_files() -> list[Row]:
         ("an empty list", results(lambda rows: []), "results.json", "at least one result", "empty"),
         ("a row that is a list", results(lambda rows: [*rows, []]), "results.json: row 3", "an object"),
         ("neither landmarks nor boxes", neither_kind, "results.json: row 0", "keypoints or bbox"),
-        ("a photo without truth", photo_without_truth, "coco.json", "row 2", "image id 3"),
+        ("a photo without truth", photo_without_truth, "results.json: ", "coco.json", "row 2", "image id 3"),
         ("a photo that is not submitted", submit_with_images, "row 2", "image id 3", "information.json"),
         ("absent", lambda folder: evaluate(folder, folder / "absent.json"), "absent.json", "no such file"),
         ("a name with a folder", submit_as_name_with_folder, "without folders", "a/b.json"),
@@ -198,6 +237,7 @@ def result_files() -> list[Row]:
         ("an image id below 0", result(image_id=-1), "image_id of at least 0", "-1"),
         ("an image id beyond 64 bits", result(image_id=2**63), "whole number as image_id"),
         ("an unknown category", result(category_id=77), "category id from 1 to 13", "77"),
+        ("places in other slots", result(category_id=3), "slots of a short sleeve outwear", "others"),
     ]
     return [
         *broken_texts(results_text, "results.json", b'"image_id":2'),
@@ -233,6 +273,11 @@ def box(**changes: Any) -> Callable[[Path], Command]:
     return lambda folder: boxes_text(folder, changed_text)
 
 
+def only_box(bbox: list[float]) -> Callable[[Path], Command]:
+    """A file of one box."""
+    return lambda folder: boxes_text(folder, lambda text: compact([{**BOX, "bbox": bbox}]))
+
+
 def box_files() -> list[Row]:
     rows = [
         ("no bbox", box(bbox=None), "row 1", "bbox"),
@@ -252,7 +297,10 @@ def box_files() -> list[Row]:
     return [
         *broken_texts(boxes_text, "boxes.json", b'"image_id":3'),
         *[(name, make, "boxes.json", *says) for name, make, *says in rows],
-        ("a photo without truth", box(image_id=99), "coco.json", "row 1", "image id 99"),
+        ("a photo without truth", box(image_id=99), "boxes.json: ", "coco.json", "row 1", "image id 99"),
+        ("corners", only_box([100, 50, 300, 350]), "boxes.json", "x, y, width, height"),
+        ("shares", only_box([0.2, 0.1, 0.4, 0.5]), "boxes.json", "not shares", "row 0"),
+        ("a box of another photo size", only_box([300, 100, 400, 600]), "boxes.json", "beyond the photo"),
         (
             "visible landmarks of boxes",
             lambda folder: [*boxes_text(folder, bytes), "--visible-only"],

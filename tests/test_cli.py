@@ -146,6 +146,32 @@ def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, capsys):
     assert "visible landmarks" in capsys.readouterr().out
 
 
+def test_evaluate_takes_results_that_fill_every_slot(tmp_path):
+    truth, results = write_truth_and_results(tmp_path)
+    rows = read_json(results)
+    for row in rows:
+        row["keypoints"] = [number or 7 for number in row["keypoints"]]
+    write_json(results, rows)
+    assert main(["evaluate", str(truth), str(results), "--json", str(tmp_path / "s.json")]) == 0
+    assert read_json(tmp_path / "s.json")["AP"] == pytest.approx(1)
+    assert main(["submit", str(results), "--out", str(tmp_path / "s.zip")]) == 0
+
+
+def test_evaluate_says_what_is_doubtful_and_refuses_what_cannot_be_scored(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    value = read_json(truth)
+    value["annotations"][1]["area"] /= 2
+    for row in value["annotations"]:
+        row["keypoints"] = [min(n, 1) if i % 3 == 2 else n for i, n in enumerate(row["keypoints"])]
+    write_json(truth, value)
+    assert main(["evaluate", str(truth), str(results)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {truth}: 1 of 3 have an area") and line.endswith("annotation id 2")
+    assert main(["evaluate", str(truth), str(results), "--visible-only"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "" and f"kps: {truth}: expected visible landmarks to score" in shown.err
+
+
 def test_evaluate_knows_boxes(tmp_path, capsys):
     coco = make_coco(tmp_path, (1, 8))
     save_detections(tmp_path / "boxes.json", ground_truth_detections(coco))

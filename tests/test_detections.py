@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from builders import make_coco, make_detections
 
+from kps.coco import MIN_BOX_SIDE, load_coco
 from kps.detections import ground_truth_detections, load_detections, save_detections
 from kps.errors import InputError
-from kps.files import write_json
+from kps.files import read_json, write_json
 
 
 def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
@@ -31,6 +32,16 @@ def test_ground_truth_boxes_carry_the_annotation_id(tmp_path: Path) -> None:
     detections = ground_truth_detections(coco)
     assert np.array_equal(detections.detection_id, coco.instances.annotation_id)
     assert (detections.score == 1).all()
+
+
+def test_boxes_as_small_as_a_coco_file_may_hold_come_back(tmp_path: Path) -> None:
+    path = make_coco(tmp_path, (1, 2)).path
+    value = read_json(path)
+    for row, height in zip(value["annotations"], (MIN_BOX_SIDE, 0.014), strict=True):
+        row |= {"bbox": [100, 50, 200, height], "area": None}
+    write_json(path, value)
+    save_detections(tmp_path / "boxes.json", ground_truth_detections(load_coco(path)))
+    assert load_detections(tmp_path / "boxes.json").bbox_xywh[:, 3].tolist() == [0.01, 0.01]
 
 
 ROW = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "id": 1}

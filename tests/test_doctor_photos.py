@@ -45,6 +45,16 @@ def test_files_that_are_no_jpeg(photo: Path, tmp_path: Path) -> None:
     assert codes(tmp_path / "absent.jpg") == codes(tmp_path) == ["image_unreadable"]
 
 
+def test_an_exif_turn_is_noted(photo: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (3, 4)).save(photo, exif=exif)
+    size, (finding,) = check_image(photo)
+    assert size == (3, 4) and (finding.code, finding.severity) == ("image_turned", "note")
+    photo.write_bytes(photo.read_bytes().replace(b"MM\x00*", b"MM\xff\xff", 1))  # a broken tag says nothing
+    assert codes(photo) == []
+
+
 def examine(annotation: Path, *, image: str | None = "000001.jpg"):
     split = RawSplit("train", annotation.parents[1] / "image", annotation.parent)
     return examine_photo(split, False, Photo(1, image, annotation.name))

@@ -80,6 +80,38 @@ def test_an_absent_photo_is_named(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def with_change(tmp_path, change):
+    """A set of three garments whose annotations were changed, and its photos."""
+    file = write_photos(tmp_path / "set", count=3)
+    value = json.loads(file.read_text())
+    for row in value["annotations"]:
+        change(row)
+    file.write_text(json.dumps(value))
+    return file, tmp_path / "set" / "image"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda row: row.update(keypoints=[0] * 882), "labelled landmarks"),
+        (lambda row: row.update(bbox=[number / 160 for number in row["bbox"]], area=None), "not shares"),
+        (lambda row: row.update(area=0), "annotation 0: expected an area"),
+        (lambda row: row["bbox"].__setitem__(3, 0), "annotation 0: expected a box"),
+    ],
+    ids=["no landmarks", "shares", "no area", "no height"],
+)
+def test_a_file_that_contradicts_itself_is_refused_before_anything_is_written(tmp_path, change, says):
+    with pytest.raises(InputError, match=says):
+        prepare.prepare_coco(Workspace(tmp_path / "run"), *with_change(tmp_path, change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_doubtful_of_a_file_is_printed(tmp_path, capsys):
+    file, photos = with_change(tmp_path, lambda row: row.update(area=row["area"] / 2))
+    prepare.prepare_coco(Workspace(tmp_path / "run"), file, photos)
+    assert f"warning: {file}: 3 of 3 have an area" in capsys.readouterr().out
+
+
 def test_counts_and_contents(tmp_path):
     coco = load_coco(write_photos(tmp_path / "set", count=4))
     counts = prepare.item_counts({"train": coco})

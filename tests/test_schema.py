@@ -13,6 +13,7 @@ from kps.schema import (
     MAX_LANDMARKS,
     NUM_LANDMARKS,
     SIGMAS,
+    Category,
     category,
     full_from_own,
     own_from_full,
@@ -56,6 +57,13 @@ def test_every_outline_is_connected_and_names_landmarks_that_exist() -> None:
 def test_an_unknown_category_is_refused(wrong: object) -> None:
     with pytest.raises(InputError, match="category id from 1 to 13"):
         category(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("item", CATEGORIES, ids=lambda item: item.name)
+def test_a_category_is_known_by_any_spelling_of_its_name(item: Category) -> None:
+    for name in (item.name, item.coco_name, item.name.title(), item.coco_name.upper() + " "):
+        assert Category.named(name) is item
+    assert Category.named(item.name + " 2nd") is None
 
 
 @given(st.lists(st.integers(1, 13), min_size=1, max_size=20), st.integers(0, 1000))

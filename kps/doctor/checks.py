@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kps.coco import coco_annotation
+from kps.coco import MIN_BOX_SIDE, coco_annotation
 from kps.doctor.findings import Finding
 from kps.errors import InputError
 from kps.raw import RawAnnotation
@@ -143,7 +143,7 @@ def _box(box: np.ndarray, labelled: np.ndarray, size_wh: Size) -> Iterator[Suspi
         yield "box_looks_like_xywh", f"{text}: the landmarks lie in [x, y, x + {x2:g}, y + {y2:g}]"
     elif x2 < x1 or y2 < y1:
         yield "box_inverted", text
-    elif x2 == x1 or y2 == y1:
+    elif min(x2 - x1, y2 - y1) < MIN_BOX_SIDE:
         yield "box_empty", text
     elif size_wh is not None:
         width, height = size_wh

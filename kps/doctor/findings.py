@@ -45,6 +45,9 @@ KINDS = {
     "image_unreadable": Kind("error", "images whose header cannot be read"),
     "image_truncated": Kind("error", "images without an end mark: probably cut off"),
     "image_undecodable": Kind("error", "images whose pixels cannot be decoded"),
+    "image_turned": Kind(
+        "note", "images with an EXIF orientation: labels must be of the stored, unturned pixels"
+    ),
     "image_not_jpeg": Kind("warning", "images that are no JPEG"),
     "no_items": Kind("warning", "annotations without items"),
     "source_unknown": Kind("warning", "a source that is neither shop nor user"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from kps.doctor.checks import Size, check_annotation, check_item, own_landmarks
 from kps.doctor.findings import Finding
@@ -16,6 +16,7 @@ from kps.doctor.numbering import CATEGORY_ID as SHORT_SLEEVE_OUTWEAR
 from kps.errors import InputError
 from kps.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
 
+UPRIGHT = 1  # of EXIF's orientations
 # A JPEG ends in FF D9, and some writers add a few bytes; so short a tail holds no thumbnail with a mark.
 JPEG_END, TAIL_BYTES = b"\xff\xd9", 4096
 
@@ -98,17 +99,28 @@ def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding
                 return None, [Finding("empty_file", f"{path}: is empty")]
             with Image.open(file) as image:
                 findings = []
+                if (turn := _orientation(image)) != UPRIGHT:
+                    findings.append(Finding("image_turned", f"{path}: EXIF orientation {turn}"))
                 if image.format not in ("JPEG", "MPO"):
                     findings.append(Finding("image_not_jpeg", f"{path}: is {image.format}"))
                 if decode:
                     findings += _decoded(path, image)
-                elif not findings and not _has_end(file, num_bytes):
+                elif image.format in ("JPEG", "MPO") and not _has_end(file, num_bytes):
                     text = f"{path}: no mark of the end in {num_bytes:,} bytes"
                     findings.append(Finding("image_truncated", text))
                 return image.size, findings
     except HEADER_ERRORS as error:
         reason = (isinstance(error, OSError) and error.strerror) or "its header cannot be decoded"
         return None, [Finding("image_unreadable", f"{path}: expected a JPEG image, but {reason}")]
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
+    try:
+        turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except Exception:  # Pillow raises a dozen kinds on damage
+        return UPRIGHT
+    return turn if turn in range(1, 9) else UPRIGHT
 
 
 def _has_end(file: BinaryIO, num_bytes: int) -> bool:

@@ -82,14 +82,14 @@ def _pairs(items: Instances, counted: np.ndarray, results: Predictions) -> pd.Da
     result, item = pairs["result"].to_numpy(), pairs["item"].to_numpy()
     pairs["same"] = results.category_id[result] == items.category_id[item]
     pairs["score"] = results.score[result]
-    pairs["iou"] = _iou(results.bbox_xywh[result], items.bbox_xywh[item])
+    pairs["iou"] = iou(results.bbox_xywh[result], items.bbox_xywh[item])
     pairs["oks"] = -1.0
     rows = np.flatnonzero(pairs["same"])
     pairs.loc[rows, "oks"] = oks_of_pairs(items, results.keypoints, item[rows], result[rows])
     return pairs
 
 
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(P,) intersection over union of boxes (P, 4) x, y, w, h; 0 where both have no area."""
     low = np.maximum(first[:, :2], second[:, :2])
     high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 
@@ -99,13 +100,13 @@ def _rows(**columns: np.ndarray) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in zip(count(1), *values, strict=False)]
 
 
-def check_images(ground_truth: Coco, image_id: np.ndarray) -> None:
-    """Raise InputError where a result lies on an image that the ground truth does not have."""
+def check_images(ground_truth: Coco, image_id: np.ndarray, where: Path | None = None) -> None:
+    """Raise InputError where a result (of the file `where`) lies on an image that the truth does not have."""
     unknown = ~np.isin(image_id, ground_truth.image_ids)
     if unknown.any():
         raise InputError(
-            f"{ground_truth.path}: {int(unknown.sum())} results lie on images that it does not have, "
-            f"first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}"
+            f"{where or 'results'}: {int(unknown.sum())} lie on images that {ground_truth.path} does not "
+            f"have, first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}"
         )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kps.coco import Coco
 from kps.detections import Detections
+from kps.errors import InputError
 from kps.evaluation.causes import analyse_causes
 from kps.evaluation.intervals import Intervals, PairedDifference, bootstrap, paired_bootstrap
 from kps.evaluation.metrics import Scores, evaluate_boxes, evaluate_landmarks
@@ -44,6 +45,9 @@ def summarise(
 
     Returns:
         The values for a JSON file, and the lines to print.
+
+    Raises:
+        InputError: the ground truth has nothing to score.
     """
     if isinstance(results, Detections):
         scores, what = evaluate_boxes(truth, results), "boxes"
@@ -51,6 +55,8 @@ def summarise(
         scores = evaluate_landmarks(truth, results, visible_only=visible_only)
         what = "visible landmarks" if visible_only else "visible and occluded landmarks"
     values: dict[str, Any] = scores.to_json()
+    if not scores.num_items:
+        raise InputError(f"{truth.path}: expected {what} to score, but no item counts")
     lines = [f"{what}: {scores.num_results} results, {scores.num_items} items on {scores.num_images} images"]
     ranges = None
     if intervals:

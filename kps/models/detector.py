@@ -16,7 +16,7 @@ from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from kps.coco import Coco
+from kps.coco import MIN_BOX_SIDE, Coco
 from kps.detections import Detections
 from kps.errors import InputError
 from kps.files import progress
@@ -132,5 +132,5 @@ def _clip(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _has_area(boxes: np.ndarray) -> np.ndarray:
-    """(N,) whether a box is at least a hundredth of a pixel wide and high, the box file's resolution."""
-    return (boxes[:, 2:] - boxes[:, :2] >= 0.01).all(axis=1)
+    """(N,) whether a box is as wide and high as a box file can hold."""
+    return (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_SIDE).all(axis=1)

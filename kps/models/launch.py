@@ -20,6 +20,7 @@ from mmengine.dist import is_main_process
 
 from kps.coco import load_coco
 from kps.detections import Detections, load_detections, save_detections
+from kps.doctor.labels import check_results
 from kps.errors import InputError
 from kps.files import read_json, write_json
 from kps.models.processes import process_group, run_processes
@@ -51,10 +52,7 @@ def predict_by_processes(
         InputError: one of the processes failed; it has said why.
     """
     if processes == 1:
-        from kps.models.landmarks import predict_landmarks
-
-        where = load_detections(boxes), load_coco(coco_file), image_dir
-        return predict_landmarks(checkpoints, *where, flip_test=flip_test)
+        return _predict_landmarks(checkpoints, boxes, coco_file, image_dir, flip_test=flip_test)
     files = {"boxes": boxes, "coco_file": coco_file, "image_dir": image_dir}
     options = {"flip_test": flip_test, "checkpoints": {k: str(v.resolve()) for k, v in checkpoints.items()}}
     with _done_by_processes("predict", files, options, processes, "predictions.npz") as out:
@@ -98,18 +96,24 @@ def _train(path: Path) -> None:
 
 
 def _predict(path: Path) -> None:
-    from kps.models.landmarks import predict_landmarks
-
     job = read_json(path)
-    found = predict_landmarks(
-        {int(key): Path(checkpoint) for key, checkpoint in job["checkpoints"].items()},
-        load_detections(Path(job["boxes"])),
-        load_coco(Path(job["coco_file"])),
-        Path(job["image_dir"]),
-        flip_test=job["flip_test"],
-    )
+    checkpoints = {int(key): Path(checkpoint) for key, checkpoint in job["checkpoints"].items()}
+    where = (Path(job[name]) for name in ("boxes", "coco_file", "image_dir"))
+    found = _predict_landmarks(checkpoints, *where, flip_test=job["flip_test"])
     if is_main_process():
         found.save(Path(job["out"]))
+
+
+def _predict_landmarks(
+    checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, flip_test: bool
+) -> Predictions:
+    """Locate landmarks in a box file, which may be of one's own."""
+    from kps.models.landmarks import predict_landmarks
+
+    detections, coco = load_detections(boxes), load_coco(coco_file)
+    for line in check_results(coco, detections, boxes) if is_main_process() else ():
+        print(f"warning: {line}", flush=True)
+    return predict_landmarks(checkpoints, detections, coco, image_dir, flip_test=flip_test)
 
 
 def _detect(path: Path) -> None:
