@@ -44,6 +44,20 @@ def drawn(figure, tmp_path) -> int:
     return (tmp_path / "figure.png").stat().st_size
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda unknown: plots.per_category_bars({}, ylabel="AP"),
+        lambda unknown: plots.learning_curves({"none": pd.DataFrame(columns=["iteration", "loss"])}),
+        lambda unknown: plots.similarity_matrices({"all": unknown}),
+        lambda unknown: plots.similarity_matrices({"none": unknown, "all": np.zeros((294, 294))}),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_nothing_to_show_is_no_failure(draw, tmp_path):
+    assert drawn(draw(np.full((NUM_LANDMARKS, NUM_LANDMARKS), np.nan)), tmp_path)
+
+
 def test_draw_instances_marks_visibility_and_category(tmp_path):
     coco = make_coco(tmp_path, (7, 12))
     items = coco.instances
