@@ -27,9 +27,11 @@ import kps
 from kps.engine.experiments import Experiments
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook
 from kps.engine.parameters import check_parameters, read_parameters
-from kps.engine.steps import NOTEBOOKS, needs, step_name
+from kps.engine.steps import NOTEBOOKS, PREPARE, SUBMISSION, needs, step_name
 from kps.errors import InputError
 from kps.files import read_bytes
+from kps.prepare import coco_sources, has_test
+from kps.workspace import SPLITS
 
 PROFILE_FOLDER = Path(kps.__file__).parent / "data" / "profiles"
 DATA = ("built-in", "own")
@@ -152,10 +154,30 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
     return overrides
 
 
+def parse_split_paths(option: str, texts: Iterable[str], *, whole: str, of_split: str) -> dict[str, str]:
+    """Read [SPLIT=]PATH texts as parameters: `whole` for a path alone, `of_split` ("{}_file") for a split's.
+
+    Raises:
+        InputError: another word than a split before the `=`, or two paths for one.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        split, equals, path = text.partition("=")
+        if equals and not ((path and split in SPLITS) or Path(text).exists()):
+            raise InputError(f"{option}: expected SPLIT=PATH with {', '.join(SPLITS)}, but got {text!r}")
+        name, path = (of_split.format(split), path) if equals and split in SPLITS else (whole, text)
+        if name in found:
+            raise InputError(f"{option}: expected it once for {split if path != text else 'all splits'}")
+        found[name] = str(Path(path).resolve())
+    return found
+
+
 def make_plan(
     profile: Profile, overrides: Mapping[str, Mapping[str, Any]], *, folder: Path = NOTEBOOK_FOLDER
 ) -> list[Step]:
     """Resolve a profile into steps with checked parameters, each knowing what it needs.
+
+    Without a test split there is nothing to submit: 09_submission is left out.
 
     Args:
         profile: from `load_profile`.
@@ -181,6 +203,9 @@ def make_plan(
         if name in given:
             raise InputError(f"profile {profile.name}: two steps are called {name}")
         given[name], full[name] = (notebook, checked), resolved
+    if not has_test(full.get(PREPARE, {})):
+        for steps in (given, full):
+            steps.pop(SUBMISSION, None)
     return [
         Step(name, notebook, parameters, needs(notebook, full[name], full))
         for name, (notebook, parameters) in given.items()
@@ -188,8 +213,7 @@ def make_plan(
 
 
 def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:
-    prepare = overrides.get(NOTEBOOKS[0], {})
-    if ("coco_file" in prepare) != ("image_dir" in prepare):
-        raise InputError("--coco-file and --image-dir belong together: give both or neither")
-    if profile.data == "own" and not {"data_root", "coco_file"} & set(prepare):
+    prepare = overrides.get(PREPARE, {})
+    files, _ = coco_sources(prepare)
+    if profile.data == "own" and not (files or "data_root" in prepare):
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
