@@ -185,8 +185,8 @@ def run(arguments: Namespace) -> int:
 
     overrides = parse_overrides(arguments.parameter)
     data = {"data_root": str(arguments.data_root.resolve())} if arguments.data_root else {}
-    data |= parse_split_paths("--coco-file", arguments.coco_file, whole="coco_file", of_split="{}_file")
-    data |= parse_split_paths("--image-dir", arguments.image_dir, whole="image_dir", of_split="{}_images")
+    data |= parse_split_paths("coco_file", arguments.coco_file, "{}_file")
+    data |= parse_split_paths("image_dir", arguments.image_dir, "{}_images")
     if data:
         overrides.setdefault(PREPARE, {}).update(data)
     profile = load_profile(arguments.profile, arguments.experiment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ from kps.convert import convert_split
 from kps.detections import ground_truth_detections, save_detections
 from kps.errors import InputError
 from kps.files import progress, read_json, write_json
-from kps.raw import find_raw, list_images
+from kps.raw import find_raw
 from kps.synthetic import write_dataset
 from kps.workspace import GROUND_TRUTH, REPOSITORY, SPLITS, Workspace
 
@@ -146,7 +147,7 @@ def coco_sources(given: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, P
     files = {split: given.get(f"{split}_file") for split in SPLITS}
     if whole := given.get("coco_file"):
         if any(files.values()):
-            raise InputError("expected one --coco-file for all splits or SPLIT=FILE for each, but got both")
+            raise InputError(f"expected a --coco-file of all or of each of {', '.join(SPLITS)}, but got both")
         files = dict.fromkeys(SPLITS, whole)
     folders = {split: given.get(f"{split}_images") for split in SPLITS}
     some = any(files.values()) or given.get("image_dir")
@@ -167,10 +168,8 @@ def has_test(given: Mapping[str, Any]) -> bool:
         return bool(given.get("test_photos", True))
     with suppress(InputError):  # 01_prepare_data says what is wrong with the folder
         raw = find_raw(REPOSITORY / root)
-        if "test" not in raw.splits:
-            return "test" in raw.copies
-        images = list_images(raw.splits["test"])
-        return bool(images.names or images.problems())
+        test = raw.splits.get("test")
+        return "test" in raw.copies or (test is not None and bool(os.listdir(test.image_dir)))
     return True
 
 

@@ -154,21 +154,19 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
     return overrides
 
 
-def parse_split_paths(option: str, texts: Iterable[str], *, whole: str, of_split: str) -> dict[str, str]:
-    """Read [SPLIT=]PATH texts as parameters: `whole` for a path alone, `of_split` ("{}_file") for a split's.
+def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str, str]:
+    """Read [SPLIT=]PATH texts as parameters of 01_prepare_data: `name` of a split, `option` without one.
 
     Raises:
-        InputError: another word than a split before the `=`, or two paths for one.
+        InputError: two paths for the same.
     """
     found: dict[str, str] = {}
     for text in texts:
-        split, equals, path = text.partition("=")
-        if equals and not ((path and split in SPLITS) or Path(text).exists()):
-            raise InputError(f"{option}: expected SPLIT=PATH with {', '.join(SPLITS)}, but got {text!r}")
-        name, path = (of_split.format(split), path) if equals and split in SPLITS else (whole, text)
-        if name in found:
-            raise InputError(f"{option}: expected it once for {split if path != text else 'all splits'}")
-        found[name] = str(Path(path).resolve())
+        split, _, path = text.partition("=")
+        key, path = (name.format(split), path) if split in SPLITS else (option, text)
+        if key in found:
+            raise InputError(f"expected one {key}, but got {found[key]} and {path}")
+        found[key] = str(Path(path).resolve())
     return found
 
 
