@@ -110,8 +110,10 @@ def _add_engine_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
     command.add_argument("--dry-run", action="store_true", help="only list the steps that would run")
     command.add_argument("--data-root", type=Path, metavar="DIR", help="raw DeepFashion2 folder to use")
-    command.add_argument("--coco-file", type=Path, metavar="FILE", help="ready COCO-294 file, for all splits")
-    command.add_argument("--image-dir", type=Path, metavar="DIR", help="its photos")
+    command.add_argument("--coco-file", action="append", default=[], metavar="[SPLIT=]FILE",
+                         help="ready COCO-294 file, of a split (repeatable) or of all alike")  # fmt: skip
+    command.add_argument("--image-dir", action="append", default=[], metavar="[SPLIT=]DIR",
+                         help="its photos")  # fmt: skip
     command.add_argument("-p", dest="parameter", action="append", default=[], metavar="NOTEBOOK.NAME=VALUE",
                          help='set a parameter, as "04_train_detector.epochs=2"')  # fmt: skip
     command.add_argument("--notebooks", type=Path, metavar="DIR", help="other notebooks than the project's")

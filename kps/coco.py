@@ -60,6 +60,11 @@ class Instances:
     def __len__(self) -> int:
         return len(self.annotation_id)
 
+    @property
+    def counted(self) -> np.ndarray:
+        """(N,) bool: with a labelled landmark and no crowd, so that it is learnt from and scored."""
+        return (self.num_keypoints > 0) & ~self.iscrowd
+
     def take(self, rows: np.ndarray) -> Instances:
         """Return the instances of the given rows (indices or a mask)."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=np.int64)

@@ -179,14 +179,16 @@ def notebook(arguments: Namespace) -> int:
 
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
-    from kps.engine.profiles import load_profile, make_plan, parse_overrides
+    from kps.engine.profiles import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.engine.run import default_cores, run_plan, steps_to_run
     from kps.engine.steps import PREPARE, REPORT, SUBMISSION
 
     overrides = parse_overrides(arguments.parameter)
-    for option in ("data_root", "coco_file", "image_dir"):
-        if path := getattr(arguments, option):
-            overrides.setdefault(PREPARE, {})[option] = str(path.resolve())
+    data = {"data_root": str(arguments.data_root.resolve())} if arguments.data_root else {}
+    data |= parse_split_paths("coco_file", arguments.coco_file, "{}_file")
+    data |= parse_split_paths("image_dir", arguments.image_dir, "{}_images")
+    if data:
+        overrides.setdefault(PREPARE, {}).update(data)
     profile = load_profile(arguments.profile, arguments.experiment)
     folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
     steps = make_plan(profile, overrides, **folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +56,21 @@ class Workspace:
 
     def image_dir(self, split: str) -> Path:
         """The image folder of a split, as 01_prepare_data noted it."""
+        self.available([split])
+        return Path(read_json(self.data)["image_dirs"][split])
+
+    def available(self, splits: Sequence[str]) -> list[str]:
+        """Those of the splits that the data have: the test split may be absent.
+
+        Raises:
+            InputError: the data have none of them.
+        """
         folders = read_json(self.data)["image_dirs"]
-        if check_split(split) not in folders:
-            raise InputError(f"{self.data}: no images of the {split} split, only of {', '.join(folders)}")
-        return Path(folders[split])
+        found = [split for split in splits if check_split(split) in folders]
+        if not found:
+            wanted = " or ".join(splits)
+            raise InputError(f"{self.data}: no images of the {wanted} split, only of {', '.join(folders)}")
+        return found
 
     def data_source(self) -> str:
         """In words where the data come from ("built-in" for the procedural set)."""

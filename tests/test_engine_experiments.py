@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from builders import make_raw_folder
 
 from kps.cli import main
 from kps.engine.estimates import estimate, total
 from kps.engine.experiments import Experiments
 from kps.engine.profiles import load_profile, make_plan
-from kps.engine.steps import FINETUNE, LANDMARKS, PREDICT, REPORT, SUBMISSION
+from kps.engine.steps import FINETUNE, LANDMARKS, PREDICT, PREPARE, REPORT, SUBMISSION
 from kps.errors import InputError
 from kps.report.tables import DETECTORS, PAPER
 
@@ -89,6 +90,22 @@ def test_the_whole_table_is_a_plan():
     names = [step.name for step in plan]
     assert len(set(names)) == len(names)
     assert "04_train_detector_cascade" in names and "05_train_landmarks_identity" in names
+
+
+COCO = {f"{split}_{kind}": f"/{split}" for split in ("train", "validation") for kind in ("file", "images")}
+
+
+@pytest.mark.parametrize(
+    ("given", "submitted"),
+    [({}, True), ({"test_photos": 0}, False), ({"data_root": "{}"}, False), ({"data_root": "/none"}, True)]
+    + [(COCO, False), (COCO | {"test_file": "/t", "test_images": "/t"}, True)],
+)
+def test_without_a_test_split_there_is_no_submission(tmp_path, given, submitted):
+    make_raw_folder(tmp_path)
+    prepare = {name: str(value).format(tmp_path) for name, value in given.items()}
+    steps = make_plan(load_profile("tiny"), {PREPARE: prepare, SUBMISSION: {"submission": "mine"}})
+    assert [step.name for step in steps if step.notebook == SUBMISSION] == [SUBMISSION] * submitted
+    assert (SUBMISSION in steps[-1].needs) == submitted and steps[-1].notebook == REPORT
 
 
 def test_an_unknown_experiment_lists_the_known():

@@ -19,6 +19,7 @@ from kps.grouping import (
     family,
     merge_tree,
     random_map,
+    stability,
 )
 from kps.grouping.orbits import SELF_SYMMETRIC
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
@@ -149,6 +150,10 @@ def test_a_choice_needs_replicates_and_merges():
         choose_threshold([np.zeros((294, 294))] * 2)
     with pytest.raises(InputError, match="thresholds that merge something"):
         choose_threshold([np.ones((294, 294))] * 3, (0.0, 0.5))
+    unknown = np.full((294, 294), np.nan)  # as of data of one category
+    assert choose_threshold([unknown] * 3, required=False).threshold == 0
+    alone = derive_map(unknown, 0).aggregation
+    assert alone.num_groups == 294 and np.isnan(stability([alone] * 3).mean)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from builders import make_raw_folder
+from builders import make_item, make_raw_folder
 from garment_photos import write_photos
 
 from kps import prepare
 from kps.coco import load_coco
 from kps.detections import load_detections
 from kps.errors import InputError
+from kps.files import write_json
 from kps.workspace import SPLITS, Workspace
 
 
@@ -62,6 +63,37 @@ def test_what_raw_data_lose_is_printed(tmp_path, capsys):
     assert len(lines) == prepare.LINES_SHOWN and "000002.json: expected JSON" in lines[0]
 
 
+@pytest.mark.parametrize("folder", ["absent", "empty"])
+def test_raw_data_may_lack_the_test_split(tmp_path, folder, capsys):
+    for split in ("train", "validation"):
+        make_raw_folder(tmp_path / "raw", split=split)
+    if folder == "empty":
+        (tmp_path / "raw" / "test" / "image").mkdir(parents=True)
+    work = Workspace(tmp_path / "run")
+    splits = prepare.prepare_raw(work, tmp_path / "raw", source="mine")
+    assert list(splits) == work.available(SPLITS) == ["train", "validation"]
+    assert "no test split" in capsys.readouterr().out and not work.coco("test").exists()
+    assert not prepare.has_test({"data_root": str(tmp_path / "raw")})
+    with pytest.raises(InputError, match="no images of the test split, only of train, validation"):
+        work.available(["test"])
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_without_a_landmark_is_refused(tmp_path, split):
+    for name in ("train", "validation"):
+        bare = {"landmarks": [0] * 3 * 25} if name == split else {}
+        make_raw_folder(tmp_path / "raw", {"item1": make_item(1, **bare)}, split=name)
+    work = Workspace(tmp_path / "run")
+    message = f"expected a labelled landmark in the {split} split, but none of its 1 garments has one"
+    with pytest.raises(InputError, match=message):
+        prepare.prepare_raw(work, tmp_path / "raw", source="mine")
+    with pytest.raises(InputError, match="in the train split, but none of its 0 garments"):
+        image = {"id": 1, "file_name": "000001.jpg", "width": 468, "height": 624}
+        write_json(tmp_path / "bare.json", {"images": [image]})
+        prepare.prepare_coco(work, tmp_path / "bare.json", tmp_path / "raw" / "train" / "image")
+    assert not work.data.exists()
+
+
 def test_a_coco_file_serves_as_all_splits(tmp_path):
     file = write_photos(tmp_path / "set", count=3)
     work = Workspace(tmp_path / "run")
@@ -93,7 +125,7 @@ def with_change(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda row: row.update(keypoints=[0] * 882), "labelled landmarks"),
+        (lambda row: row.update(keypoints=[0] * 882), "labelled landmark"),
         (lambda row: row.update(bbox=[number / 160 for number in row["bbox"]], area=None), "not shares"),
         (lambda row: row.update(area=0), "annotation 0: expected an area"),
         (lambda row: row["bbox"].__setitem__(3, 0), "annotation 0: expected a box"),
@@ -110,6 +142,65 @@ def test_what_is_doubtful_of_a_file_is_printed(tmp_path, capsys):
     file, photos = with_change(tmp_path, lambda row: row.update(area=row["area"] / 2))
     prepare.prepare_coco(Workspace(tmp_path / "run"), file, photos)
     assert f"warning: {file}: 3 of 3 have an area" in capsys.readouterr().out
+
+
+def test_each_split_has_a_coco_file_and_photos_of_its_own(tmp_path, capsys):
+    files = {"train": write_photos(tmp_path / "a", count=3)}
+    files["validation"] = write_photos(tmp_path / "b", count=4)
+    image = {"id": 7, "file_name": "000001.jpg", "width": 120, "height": 160}
+    write_json(tmp_path / "information.json", {"images": [image]})
+    folders = {"train": tmp_path / "a" / "image", "validation": tmp_path / "b" / "image"}
+    work = Workspace(tmp_path / "run")
+    assert list(prepare.prepare_coco(work, files, folders)) == ["train", "validation"]
+    assert "warning" not in capsys.readouterr().out
+    files["test"], folders["test"] = tmp_path / "information.json", folders["train"]
+    splits = prepare.prepare_coco(work, files, folders)
+    assert [len(splits[split].images) for split in SPLITS] == [3, 4, 1]
+    assert work.image_dir("validation") == folders["validation"] and not len(splits["test"].instances)
+    line = f"warning: train and test have 1 photos in common, such as {folders['train'] / '000001.jpg'}"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_coco_file_is_not_replaced_by_its_own_selection(tmp_path):
+    file = write_photos(tmp_path / "set", count=3)
+    work = Workspace(tmp_path / "run")
+    prepare.prepare_coco(work, file, tmp_path / "set" / "image")
+    with pytest.raises(InputError, match="expected a file outside the folder that is written to"):
+        prepare.prepare_coco(work, work.coco("train"), tmp_path / "set" / "image", limit=1)
+    assert len(load_coco(work.coco("train")).images) == 3
+
+
+SOURCES = [
+    ("", ""),
+    ("coco_file=a image_dir=i", "train=a,i validation=a,i test=a,i"),
+    ("coco_file=a image_dir=i test_images=t", "train=a,i validation=a,i test=a,t"),
+    ("train_file=a validation_file=b image_dir=i", "train=a,i validation=b,i"),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), SOURCES)
+def test_sources_of_the_splits(given, expected):
+    files, folders = prepare.coco_sources(dict(pair.split("=") for pair in given.split()))
+    assert " ".join(f"{split}={files[split]},{folders[split]}" for split in folders) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("coco_file", "the train split needs a file"),
+        ("image_dir", "the train split needs a file"),
+        ("train_images", "the train split needs a file"),
+        ("train_file image_dir", "the validation split needs a file"),
+        ("validation_file image_dir", "the train split needs a file"),
+        ("train_file train_images validation_file", "the validation split needs a file"),
+        ("train_file validation_file image_dir test_images", "the test split needs a file"),
+        ("train_file validation_file train_images validation_images test_file", "the test split needs"),
+        ("coco_file train_file image_dir", "got both"),
+    ],
+)
+def test_half_a_source_is_one_line(names, message):
+    with pytest.raises(InputError, match=message):
+        prepare.coco_sources(dict.fromkeys(names.split(), "x"))
 
 
 def test_counts_and_contents(tmp_path):

@@ -131,6 +131,13 @@ def test_table1_shows_the_submitted_ensemble():
         report.submitted_run({})
 
 
+def test_an_ensemble_without_a_test_split_was_not_run_there():
+    records = make_records()
+    records["08_ensemble_ensemble"].parameters["splits"] = ["validation"]
+    table = report.build_tables(records)["table1"]
+    assert table.loc["This run: ensemble", ["validation", "test"]].tolist() == [0.47, "not run"]
+
+
 def test_table3_holds_detected_boxes_only():
     table = report.build_tables(make_records())["table3"]
     ours = table.xs("ours", axis=1, level=1)

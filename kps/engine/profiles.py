@@ -27,9 +27,11 @@ import kps
 from kps.engine.experiments import Experiments
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook
 from kps.engine.parameters import check_parameters, read_parameters
-from kps.engine.steps import NOTEBOOKS, needs, step_name
+from kps.engine.steps import NOTEBOOKS, PREPARE, SUBMISSION, needs, step_name
 from kps.errors import InputError
 from kps.files import read_bytes
+from kps.prepare import coco_sources, has_test
+from kps.workspace import SPLITS
 
 PROFILE_FOLDER = Path(kps.__file__).parent / "data" / "profiles"
 DATA = ("built-in", "own")
@@ -152,10 +154,28 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
     return overrides
 
 
+def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str, str]:
+    """Read [SPLIT=]PATH texts as parameters of 01_prepare_data: `name` of a split, `option` without one.
+
+    Raises:
+        InputError: two paths for the same.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        split, _, path = text.partition("=")
+        key, path = (name.format(split), path) if split in SPLITS else (option, text)
+        if key in found:
+            raise InputError(f"expected one {key}, but got {found[key]} and {path}")
+        found[key] = str(Path(path).resolve())
+    return found
+
+
 def make_plan(
     profile: Profile, overrides: Mapping[str, Mapping[str, Any]], *, folder: Path = NOTEBOOK_FOLDER
 ) -> list[Step]:
     """Resolve a profile into steps with checked parameters, each knowing what it needs.
+
+    Without a test split there is nothing to submit: 09_submission is left out.
 
     Args:
         profile: from `load_profile`.
@@ -181,6 +201,9 @@ def make_plan(
         if name in given:
             raise InputError(f"profile {profile.name}: two steps are called {name}")
         given[name], full[name] = (notebook, checked), resolved
+    if not has_test(full.get(PREPARE, {})):
+        for steps in (given, full):
+            steps.pop(SUBMISSION, None)
     return [
         Step(name, notebook, parameters, needs(notebook, full[name], full))
         for name, (notebook, parameters) in given.items()
@@ -188,8 +211,7 @@ def make_plan(
 
 
 def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:
-    prepare = overrides.get(NOTEBOOKS[0], {})
-    if ("coco_file" in prepare) != ("image_dir" in prepare):
-        raise InputError("--coco-file and --image-dir belong together: give both or neither")
-    if profile.data == "own" and not {"data_root", "coco_file"} & set(prepare):
+    prepare = overrides.get(PREPARE, {})
+    files, _ = coco_sources(prepare)
+    if profile.data == "own" and not (files or "data_root" in prepare):
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")

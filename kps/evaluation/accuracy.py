@@ -51,9 +51,7 @@ def landmark_accuracy(
     Raises:
         InputError: an item with labelled landmarks has no prediction, or one of another category.
     """
-    items = ground_truth.instances.take(
-        (ground_truth.instances.num_keypoints > 0) & ~ground_truth.instances.iscrowd
-    )
+    items = ground_truth.instances.take(ground_truth.instances.counted)
     keypoints = _on_items(ground_truth, items, predictions).keypoints
     return LandmarkAccuracy(
         mean_oks=float(oks(items, keypoints).mean()) if len(items) else float("nan"),

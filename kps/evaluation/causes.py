@@ -80,7 +80,7 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
         ground_truth = ground_truth.visible_only()
     items = ground_truth.instances
     results = in_strict_order(results.take(top_rows(results)))
-    counted = (items.num_keypoints > 0) & ~items.iscrowd
+    counted = items.counted
     joined = associate(items, counted, results)
     errors = np.full(results.keypoints.shape[:2], UNLABELLED, dtype=np.int8)
     own = np.flatnonzero(joined.kind == found.OWN)

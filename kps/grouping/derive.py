@@ -103,6 +103,7 @@ def choose_threshold(
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     method: Method = "multicut",
+    required: bool = True,
 ) -> Choice:
     """Choose the threshold at which resampled data agree on the map, without looking at any known map.
 
@@ -116,6 +117,7 @@ def choose_threshold(
         replicates: distances (294, 294) measured on resampled instances, at least 3.
         thresholds: to choose from.
         method: as for `derive_map`.
+        required: False chooses 0, at which nothing is merged, where no threshold will do.
 
     Raises:
         InputError: too few replicates, or thresholds at which nothing is merged.
@@ -134,6 +136,8 @@ def choose_threshold(
         rows.append(row | {"stability": mean, "standard_error": error})
     table = pd.DataFrame(rows)
     if table["stability"].isna().all():
+        if not required:
+            return Choice(0.0, table)
         raise InputError(f"expected thresholds that merge something, but got {sorted(thresholds)}")
     usual = table[table["alone"] <= MAX_ALONE]
     allowed = usual if usual["stability"].notna().any() else table

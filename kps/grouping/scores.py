@@ -102,7 +102,7 @@ def v_measure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def stability(maps: Sequence[Aggregation]) -> Stability:
-    """How far maps from resampled data agree.
+    """How far maps from resampled data agree; NaN where one merges nothing: such maps agree for no reason.
 
     Raises:
         InputError: fewer than two maps.
@@ -110,6 +110,8 @@ def stability(maps: Sequence[Aggregation]) -> Stability:
     if len(maps) < 2:
         raise InputError(f"expected at least 2 maps to compare, but got {len(maps)}")
     values = [adjusted_rand(a, b) for a, b in combinations(maps, 2)]
+    if any(map_.num_groups == NUM_LANDMARKS for map_ in maps):
+        values = [float("nan")]
     return Stability(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
 
 

@@ -55,20 +55,15 @@ class LandmarkDataset(Dataset):
         cache: bool = False,
         held_out: float = 0.0,
     ) -> None:
-        coco = learnt_part(load_coco(Path(coco_file)), held_out)
-        instances = coco.instances
-        keep = (instances.num_keypoints > 0) & ~instances.iscrowd
-        if category_id is not None:
-            keep &= instances.category_id == schema.category(category_id).id
-        rows = np.flatnonzero(keep)
-        if not len(rows):
+        coco = learnt_part(load_coco(Path(coco_file)), held_out).subset(category_id=category_id)
+        instances = coco.instances.take(coco.instances.counted)
+        if not len(instances):
             which = "" if category_id is None else f" of category {category_id}"
             raise InputError(f"{coco_file}: expected instances with landmarks{which}, but found none")
         paths = {image.id: Path(image_dir) / image.file_name for image in coco.images}
-        self.paths = [paths[image_id] for image_id in instances.image_id[rows].tolist()]
-        self.category_id = instances.category_id[rows]
-        self.bbox_xywh = instances.bbox_xywh[rows]
-        self.keypoints = instances.keypoints[rows]
+        self.paths = [paths[image_id] for image_id in instances.image_id.tolist()]
+        self.category_id, self.bbox_xywh = instances.category_id, instances.bbox_xywh
+        self.keypoints = instances.keypoints
         self.size_wh, self.padding = tuple(size_wh), padding
         self.scale, self.rotation, self.shift, self.hflip = scale, rotation, shift, hflip
         self._patches: dict[int, Patch] | None = {} if cache else None

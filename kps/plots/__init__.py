@@ -21,7 +21,7 @@ from kps.plots.photos import (
     truth_grid,
 )
 from kps.plots.scores import score_intervals, subset_bars
-from kps.plots.shapes import mapping, mean_shapes
+from kps.plots.shapes import mean_shapes
 
 __all__ = [
     "category_imbalance",
@@ -38,7 +38,6 @@ __all__ = [
     "landmark_errors",
     "learning_curves",
     "map_poster",
-    "mapping",
     "mean_shapes",
     "per_category_bars",
     "prediction_grid",

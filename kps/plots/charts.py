@@ -10,9 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kps.aggregation import Aggregation
 from kps.plots.style import OURS, PAPER, SERIES, STYLE, new_figure
-from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
 NAMES = [item.name for item in CATEGORIES]
@@ -66,7 +65,8 @@ def per_category_bars(series: Mapping[str, Mapping[str, float]], *, ylabel: str,
     axes.set_xticks(range(len(NAMES)), NAMES, rotation=35, ha="right")
     axes.grid(axis="x", visible=False)
     axes.set_title(title, loc="left")
-    axes.legend(ncols=max(len(series), 1), loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
+    if series:
+        axes.legend(ncols=len(series), loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
     return figure
 
 
@@ -85,8 +85,8 @@ def learning_curves(
                 axes.plot(history["iteration"], history[column], linewidth=1.4, label=label)
         axes.set_title(column.replace("_", " "))
         axes.set_xlabel("iteration")
-        values = np.concatenate([line.get_ydata() for line in axes.lines]) if axes.lines else np.ones(1)
-        if values.min() > 0 and values.max() > LOG_RANGE * values.min():
+        values = np.concatenate([[], *(line.get_ydata() for line in axes.lines)])
+        if values.size and values.min() > 0 and values.max() > LOG_RANGE * values.min():
             axes.set_yscale("log")
         if len(histories) > 1:
             axes.legend(fontsize=7)
@@ -111,36 +111,22 @@ def examples_per_channel(examples: Mapping[str, np.ndarray], *, title: str = "")
 
 
 @mpl.rc_context(STYLE)
-def similarity_matrices(
-    distances: Mapping[str, np.ndarray], *, aggregation: Aggregation | None = None
-) -> Figure:
+def similarity_matrices(distances: Mapping[str, np.ndarray]) -> Figure:
     """Likeness (1 - distance) of landmarks, one panel a cue; `distances` maps a cue to (294, 294).
 
-    Landmarks stand by category, or by the groups of a map, a group beside its mirror image; those that no
-    photo shows are left out.
+    Landmarks stand by category; those that no photo shows are left out; a cue that knows none hides none.
     """
     figure, (row,) = new_figure(1, len(distances), (4.2 * len(distances) + 1, 4.4))
-    order = np.arange(NUM_LANDMARKS) if aggregation is None else _group_order(aggregation)
-    known = np.all([np.isfinite(np.diag(distance)) for distance in distances.values()], axis=0)
-    order = order[known[order]]
+    known = np.array([np.isfinite(np.diag(distance)) for distance in distances.values()])
+    order = np.flatnonzero(known[known.any(axis=1)].all(axis=0))
     for axes, (name, distance) in zip(row, distances.items(), strict=True):
         image = axes.imshow(1 - distance[np.ix_(order, order)], cmap="viridis", vmin=0, vmax=1)
         axes.set_title(name)
         axes.grid(False)
         axes.set_xticks([])
-        if aggregation is None:
-            _mark_categories(axes, LANDMARK_CATEGORY[order], names=axes is row[0])
-        else:
-            axes.set_yticks([])
-            axes.set_xlabel(f"{len(order)} landmarks by group")
+        _mark_categories(axes, LANDMARK_CATEGORY[order], names=axes is row[0])
     figure.colorbar(image, ax=row.tolist(), shrink=0.7, label="likeness", aspect=30)
     return figure
-
-
-def _group_order(aggregation: Aggregation) -> np.ndarray:
-    """(294,) landmarks ordered so that a group stands together, beside its mirror image."""
-    orbit = np.minimum(aggregation.group, aggregation.group[FLIP_INDICES])
-    return np.lexsort((np.arange(NUM_LANDMARKS), aggregation.group, orbit))
 
 
 def _mark_categories(axes: Axes, category_id: np.ndarray, *, names: bool) -> None:

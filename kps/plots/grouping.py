@@ -24,7 +24,6 @@ from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMA
 ALONE = "#aeb4bb"  # a landmark that shares its channel with nobody
 DOUBT = "#d62246"
 COLUMNS = 7  # garments of a row of the poster
-TOP = 1.04  # height at which a dendrogram ends: merges above 1 are not allowed ones
 
 
 @mpl.rc_context(STYLE)

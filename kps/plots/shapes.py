@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +9,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from kps.aggregation import Aggregation
 from kps.homogeneity import Shapes
 from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, new_figure
 from kps.schema import CATEGORIES, Category
@@ -56,34 +53,4 @@ def mean_shapes(shapes: Shapes) -> Figure:
         _outline(axes, item, mean, colour="#5b636b")
         axes.plot(*mean.T, "o", ms=3, color="#22262b", linestyle="none")
         axes.set_title(f"{item.name}  (n = {shapes.count[item.id - 1].max()})", fontsize=8.5)
-    return figure
-
-
-def group_colours(aggregation: Aggregation) -> list[str]:
-    """A colour for each group, far apart for neighbours; a mirror image shares its hue, darker."""
-    colours = []
-    for group, mirror in enumerate(aggregation.flip_indices):
-        hue = min(group, int(mirror)) * 0.618034 % 1.0
-        shade = 0.55 if mirror < group else 0.88
-        colours.append(mpl.colors.to_hex(colorsys.hsv_to_rgb(hue, 0.85, shade)))
-    return colours
-
-
-@mpl.rc_context(STYLE)
-def mapping(shapes: Shapes, aggregation: Aggregation) -> Figure:
-    """The map on mean shapes: landmarks with the same number share a group, and so a channel.
-
-    Coloured: groups shared by two categories or more; hollow: a channel of its own.
-    """
-    figure, panels = _panels()
-    colours = group_colours(aggregation)
-    shared = np.bincount(aggregation.group) > 1  # landmarks of a group are of different categories
-    for axes, item in zip(panels, CATEGORIES, strict=False):
-        mean = shapes.mean[item.id - 1, : item.num_landmarks]
-        _outline(axes, item, mean, colour="#c3c9cf")
-        for (x, y), group in zip(mean, aggregation.channels(item.id), strict=True):
-            if np.isfinite(x):
-                face, text = (colours[group], "white") if shared[group] else ("white", "#22262b")
-                axes.plot(x, y, "o", ms=9, mfc=face, mec="#5b636b", mew=0.4)
-                axes.text(x, y, str(group + 1), fontsize=5, color=text, ha="center", va="center_baseline")
     return figure

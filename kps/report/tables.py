@@ -127,7 +127,8 @@ def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     if run is not None:
         how = f"run {run.name}: {data_kind(records)} data, {_label(run.boxes)} boxes"
     test = run.record.metrics.get("test") if run else None
-    on_test = test["visible_and_occluded"]["AP"] if test else "no annotations"
+    predicted = run is not None and "test" in run.record.parameters.get("splits", ("test",))
+    on_test = test["visible_and_occluded"]["AP"] if test else "no annotations" if predicted else NOT_RUN
     rows.append(("This run: ensemble", _ap(run), NOTHING if on_test is None else on_test, how))
     if run is not None and _interval(run) != NOTHING:
         rows.append(("  its 95 % interval", _interval(run), NOTHING, "bootstrap over images"))
