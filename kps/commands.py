@@ -193,7 +193,8 @@ def run(arguments: Namespace) -> int:
     workspace = arguments.workspace or Path("runs") / profile.name
     cores = arguments.cores or default_cores()
     if arguments.dry_run:
-        todo = dict(steps_to_run(steps, workspace=workspace, cores=cores, **folder))
+        given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
+        todo = dict(steps_to_run(steps, **given, **folder))
         _print_plan([step for step in steps if step.name in todo], todo, size=profile.size)
         print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
         return DONE

@@ -27,7 +27,7 @@ import kps
 from kps.engine.experiments import Experiments
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook
 from kps.engine.parameters import check_parameters, read_parameters
-from kps.engine.steps import NOTEBOOKS, needs, step_name
+from kps.engine.steps import NOTEBOOKS, gpus_wanted, needs, step_name
 from kps.errors import InputError
 from kps.files import read_bytes
 
@@ -49,12 +49,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook run of a plan: `parameters` are those to pass, `needs` the steps that come before."""
+    """One notebook run of a plan.
+
+    `parameters` are those to pass, `needs` the steps that come before, `gpus` how many it holds at a time.
+    """
 
     name: str
     notebook: str
     parameters: Mapping[str, Any]
     needs: list[str] = field(default_factory=list)
+    gpus: int = 0
 
 
 def profile_names() -> list[str]:
@@ -182,7 +186,7 @@ def make_plan(
             raise InputError(f"profile {profile.name}: two steps are called {name}")
         given[name], full[name] = (notebook, checked), resolved
     return [
-        Step(name, notebook, parameters, needs(notebook, full[name], full))
+        Step(name, notebook, parameters, needs(notebook, full[name], full), gpus_wanted(notebook, full[name]))
         for name, (notebook, parameters) in given.items()
     ]
 
