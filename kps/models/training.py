@@ -133,6 +133,9 @@ def _input_hashes(value: Any, key: str = "") -> dict[str, str]:
 
 def _check_same_run(resolved: dict, path: Path) -> None:
     before, now = _flatten(read_json(path)), _flatten(resolved)
+    batch = "train_dataloader.batch_size"
+    for run in (before, now):  # twice as many processes with half the batch each learn the same
+        run[batch] = run.get(batch, 0) * run.pop("processes", 1)
     for key in [*now, *before]:  # in the configuration's order: what a user sets comes first
         if key not in _FREE_KEYS and before.get(key) != now.get(key):
             raise InputError(
