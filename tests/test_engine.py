@@ -238,6 +238,22 @@ def test_override_goes_before_the_profile(tmp_path, notebooks):
     assert plan[0].parameters == {"size": "tiny", "train_photos": 8}
 
 
+def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
+    def plan(*texts: str) -> list:
+        return make_plan(load_profile("tiny"), parse_overrides(texts))
+
+    assert plan("05.held_out=0.2", "06.held_out=0.1")
+    for texts in (["06.held_out=0.1"], ["05.held_out=0.1", "06.held_out=0.2"]):
+        with pytest.raises(InputError, match=r"plain_01: expected held_out to be at most 05's, 0\.\d, but "):
+            plan(*texts)
+
+
+@pytest.mark.parametrize("name", [steps.DETECTOR, steps.LANDMARKS, steps.FINETUNE])
+def test_every_training_takes_what_the_advice_on_memory_names(name):
+    known = read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb")
+    assert {"batch_size", "accumulate", "amp", "processes"} <= set(known)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from kps.errors import InputError
@@ -99,32 +100,19 @@ def free_gpus(step: str, count: int) -> Iterator[list[str]]:
     """
     gpus = visible_gpus() if count else []
     check_gpus(step, count, gpus)
-    uuids = _listed_gpus() if gpus else {}
-    locks = {gpu: _lock_of(gpu, uuids) for gpu in gpus}
-    wanted, waiting = count if gpus else 0, False
-    while len(held := _take(locks, wanted)) < wanted:
-        if not waiting:
-            print(f"[{step}] waiting for {wanted} free GPUs out of {', '.join(gpus)}", flush=True)
-        waiting = True
-        time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # two steps must not try in step
+    locks, wanted, waiting = _gpu_locks(gpus), min(count, len(gpus)), False
     try:
+        while len(held := list(islice((gpu for gpu in gpus if locks[gpu].acquire()), wanted))) < wanted:
+            for gpu in held:
+                locks[gpu].release()
+            if not waiting:
+                print(f"[{step}] waiting for {wanted} free GPUs out of {', '.join(gpus)}", flush=True)
+            waiting = True
+            time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # two steps must not try in step
         yield held
     finally:
-        for gpu in held:
-            locks[gpu].release()
-
-
-def _take(locks: Mapping[str, FileLock], wanted: int) -> list[str]:
-    """Take so many of the locks, or none where fewer are free."""
-    held: list[str] = []
-    for gpu, lock in locks.items():
-        if len(held) < wanted and lock.acquire():
-            held.append(gpu)
-    if len(held) == wanted:
-        return held
-    for gpu in held:
-        locks[gpu].release()
-    return []
+        for lock in locks.values():
+            lock.release()
 
 
 def _listed_gpus() -> dict[str, str]:
@@ -137,11 +125,14 @@ def _listed_gpus() -> dict[str, str]:
     return {index.strip(): uuid.strip() for index, _, uuid in rows if index.strip().isdigit()}
 
 
-def _lock_of(gpu: str, uuids: Mapping[str, str]) -> FileLock:
-    """The lock of a GPU, named by its UUID and by the batch job that it was given to.
+def _gpu_locks(gpus: list[str]) -> dict[str, FileLock]:
+    """The lock of each GPU, named by its UUID and by the batch job that it was given to.
 
     A scheduler may show another GPU as device 0 to each of its jobs, or give one to two jobs on purpose.
     """
     job = os.environ.get("SLURM_JOB_ID", "") if "CUDA_VISIBLE_DEVICES" in os.environ else ""
-    uuid = uuids.get(gpu) or next((one for one in uuids.values() if one.startswith(gpu)), gpu)
-    return FileLock(Path(tempfile.gettempdir()) / f"kps-{os.getuid()}-gpu-{job}-{uuid}.lock")
+    listed, locks = _listed_gpus() if gpus else {}, {}
+    for gpu in gpus:
+        uuid = listed.get(gpu) or next((one for one in listed.values() if one.startswith(gpu)), gpu)
+        locks[gpu] = FileLock(Path(tempfile.gettempdir()) / f"kps-{os.getuid()}-gpu-{job}-{uuid}.lock")
+    return locks
