@@ -178,6 +178,15 @@ def test_two_processes_detect_what_one_does(coco_file, tmp_path):
     np.testing.assert_allclose(shared.bbox_xywh, alone.bbox_xywh, atol=0.1)
 
 
+def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["launch", "train", "config.json"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert launch.main() == 1
+    assert capsys.readouterr().err == "kps: expected a GPU for each process, but got process 3 and 2 GPUs\n"
+
+
 def test_a_failing_process_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"one of 2 processes of kps\.models\.launch failed"):
         run_processes(["kps.models.launch", "train", str(tmp_path / "none.json")], 2)

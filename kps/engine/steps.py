@@ -40,11 +40,7 @@ def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:
 
 
 def gpus_wanted(notebook: str, parameters: Mapping[str, Any]) -> int:
-    """How many GPUs a step holds where there are any: one for each of its `processes`.
-
-    Raises:
-        InputError: it has no process at all.
-    """
+    """How many GPUs a step holds, where there are any: one a process (InputError: below 1)."""
     processes = parameters.get("processes", 1)
     if processes < 1:
         step = step_name(notebook, parameters)
