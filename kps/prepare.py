@@ -96,7 +96,7 @@ def prepare_coco(
         limit: only the first so many photos of each split.
 
     Raises:
-        InputError: a file is malformed, contradicts itself or its photos, has no landmark, or is written here;
+        InputError: a file is malformed or contradicts itself or its photos, has no landmark, or is written to;
             or a photo is absent.
     """
     files = coco_file if isinstance(coco_file, Mapping) else dict.fromkeys(SPLITS, coco_file)

@@ -52,7 +52,7 @@ def aggregation_of(work: Workspace, run: StudyRun) -> Aggregation:
     """The map of a run: "derived" is the workspace's, "random" has groups of its sizes, drawn by the seed.
 
     Raises:
-        InputError: no such map, or 03_aggregation_mapping has not derived one.
+        InputError: no such map, or 03_aggregation_mapping with aggregation=derived has not run.
     """
     if run.aggregation not in (DERIVED, RANDOM):
         return Aggregation.resolve(run.aggregation)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Train universal landmark models with different aggregation maps, all else equal, and predict validation.
 
-Reads a workspace in which 01_prepare_data has run. Writes WORKSPACE/study/MAP_SHARE_SEED/validation.npz,
+Reads a workspace in which 01_prepare_data has run and, for the maps "derived" and "random",
+03_aggregation_mapping with aggregation=derived. Writes WORKSPACE/study/MAP_SHARE_SEED/validation.npz,
 which 03_aggregation_mapping compares. What is done is not done again; Ctrl-C and the same command go on.
 """
 

@@ -19,7 +19,7 @@ PARAMETERS = {
     "coco_file: Optional[str] = None\nimage_dir: Optional[str] = None\n",
     steps.AGGREGATION: AGGREGATION,
     steps.LANDMARKS: AGGREGATION + SEED + "epochs: Optional[int] = None\n",
-    steps.DETECTOR: SEED + "detector: str = 'htc'\nfail: str = ''\npause: int = 0\n",
+    steps.DETECTOR: SEED + "detector: str = 'htc'\nfail: str = ''\npause: int = 0\nprocesses: int = 1\n",
     steps.FINETUNE: AGGREGATION
     + SEED
     + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
@@ -46,6 +46,7 @@ from kps.files import write_json
 from kps.workspace import Workspace
 %s
 record = {"python": sys.executable, "folder": os.getcwd(), "threads": os.environ.get("OMP_NUM_THREADS")}
+record |= {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
 record |= {"size": size, "process": os.getpid(), "time": time.time()}
 if %r != "no":
     write_json(Workspace(Path(workspace)).record(%s), record)

@@ -16,7 +16,7 @@ from kps.engine import notebook as engine_notebook
 from kps.engine import steps
 from kps.engine.notebook import PrefixedOutput, run_notebook, step_file
 from kps.engine.parameters import check_parameters, convert, read_parameters
-from kps.engine.processes import FileLock, free_gpu, visible_gpus
+from kps.engine.processes import FileLock
 from kps.engine.profiles import load_profile, make_plan, parse_overrides, profile_names
 from kps.engine.run import run_plan, steps_to_run
 from kps.errors import InputError
@@ -193,7 +193,7 @@ def test_prefixed_output_keeps_lines_whole(capsys):
     assert capsys.readouterr().out == "[07] epoch 1\n[07] 100%\n"
 
 
-# Locks and devices
+# Locks
 
 
 def test_shared_locks_exclude_exclusive_ones(tmp_path):
@@ -205,20 +205,6 @@ def test_shared_locks_exclude_exclusive_ones(tmp_path):
     second.release()
     assert third.acquire()
     third.release()
-
-
-def test_two_steps_get_two_gpus(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert visible_gpus() == ["3", "5"]
-    with free_gpu() as first:
-        with free_gpu() as second:
-            assert {first, second} == {"3", "5"}
-        with free_gpu() as third:
-            assert third == second
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with free_gpu() as none:
-        assert none is None
 
 
 # Profiles
@@ -250,6 +236,22 @@ def test_plan_knows_what_comes_first(tmp_path, notebooks):
 def test_override_goes_before_the_profile(tmp_path, notebooks):
     plan = small_plan(tmp_path, notebooks, "01.train_photos=8")
     assert plan[0].parameters == {"size": "tiny", "train_photos": 8}
+
+
+def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
+    def plan(*texts: str) -> list:
+        return make_plan(load_profile("tiny"), parse_overrides(texts))
+
+    assert plan("05.held_out=0.2", "06.held_out=0.1")
+    for texts in (["06.held_out=0.1"], ["05.held_out=0.1", "06.held_out=0.2"]):
+        with pytest.raises(InputError, match=r"plain_01: expected held_out to be at most 05's, 0\.\d, but "):
+            plan(*texts)
+
+
+@pytest.mark.parametrize("name", [steps.DETECTOR, steps.LANDMARKS, steps.FINETUNE])
+def test_every_training_takes_what_the_advice_on_memory_names(name):
+    known = read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb")
+    assert {"batch_size", "accumulate", "amp", "processes"} <= set(known)
 
 
 @pytest.mark.parametrize(

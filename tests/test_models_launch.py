@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +20,14 @@ from kps.configs.detector import detector_config
 from kps.configs.landmarks import landmark_config
 from kps.detections import ground_truth_detections, save_detections
 from kps.errors import InputError
-from kps.models import checkpoints
+from kps.files import write_json
+from kps.models import checkpoints, hooks, launch
 from kps.models.detector import detect
 from kps.models.landmarks import predict_landmarks
 from kps.models.launch import detect_by_processes, predict_by_processes
 from kps.models.processes import run_processes
 from kps.models.training import load_history, train
+from kps.workspace import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -51,34 +58,99 @@ def universal(coco_file, tmp_path_factory) -> Path:
     return train(make_config(coco_file, tmp_path_factory.mktemp("universal")))
 
 
-def test_two_processes_learn_what_one_does_with_the_doubled_batch(coco_file, universal, tmp_path):
-    """The statistics of normalisation are frozen, since each process would take its own batch's."""
+def comparable_config(coco_file: Path, universal: Path, work_dir: Path, **changes):
+    """Four iterations that learn nearly the same, whatever the number of processes that share the batch."""
     category_id = int(load_coco(coco_file).instances.category_id[0])
-    curves, weights = [], []
+    settings = {"category_id": category_id, "init_checkpoint": universal, "samples_per_epoch": 32, **changes}
+    config = make_config(coco_file, work_dir, **settings)
+    # Adam would blow up rounding wherever a gradient is next to nothing.
+    config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
+    config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
+    return config
+
+
+def assert_alike(start: Path, one: Path, other: Path) -> None:
+    """Two checkpoints are much nearer to each other than to the one that both started from."""
+    start, one, other = map(checkpoints.load_weights, (start, one, other))
+    moved = sum(float((one[name] - start[name]).double().square().sum()) for name in start)
+    apart = sum(float((one[name] - other[name]).double().square().sum()) for name in start)
+    assert moved > 0 and apart < 1e-6 * moved
+
+
+def interrupt_at(iteration: int):
+    """A hook's method that stops training as by Ctrl-C before an iteration, counted from 0."""
+
+    def stop(self, runner, batch_idx, data_batch=None):
+        if runner.iter == iteration:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+MACHINE = """
+import sys
+from test_models_launch import interrupt_at
+from kps.models import hooks, launch
+hooks.STATE_SECONDS = 0.0
+hooks.ProgressHook.before_train_iter = interrupt_at(int(sys.argv.pop()))
+sys.exit(launch.main())
+"""
+
+
+def run_two_machines(config_file: Path, *, until: int) -> None:
+    """Train by torchrun as on two machines with a process each, stopped before an iteration."""
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    script = config_file.parent.parent / "machine.py"
+    script.write_text(MACHINE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"localhost:{port}", str(script)]
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    options = {"cwd": REPOSITORY, "env": {**os.environ, "PYTHONPATH": paths}, "stderr": subprocess.DEVNULL}
+    machines = [subprocess.Popen([*command, "train", str(config_file), str(until)], **options) for _ in "ab"]
+    for machine in machines:
+        machine.wait(timeout=300)
+
+
+def test_two_processes_learn_what_one_does_with_the_doubled_batch(coco_file, universal, tmp_path):
+    curves, finals = [], []
     for processes in (1, 2):
-        config = make_config(
-            coco_file,
-            tmp_path / str(processes),
-            category_id=category_id,
-            init_checkpoint=universal,
-            samples_per_epoch=32,
-            batch_size=8 // processes,
-        )
-        # Adam would blow up rounding wherever a gradient is next to nothing.
-        config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
-        config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
-        final = train(config, processes=processes)
-        curves.append(load_history(final.parent))
-        weights.append(checkpoints.load_weights(final))
+        config = comparable_config(coco_file, universal, tmp_path / str(processes), batch_size=8 // processes)
+        finals.append(train(config, processes=processes))
+        curves.append(load_history(finals[-1].parent))
     assert curves[0].iteration.tolist() == curves[1].iteration.tolist() == [1, 2, 3, 4]
     one, two = (curve.learning_rate.to_numpy() for curve in curves)
     np.testing.assert_allclose(one, two)
     one, two = (curve.loss.to_numpy() for curve in curves)
     np.testing.assert_allclose(one, two, rtol=1e-4)
-    start = checkpoints.load_weights(universal)
-    moved = sum(float((weights[0][name] - start[name]).double().square().sum()) for name in start)
-    apart = sum(float((weights[0][name] - weights[1][name]).double().square().sum()) for name in start)
-    assert moved > 0 and apart < 1e-6 * moved
+    assert_alike(universal, *finals)
+
+
+@pytest.mark.parametrize("breaks_off", [False, True], ids=["to the end", "and goes on by itself"])
+def test_a_step_goes_on_over_two_machines(coco_file, universal, tmp_path, monkeypatch, breaks_off):
+    """As docs/paper_size.md has it: a step starts, torchrun goes on, and the step finds its work."""
+    expected = train(comparable_config(coco_file, universal, tmp_path / "unbroken"))
+    config = comparable_config(coco_file, universal, tmp_path / "moved")
+    monkeypatch.setattr(hooks, "STATE_SECONDS", 0.0)
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(hooks.ProgressHook, "before_train_iter", interrupt_at(1))
+        train(config)
+    run_two_machines(tmp_path / "moved" / "config.json", until=3 if breaks_off else 99)
+    final = tmp_path / "moved" / "final.pth"
+    assert final.exists() != breaks_off
+    assert [path.stem for path in hooks.saved_states(final.parent)] == ["state_3", "state_2"] * breaks_off
+    if not breaks_off:
+        monkeypatch.setattr("kps.models.training.ResumableRunner.from_cfg", None)
+    assert train(config) == final, "by one process again"
+    assert_alike(universal, expected, final)
+    assert load_history(final.parent).iteration.tolist() == [1, 2, 3, 4]
+
+
+def test_a_batch_that_cannot_be_shared_is_one_line(coco_file, tmp_path, monkeypatch):
+    write_json(tmp_path / "config.json", make_config(coco_file, tmp_path, batch_size=4).to_dict())
+    monkeypatch.setattr(launch, "get_world_size", lambda: 3)
+    with pytest.raises(InputError, match=r"expected its batch of 4 to be shared evenly, but by 3"):
+        launch._train(tmp_path / "config.json")
 
 
 def test_two_processes_predict_each_detection_once(coco_file, universal, tmp_path):
@@ -104,6 +176,15 @@ def test_two_processes_detect_what_one_does(coco_file, tmp_path):
     assert len(alone) and shared.image_id.tolist() == alone.image_id.tolist()
     assert shared.detection_id.tolist() == alone.detection_id.tolist()
     np.testing.assert_allclose(shared.bbox_xywh, alone.bbox_xywh, atol=0.1)
+
+
+def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["launch", "train", "config.json"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert launch.main() == 1
+    assert capsys.readouterr().err == "kps: expected a GPU for each process, but got process 3 and 2 GPUs\n"
 
 
 def test_a_failing_process_is_one_line(tmp_path):

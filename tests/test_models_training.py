@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import orjson
 import pytest
 import torch
 from garment_photos import write_photos
@@ -201,7 +202,7 @@ def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(hooks.ProgressHook, "before_train_iter", exhaust)
-    with pytest.raises(InputError, match="batch of 4; halve batch_size and double accumulate"):
+    with pytest.raises(InputError, match=r"batch of 4; halve batch_size and double accumulate.* amp "):
         training.train(make_config(coco_file, tmp_path))
 
 
@@ -222,6 +223,18 @@ def test_the_held_out_part_is_scored_and_not_learnt_from(coco_file, tmp_path):
     held = held_out_images(whole, 0.25)
     dataset = GarmentBoxes(coco_file=str(coco_file), image_dir="", pipeline=[], held_out=0.25)
     assert held and not held & {dataset.get_data_info(i)["img_id"] for i in range(len(dataset))}
+
+
+@pytest.mark.parametrize(("before", "share", "fits"), [(0.0, 0.1, 0), (0.1, 0.2, 0), (0.2, 0.1, 1)])
+def test_photos_that_the_start_has_learnt_cannot_choose(coco_file, tmp_path, before, share, fits):
+    start = make_config(coco_file, tmp_path, held_out=before).to_dict()
+    meta = {"config_json": orjson.dumps(start).decode()}
+    checkpoints.save_checkpoint(tmp_path / "universal.pth", {"meta": meta, "state_dict": {}})
+    config = make_config(coco_file, tmp_path / "finetuned", held_out=share)
+    config.load_from = str(tmp_path / "universal.pth")
+    message = rf"universal.pth: trained with held_out {before}, .* {share} would choose"
+    with pytest.raises(InputError, match="expected weights" if fits else message):
+        training.train(config)
 
 
 def test_history_of_an_empty_folder_is_refused(tmp_path):

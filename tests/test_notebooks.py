@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from kps.engine.parameters import read_parameters
-from kps.engine.steps import NOTEBOOKS
+from kps.engine.steps import AGGREGATION, NOTEBOOKS
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 MAX_CELL_LINES = 20
@@ -59,6 +59,14 @@ def test_a_notebook_ends_with_its_record_and_what_was_learned(name, cells):
     assert "**What we learned:**" in closing.source and "**What comes\nnext:**" in closing.source.replace(
         "**What comes next:**", "**What comes\nnext:**"
     )
+
+
+def test_each_map_is_written_by_the_step_of_its_name():
+    """So that two steps of one plan, which run side by side, never write one file."""
+    cells = nbformat.read(FOLDER / f"{AGGREGATION}.ipynb", as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    assert re.findall(r"\.save\((.*)\)", code) == ["work.aggregation(name)"]
+    assert 'outputs={"aggregation": work.aggregation(name)},' in code
 
 
 def test_figures_are_read(cells):

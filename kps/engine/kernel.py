@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,21 @@ from kps.engine.processes import FileLock, die_with_parent
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def kernel_manager(lock: Path, sockets: Path, *, threads: int | None = None, gpu: str | None = None) -> type:
+def kernel_manager(lock: Path, sockets: Path, *, threads: int | None, gpus: Sequence[str]) -> type:
     """Return a kernel manager class whose kernels run `main` below, reached through files, not the network.
 
     Args:
         lock: the step's lock, which the kernel shares with its runner.
         sockets: an empty folder for the connection; Unix sockets want a short path.
         threads: of the numerical libraries; None leaves them their default.
-        gpu: the CUDA device that the kernel may see; None leaves all.
+        gpus: the CUDA devices that the kernel may see; empty leaves all.
     """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
     environment = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     argv = [sys.executable, "-m", "kps.engine.kernel", str(lock), "-f", "{connection_file}"]
     spec = KernelSpec(argv=argv, env=environment, display_name="Python 3", language="python")
 

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 from kps.engine.kernel import kernel_manager
 from kps.engine.parameters import check_parameters, code_cells, read_parameters
-from kps.engine.processes import FileLock, free_gpu
-from kps.engine.steps import ON_GPU, step_name
+from kps.engine.processes import FileLock, free_gpus
+from kps.engine.steps import gpus_wanted, step_name
 from kps.errors import InputError
 from kps.files import read_json, write_json
 from kps.workspace import REPOSITORY, Workspace
@@ -52,7 +52,8 @@ def run_notebook(
         The executed copy.
 
     Raises:
-        InputError: an unknown notebook or parameter, a step that runs elsewhere, or a notebook that failed.
+        InputError: an unknown notebook or parameter, a step that runs elsewhere, more processes than GPUs, or
+            a notebook that failed.
     """
     notebook = find_notebook(name, folder)
     work = Workspace(Path(workspace).resolve())
@@ -68,11 +69,12 @@ def run_notebook(
         if is_done(marker, state) and record.exists() and executed.exists():
             print(f"[{step}] done before, nothing to do", flush=True)
             return executed
-        marker.unlink(missing_ok=True)
-        record.unlink(missing_ok=True)
-        started = time.monotonic()
-        print(f"[{step}] started", flush=True)
-        _execute(notebook, executed, given, step=step, lock=lock, threads=threads)
+        with free_gpus(step, gpus_wanted(name, state["parameters"])) as gpus:
+            marker.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
+            started = time.monotonic()
+            print(f"[{step}] started", flush=True)
+            _execute(notebook, executed, given, step=step, lock=lock, threads=threads, gpus=gpus)
         if not record.exists():
             raise InputError(f"{step} ended without its record {record}; open {executed}")
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -131,6 +133,7 @@ def _execute(
     step: str,
     lock: FileLock,
     threads: int | None,
+    gpus: list[str],
 ) -> None:
     """Execute by papermill; every failure becomes one line (InputError), the copy stays for inspection."""
     from nbclient.exceptions import DeadKernelError
@@ -140,11 +143,10 @@ def _execute(
     executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its failures come as the exceptions below
     with ExitStack() as stack:
-        gpu = stack.enter_context(free_gpu()) if notebook.stem in ON_GPU else None
         if not lock.acquire(shared=True):
             raise InputError(f"{step} was taken over by another process")
         sockets = Path(stack.enter_context(TemporaryDirectory(prefix="kps-", dir=_socket_folder())))
-        manager = kernel_manager(lock.path, sockets, threads=threads, gpu=gpu)
+        manager = kernel_manager(lock.path, sockets, threads=threads, gpus=gpus)
         try:
             execute_notebook(
                 _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,

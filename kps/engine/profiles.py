@@ -27,7 +27,7 @@ import kps
 from kps.engine.experiments import Experiments
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook
 from kps.engine.parameters import check_parameters, read_parameters
-from kps.engine.steps import NOTEBOOKS, PREPARE, SUBMISSION, needs, step_name
+from kps.engine.steps import FINETUNE, NOTEBOOKS, PREPARE, SUBMISSION, gpus_wanted, needs, step_name
 from kps.errors import InputError
 from kps.files import read_bytes
 from kps.prepare import coco_sources, has_test
@@ -51,12 +51,13 @@ class Profile:
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook run of a plan: `parameters` are those to pass, `needs` the steps that come before."""
+    """One notebook run of a plan: `parameters` to pass, `needs` that come before, how many `gpus` to hold."""
 
     name: str
     notebook: str
     parameters: Mapping[str, Any]
     needs: list[str] = field(default_factory=list)
+    gpus: int = 0
 
 
 def profile_names() -> list[str]:
@@ -184,7 +185,8 @@ def make_plan(
 
     Raises:
         InputError: an unknown or mistyped parameter, two steps of one name, a step that nothing provides for,
-            or a profile that needs photos of one's own and gets none.
+            one that would choose by photos that 05 learns from, or a profile that needs one's own photos and
+            gets none.
     """
     _check_data(profile, overrides)
     absent = [notebook for notebook in overrides if notebook not in {name for name, _ in profile.steps}]
@@ -204,10 +206,15 @@ def make_plan(
     if not has_test(full.get(PREPARE, {})):
         for steps in (given, full):
             steps.pop(SUBMISSION, None)
-    return [
-        Step(name, notebook, parameters, needs(notebook, full[name], full))
+    plan = [
+        Step(name, notebook, parameters, needs(notebook, full[name], full), gpus_wanted(notebook, full[name]))
         for name, (notebook, parameters) in given.items()
     ]
+    for step in (step for step in plan if step.notebook == FINETUNE):
+        own, universal = (full[name].get("held_out", 0) for name in (step.name, *step.needs))
+        if own > universal:
+            raise InputError(f"{step.name}: expected held_out to be at most 05's, {universal}, but got {own}")
+    return plan
 
 
 def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook, source_hash
-from kps.engine.processes import FileLock, die_with_parent, visible_gpus
+from kps.engine.processes import FileLock, check_gpus, die_with_parent, visible_gpus
 from kps.engine.profiles import Step
 from kps.errors import InputError
 from kps.files import write_json
@@ -29,11 +29,6 @@ ANNOUNCED = re.compile(r"^ +output: records/(.+)\.json$")
 REASON = re.compile(r"^ +reason: (.+?)(?:: .*)?$")
 STOP_SECONDS = 30.0  # for the steps to end after Ctrl-C
 TAIL_LINES = 30  # of Snakemake's own words, shown where a run fails for a reason that no step has named
-
-
-def default_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_plan(
@@ -59,7 +54,8 @@ def run_plan(
         Whether all steps are done; where not, the step that failed has said why on stderr.
 
     Raises:
-        InputError: another run is at work in this folder, or the executor is not installed.
+        InputError: another run is at work in this folder, the executor is not installed, or a step wants more
+            GPUs than there are.
         KeyboardInterrupt: Ctrl-C; all steps have ended by then.
     """
     work, lock = _locked(workspace)
@@ -71,7 +67,12 @@ def run_plan(
 
 
 def steps_to_run(
-    steps: Iterable[Step], *, workspace: Path, cores: int, folder: Path = NOTEBOOK_FOLDER
+    steps: Iterable[Step],
+    *,
+    workspace: Path,
+    cores: int,
+    executor: str | None = None,
+    folder: Path = NOTEBOOK_FOLDER,
 ) -> list[tuple[str, str]]:
     """The steps that `run_plan` would run now, in the plan's order, each with Snakemake's reason.
 
@@ -81,7 +82,7 @@ def steps_to_run(
     steps = list(steps)
     work, lock = _locked(workspace)
     try:
-        command = [*_command(steps, work, cores, folder), "--dry-run"]
+        command = [*_command(steps, work, cores, folder, on_cluster=executor is not None), "--dry-run"]
         listing = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     finally:
         lock.release()
@@ -120,20 +121,18 @@ def _command(
     steps: list[Step], work: Workspace, cores: int, folder: Path, *, on_cluster: bool = False
 ) -> list[str]:
     """Write the resolved plan beside the artifacts and return the call of Snakemake on it."""
-    gpus = len(visible_gpus())
-    plan = {
-        "python": sys.executable,
-        "cores": cores,
-        "gpus": 1 if on_cluster else gpus,  # a job asks for one; the cluster knows how many there are
-        "steps": {step.name: _as_config(step, folder) for step in steps},
-    }
+    gpus = [] if on_cluster else visible_gpus()  # the cluster knows how many there are
+    for step in steps:
+        check_gpus(step.name, step.gpus, gpus)
+    configs = {step.name: _as_config(step, folder) for step in steps}
+    plan = {"python": sys.executable, "cores": cores, "steps": configs}
     path = work.root / "plan.json"
     write_json(path, plan, indent=True)
     targets = [str(work.record(step.name).relative_to(work.root)) for step in steps]
     return [
         sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SNAKEFILE), "--configfile", str(path),
         "--directory", str(work.root), "--cores", str(cores),
-        *(["--resources", f"gpu={gpus}"] if gpus and not on_cluster else []),
+        *(["--resources", f"gpu={len(gpus)}"] if gpus else []),
         "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--nolock", "--scheduler", "greedy",
         "--quiet", "host",
     ]  # fmt: skip
@@ -148,7 +147,7 @@ def _as_config(step: Step, folder: Path) -> dict[str, Any]:
     if folder != NOTEBOOK_FOLDER:
         arguments += f" --notebooks {shlex.quote(str(folder.resolve()))}"
     source = source_hash(find_notebook(step.notebook, folder))
-    return {"needs": step.needs, "arguments": arguments, "source": source}
+    return {"needs": step.needs, "arguments": arguments, "source": source, "gpus": step.gpus}
 
 
 def _environment() -> dict[str, str]:

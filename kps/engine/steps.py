@@ -39,6 +39,15 @@ def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:
     return notebook + SUFFIXES.get(notebook, "").format(**_short(parameters))
 
 
+def gpus_wanted(notebook: str, parameters: Mapping[str, Any]) -> int:
+    """How many GPUs a step holds, where there are any: one a process (InputError: below 1)."""
+    processes = parameters.get("processes", 1)
+    if processes < 1:
+        step = step_name(notebook, parameters)
+        raise InputError(f"{step}: expected processes to be at least 1, but got {processes}")
+    return processes if notebook in ON_GPU else 0
+
+
 def _short(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters with an aggregation's name where they have its file."""
     if "aggregation" not in parameters:

@@ -4,8 +4,9 @@
     torchrun --nproc_per_node 8 -m kps.models.launch detect JOB.json
     torchrun --nproc_per_node 8 -m kps.models.launch predict JOB.json
 
-CONFIG.json is the configuration that `train` writes into a training folder; JOB.json is what the functions
-below write. For several machines add torchrun's own options; all need the same files.
+CONFIG.json is the configuration that `train` writes into a training folder, whose batch the processes share;
+JOB.json is what the functions below write. For several machines add torchrun's own options; all need the same
+files.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 
 from kps.coco import load_coco
 from kps.detections import Detections, load_detections, save_detections
@@ -90,6 +91,10 @@ def _train(path: Path) -> None:
     from kps.models.training import train
 
     config = as_config(read_json(path))
+    batch, number = config.train_dataloader.batch_size * config.get("processes", 1), get_world_size()
+    if batch % number:
+        raise InputError(f"{path}: expected its batch of {batch} to be shared evenly, but by {number}")
+    config.train_dataloader.batch_size = batch // number
     for made_anew in ("input_sha256", "processes"):
         config.pop(made_anew, None)
     train(config)

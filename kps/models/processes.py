@@ -16,9 +16,12 @@ from kps.workspace import REPOSITORY
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started: over NCCL with GPUs, else over Gloo."""
+    """Join the processes that torchrun started: over NCCL with a GPU each (else InputError), or over Gloo."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(torch.distributed.get_node_local_rank())
+        rank, gpus = torch.distributed.get_node_local_rank(), torch.cuda.device_count()
+        if rank >= gpus:
+            raise InputError(f"expected a GPU for each process, but got process {rank + 1} and {gpus} GPUs")
+        torch.cuda.set_device(rank)
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield

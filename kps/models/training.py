@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
+from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
 from kps.models.ops import memory_format
 from kps.models.order import with_seeded_draws
@@ -56,8 +57,8 @@ def train(config: Config, *, processes: int = 1) -> Path:
 
     Raises:
         InputError: the work folder holds a run with another configuration (the differing key is named), the
-            weights to start from do not fit, the loss is no longer finite (its batch is kept), the GPU's
-            memory does not suffice, or mixed precision is asked for without a GPU.
+            weights to start from do not fit or have learnt the held-out part, the loss is no longer finite
+            (its batch is kept), the GPU's memory does not suffice, or mixed precision wants a GPU.
     """
     work_dir = Path(config.work_dir)
     resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
@@ -72,6 +73,8 @@ def train(config: Config, *, processes: int = 1) -> Path:
     for empty in work_dir.glob("*_*/"):  # mmengine's log folders of such processes
         with suppress(OSError):
             empty.rmdir()
+    if not final.exists():
+        check_start(resolved)
     if not final.exists() and processes > 1:
         write_json(work_dir / "config.json", resolved, indent=True)
         run_processes(["kps.models.launch", "train", str(work_dir / "config.json")], processes)
@@ -101,8 +104,8 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         size = resolved["train_dataloader"]["batch_size"]
         raise InputError(
             f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; halve batch_size and "
-            "double accumulate, which learns the same, or use amp (the run goes on from its last state "
-            "only with the same batch_size: choose another folder)"
+            "double accumulate, which learns the same, or use amp (remove the folder first: a run keeps its "
+            "batch_size)"
         ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
@@ -133,6 +136,9 @@ def _input_hashes(value: Any, key: str = "") -> dict[str, str]:
 
 def _check_same_run(resolved: dict, path: Path) -> None:
     before, now = _flatten(read_json(path)), _flatten(resolved)
+    batch = "train_dataloader.batch_size"
+    for run in (before, now):  # twice as many processes with half the batch each learn the same
+        run[batch] = run.get(batch, 0) * run.pop("processes", 1)
     for key in [*now, *before]:  # in the configuration's order: what a user sets comes first
         if key not in _FREE_KEYS and before.get(key) != now.get(key):
             raise InputError(
