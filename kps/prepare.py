@@ -96,8 +96,8 @@ def prepare_coco(
         limit: only the first so many photos of each split.
 
     Raises:
-        InputError: a file is malformed or contradicts itself or its photos, has no landmark, or is written to;
-            or a photo is absent.
+        InputError: a file is malformed or contradicts itself or its photos, or has no landmark;
+            a photo is absent, or a file would be written to.
     """
     files = coco_file if isinstance(coco_file, Mapping) else dict.fromkeys(SPLITS, coco_file)
     folders = image_dir if isinstance(image_dir, Mapping) else dict.fromkeys(files, image_dir)
