@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import warnings
 
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent
     import mmdet.datasets  # noqa: F401  (fills its registry)
     import mmpose.models  # noqa: F401  (likewise)
+# mmdet misses an optional package where its metrics are first looked up, in the middle of a training.
+warnings.filterwarnings("ignore", "faster_coco_eval is not installed")
