@@ -74,11 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=f"they are {name}")
     command.add_argument("--visible-only", action="store_true", help="occluded landmarks do not count")
     command.add_argument("--by", action="append", default=[], choices=SUBSETS, help="and of each subset")
-    command.add_argument("--intervals", action="store_true", help="with 95 %% bootstrap intervals")
+    command.add_argument("--intervals", action="store_true", help="with 95 %% intervals over photos")
     command.add_argument("--against", type=Path, metavar="OTHER.json",
                          help="how much better than these results, with a paired interval")  # fmt: skip
     command.add_argument("--causes", action="store_true", help="what the lost points of AP are due to")
-    command.add_argument("--samples", type=_positive, default=1000, metavar="N", help="resamples (1000)")
+    command.add_argument("--samples", type=_positive, default=1000, metavar="N",
+                         help="random halves of the photos behind an interval (1000)")  # fmt: skip
     command.add_argument("--json", type=Path, metavar="FILE", help="write all of it there too")
 
     command = _command(commands, "submit", "write a submission zip")

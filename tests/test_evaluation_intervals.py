@@ -26,7 +26,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coco, Predictions]:
     return coco, results
 
 
-def test_estimates_are_the_scores_and_lie_between_the_percentiles(many) -> None:
+def test_estimates_are_the_scores_and_lie_inside_their_intervals(many) -> None:
     for results, evaluate in ((many[1], evaluate_landmarks), (boxes_of(many[1]), evaluate_boxes)):
         found, scores = bootstrap(many[0], results, samples=200), evaluate(many[0], results)
         intervals = [found.AP, found.AP50, found.AP75, found.AR, *found.per_category.values()]
@@ -62,14 +62,34 @@ def test_perfect_results_have_no_spread(many) -> None:
     assert found.AP.standard_error == pytest.approx(0, abs=1e-12)
 
 
-def test_a_category_absent_from_a_resample_is_left_out_of_its_mean(tmp_path) -> None:
-    coco = make_coco(tmp_path, (1,) * 9 + (2,))  # the tenth image is often not drawn
+@pytest.mark.parametrize("right", [0, 1])
+def test_a_category_absent_from_a_half_widens_the_mean_but_does_not_move_it(tmp_path, right) -> None:
+    coco = make_coco(tmp_path, (1,) * 9 + (2,))  # every other half lacks the tenth image
     results = perfect(coco)
-    results.keypoints[:9, :, :2] += 9999
+    results.keypoints[:9] += 9999 * (right == 0)
+    results.keypoints[9:] += 9999 * (right == 1)
     found = bootstrap(coco, results, samples=300)
     assert found.AP.estimate == pytest.approx(0.5)
-    assert found.AP.low == 0  # of category 1 alone
-    assert found.per_category[2].low == pytest.approx(1)
+    assert 0 <= found.AP.low < 0.1 and 0.9 < found.AP.high <= 1
+
+
+def test_a_category_on_fewer_than_three_photos_has_no_interval(tmp_path) -> None:
+    coco = make_coco(tmp_path, (1,) + (8,) * 2 + (13,) * 3)
+    found = bootstrap(coco, perfect(coco), samples=50).per_category
+    assert [found[key].estimate for key in (1, 8, 13)] == pytest.approx([1, 1, 1])
+    assert np.isnan([found[1].low, found[1].high, found[8].low]).all()
+    assert [found[13].low, found[13].high] == pytest.approx([1, 1])
+    lone = make_coco(tmp_path / "lone", (1,))
+    assert np.isnan(bootstrap(lone, perfect(lone), samples=50).AP.low), "one photo says nothing of others"
+
+
+def test_an_interval_does_not_lean_upwards(tmp_path) -> None:
+    """AP of few garments is too high, of fewer still higher: the interval reaches further down than up."""
+    coco = make_coco(tmp_path, (1, 2, 3, 4) * 10)
+    results = distinct_scores(perfect(coco), seed=1)
+    results.keypoints[np.random.default_rng(0).random(40) < 0.6, :, :2] += 9999
+    found = bootstrap(coco, results, samples=500).AP
+    assert found.estimate - found.low > 1.2 * (found.high - found.estimate) > 0
 
 
 def test_a_paired_difference_is_sharper_than_two_intervals(many) -> None:
@@ -80,7 +100,7 @@ def test_a_paired_difference_is_sharper_than_two_intervals(many) -> None:
     a, b = bootstrap(coco, first, samples=300), bootstrap(coco, second, samples=300)
     assert paired.AP.estimate == pytest.approx(b.AP.estimate - a.AP.estimate, abs=1e-12)
     assert paired.AP.estimate > 0 and paired.AP.high - paired.AP.low < 0.5 * (a.AP.high - a.AP.low)
-    assert 0.4 < paired.AP.share_better < 0.9  # a resample holds the image in 63 cases of 100
+    assert 0.4 < paired.AP.share_better < 0.9  # half of the halves hold the image
     assert paired.per_category[8].estimate == 0 and paired.per_category[8].share_better == 0
     turned = paired_bootstrap(coco, second, first, samples=300)
     assert turned.AP.estimate == -paired.AP.estimate and turned.AP.share_better == 0

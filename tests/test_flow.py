@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,12 @@ def test_finetuned_models_differ_from_the_universal_one(flow):
         for run in ("universal_gt", "finetune_plain_gt", "finetune_flip_gt")
     )
     assert not np.allclose(universal, plain) and not np.allclose(plain, flip)
+
+
+def test_executed_notebooks_hold_no_warnings_of_the_libraries(flow):
+    for path in Workspace(flow[0] / "work").executed("any").parent.glob("*.ipynb"):
+        text = path.read_text()
+        assert not re.findall(r".{0,90}(?:site-packages|Warning: ).{0,90}", text), path
 
 
 def test_report_has_the_three_tables(flow):

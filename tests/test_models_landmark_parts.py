@@ -1,5 +1,7 @@
 """Heatmaps and their decoding, the head's masking, the data set and its order."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +20,13 @@ from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
 from kps.models.landmark_decoding import decode, gaussian_heatmaps, smooth
 
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
+
+
+def test_the_libraries_are_quiet_in_a_fresh_process():
+    """What they print or warn of holds paths of the machine and would stand in executed notebooks."""
+    modules = "kps.models.detector, kps.models.training, mmdet.evaluation, mmpose.evaluation"
+    done = subprocess.run([sys.executable, "-c", f"import {modules}"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0):

@@ -38,9 +38,9 @@ def summarise(
         results: landmarks or boxes.
         rival: other results on the same images, of the same kind; how much better than these is `results`?
         by: attributes whose subsets are scored too.
-        intervals: with bootstrap intervals over images.
+        intervals: with intervals over images.
         causes: with the causes of the lost points of AP; landmarks only.
-        samples: resamples of the bootstraps.
+        samples: random halves of the images for the intervals.
         visible_only: occluded landmarks do not count; landmarks only.
 
     Returns:
@@ -63,7 +63,7 @@ def summarise(
         ranges = bootstrap(truth, results, samples=samples, visible_only=visible_only)
         values["intervals"] = ranges.to_json()
         values["interval"] = [values["intervals"]["AP"][end] for end in ("low", "high")]
-        lines.append(f"with 95 % intervals by {samples} resamples of the images")
+        lines.append(f"with 95 % intervals by {samples} random halves of the images")
     lines += _table(values, ranges)
     for attribute in by:
         subsets = evaluate_subsets(truth, results, by=attribute, visible_only=visible_only)
@@ -76,7 +76,7 @@ def summarise(
     if rival is not None:
         paired = paired_bootstrap(truth, rival, results, samples=samples, visible_only=visible_only)
         values["difference"] = paired.to_json()
-        lines += ["", f"AP minus the other's, paired over {samples} resamples of the images", *_gain(paired)]
+        lines += ["", f"AP minus the other's, paired over {samples} halves of the images", *_gain(paired)]
     if causes:
         found = analyse_causes(truth, results, visible_only=visible_only)
         values["causes"] = found.to_json()

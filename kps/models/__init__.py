@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 
 from kps.models.ops import provide_ops
 
@@ -10,3 +11,5 @@ provide_ops()  # before the first import of mmcv.ops
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent
     import mmdet.datasets  # noqa: F401  (fills its registry)
     import mmpose.models  # noqa: F401  (likewise)
+# mmdet misses an optional package where its metrics are first looked up, in the middle of a training.
+warnings.filterwarnings("ignore", "faster_coco_eval is not installed")

@@ -131,7 +131,7 @@ def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     on_test = test["visible_and_occluded"]["AP"] if test else "no annotations" if predicted else NOT_RUN
     rows.append(("This run: ensemble", _ap(run), NOTHING if on_test is None else on_test, how))
     if run is not None and _interval(run) != NOTHING:
-        rows.append(("  its 95 % interval", _interval(run), NOTHING, "bootstrap over images"))
+        rows.append(("  its 95 % interval", _interval(run), NOTHING, "over photos, by random halves"))
     return pd.DataFrame(rows, columns=["method", "validation", "test", "how"]).set_index("method")
 
 
