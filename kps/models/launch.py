@@ -92,7 +92,7 @@ def _train(path: Path) -> None:
     from kps.models.training import train
 
     config = as_config(read_json(path))
-    for made_anew in ("input_sha256", "processes"):
+    for made_anew in ("input_sha256", "code_sha256", "processes"):
         config.pop(made_anew, None)
     train(config)
 
