@@ -24,6 +24,15 @@ NOTEBOOKS = (
     PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT,
 )  # fmt: skip
 ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
+# Modules, by the beginnings of their names, of which nothing enters a step's result: they show results (which
+# is the report's own), or belong to the other model.
+SHOWN = ("kps.plots", "kps.report.paper", "kps.report.render", "kps.report.tables")
+NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
+    AGGREGATION: (*SHOWN, "kps.models"),
+    DETECTOR: (*SHOWN, "kps.models.landmark", "kps.configs.landmark"),
+    **dict.fromkeys((LANDMARKS, FINETUNE, PREDICT), (*SHOWN, "kps.models.detector", "kps.configs.detector")),
+}
+OUTPUTS = ("workspace", "folder")  # parameters that say where to write; other paths are inputs
 SUFFIXES = {
     AGGREGATION: "_{aggregation}",
     DETECTOR: "_{detector}",
