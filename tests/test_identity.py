@@ -54,6 +54,7 @@ def codes(folder: Path) -> dict[str, dict]:
     [
         ("plots/charts.py", "10"),
         ("report/tables.py", "10"),
+        ("report/scores.py", "07 08 10"),
         ("models/landmark_head.py", "02 05 06 07 landmarks chosen"),
         ("models/detector.py", "04 detector"),
         ("models/order.py", "04 05 06 07 detector landmarks chosen"),  # of the training loop

@@ -135,12 +135,12 @@ def why_outdated(work: Workspace, step: str, state: Mapping[str, Mapping[str, An
     Whatever the step's record names as read counts as well. An input that is absent now has not changed.
     """
     marker, record = step_file(work, step, ".json"), work.record(step)
-    if not (marker.exists() and record.exists()):
+    if not marker.exists():
         return "it had not ended" if record.exists() else None
-    noted, recorded = read_json(marker), read_json(record)
+    noted, recorded = read_json(marker), read_json(record) if record.exists() else {}
     before = {row["path"]: row["sha256"] for row in recorded.get("inputs", {}).values()}
     # What was not touched since the step began is not read again: there may be gigabytes of checkpoints.
-    began = record.stat().st_mtime - recorded.get("seconds", 0)
+    began = record.stat().st_mtime - recorded.get("seconds", 0) if before else 0
     there = {path: Path(path).stat() for path in before if Path(path).is_file()}
     touched = [path for path, status in there.items() if max(status.st_mtime, status.st_ctime) >= began]
     changed = [changed_names(noted.get(key, {}), state[key]) for key in state]
