@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import kps
 from kps.coco import Coco, category_counts, load_coco
 from kps.coco_selection import save_selection
 from kps.convert import convert_split
@@ -17,6 +16,7 @@ from kps.detections import ground_truth_detections, save_detections
 from kps.doctor.labels import check_labels
 from kps.errors import InputError
 from kps.files import progress, read_json, write_json
+from kps.identity import HANDLING, code_sha256
 from kps.raw import find_raw
 from kps.synthetic import write_dataset
 from kps.workspace import GROUND_TRUTH, REPOSITORY, SPLITS, Workspace
@@ -38,7 +38,9 @@ def prepare_built_in(
     Raises:
         InputError: the folder holds something that was not made here.
     """
-    note, wanted = work.built_in_data / "built_in.json", {**photos, "seed": seed, "version": kps.__version__}
+    note = work.built_in_data / "built_in.json"
+    code = code_sha256(["kps.synthetic"], without=HANDLING)  # an edited generator draws others
+    wanted = {**photos, "seed": seed, "code_sha256": code}
     if note.exists() and read_json(note) != wanted:
         shutil.rmtree(work.built_in_data)
     if not note.exists():

@@ -22,7 +22,9 @@ from kps.detections import ground_truth_detections
 from kps.errors import InputError
 from kps.evaluation.intervals import PairedDifference, paired_bootstrap
 from kps.evaluation.metrics import evaluate_landmarks
+from kps.files import read_json, write_json
 from kps.grouping import random_map
+from kps.identity import code_sha256
 from kps.predictions import Predictions
 from kps.workspace import Workspace
 
@@ -61,7 +63,9 @@ def aggregation_of(work: Workspace, run: StudyRun) -> Aggregation:
 
 
 def train_and_predict(work: Workspace, run: StudyRun, *, size: str, epochs: int, draws: int) -> Path:
-    """Train one run on its share of the photos and predict on validation; what is done is not done again.
+    """Train one run on its share of the photos and predict on validation.
+
+    What is done is not done again, unless settings, data or code have changed: a note beside it tells.
 
     Args:
         work: has the COCO files and photos; the run's folder is made in its `study`.
@@ -72,13 +76,12 @@ def train_and_predict(work: Workspace, run: StudyRun, *, size: str, epochs: int,
     Returns:
         The file of the predictions.
     """
+    from kps.models.identity import input_hashes, with_identity
     from kps.models.landmarks import predict_landmarks
     from kps.models.training import train
 
-    folder = work.study / run.name
-    out = folder / "validation.npz"
-    if out.exists():
-        return out
+    folder, photos = work.study / run.name, work.image_dir("validation")
+    out, note = folder / "validation.npz", folder / "validation.json"
     config = landmark_config(
         size=size,
         aggregation=aggregation_of(work, run),
@@ -89,18 +92,22 @@ def train_and_predict(work: Workspace, run: StudyRun, *, size: str, epochs: int,
         samples_per_epoch=draws,
         seed=run.seed,
     )
+    split = {"coco_file": str(work.coco("validation")), "image_dir": str(photos)}
+    wanted = {"training": with_identity(config), "validation": input_hashes(split)}
+    wanted["code_sha256"] = code_sha256(["kps.models.landmarks"])
+    if out.exists() and note.exists() and read_json(note) == wanted:
+        return out
     checkpoint = train(config)
     truth = load_coco(work.coco("validation"))
     boxes = ground_truth_detections(truth)
-    predict_landmarks(checkpoint, boxes, truth, work.image_dir("validation"), flip_test=False).save(out)
+    predict_landmarks(checkpoint, boxes, truth, photos, flip_test=False).save(out)
+    write_json(note, wanted)
     return out
 
 
 def _share_of_photos(work: Workspace, run: StudyRun) -> Path:
     """Write the COCO file of a random share of the training photos, the same for all maps."""
     path = work.study / "data" / f"{run.share:g}_{run.seed}.json"
-    if path.exists():
-        return path
     if not 0 < run.share <= 1:
         raise InputError(f"expected a share of the photos in 0..1, but got {run.share}")
     photos = np.random.default_rng(run.seed).permutation(load_coco(work.coco("train")).image_ids)

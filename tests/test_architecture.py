@@ -17,7 +17,7 @@ from kps.workspace import REPOSITORY
 
 PACKAGE = REPOSITORY / "kps"
 LEVELS = (
-    ("errors", "files", "schema", "workspace", "data"),
+    ("errors", "files", "identity", "schema", "workspace", "data"),
     ("coco", "predictions", "detections", "aggregation", "record", "raw", "json_rows", "json_fields")
     + ("polygons", "parallel", "photos"),
     (

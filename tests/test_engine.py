@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,78 @@ def test_step_runs_again_only_if_something_changed(tmp_path, notebooks):
     assert other != first
     Workspace(tmp_path).record("01_prepare_data").unlink()
     assert process(train_photos=6) != other, "the record is gone"
+
+
+def raw_annotation(folder: Path) -> Path:
+    """An annotation in a raw folder of one's own."""
+    path = folder / "raw" / "train" / "annos" / "000001.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"item1": 1}')
+    return path
+
+
+def relabel(path: Path) -> None:
+    """Edit a file in place: neither its size nor its time tells."""
+    status = path.stat()
+    path.write_text(path.read_text().replace("1}", "2}"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_step_runs_again_after_an_edit_of_what_a_parameter_names(tmp_path, notebooks, capfd):
+    label, shown = raw_annotation(tmp_path), []
+    for happens in (
+        bool,
+        lambda: os.utime(label),
+        lambda: relabel(label),
+        lambda: shutil.rmtree(tmp_path / "raw"),
+    ):
+        happens()
+        given = {"data_root": str(tmp_path / "raw")}
+        run_notebook("01_prepare_data", given, workspace=tmp_path / "work", folder=notebooks)
+        shown.append(capfd.readouterr().out.splitlines()[0].removeprefix("[01_prepare_data] "))
+    nothing = "done before, nothing to do"  # data that were put away have not changed
+    assert shown == ["started", nothing, f"started: changed: {tmp_path / 'raw'}", nothing]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [(steps.PREPARE, "coco_file"), (steps.PREPARE, "image_dir"), (steps.HOMOGENEITY, "identity_model")]
+    + [(steps.LANDMARKS, "aggregation"), (steps.DETECTOR, "pretrained")],
+)
+def test_every_path_from_outside_counts_by_content(tmp_path, name, parameter):
+    label, notebook = raw_annotation(tmp_path), engine_notebook.find_notebook(name)
+    given = {parameter: str(label.parent if parameter == "image_dir" else label)}
+    states = [engine_notebook.step_state(notebook, given, Workspace(tmp_path / "work"))]
+    for happens in (os.utime, relabel):
+        happens(label)
+        states.append(engine_notebook.step_state(notebook, given, Workspace(tmp_path / "work")))
+    assert states[0] == states[1] != states[2]
+
+
+READS_BOXES = """
+from pathlib import Path
+from kps.record import write_record
+from kps.workspace import Workspace
+work = Workspace(Path(workspace))
+file = work.detections("mine", "validation")
+paths = {"inputs": {"boxes": file}, "outputs": {}}
+rest = {"parameters": {}, "metrics": {}, "seconds": 1}
+write_record(work.record("09_submission"), step="09_submission", **paths, **rest)
+"""
+
+
+def test_step_runs_again_after_an_edit_of_what_its_record_names(tmp_path, capfd):
+    write_notebook(tmp_path / "09_submission.ipynb", HEAD, READS_BOXES)
+    boxes = Workspace(tmp_path).detections("mine", "validation")
+    boxes.parent.mkdir(parents=True)
+    boxes.write_text('[{"image_id": 1}]')
+    for _ in range(2):
+        run_notebook("09_submission", {}, workspace=tmp_path, folder=tmp_path)
+    relabel(boxes)
+    run_notebook("09_submission", {}, workspace=tmp_path, folder=tmp_path)
+    shown = capfd.readouterr().out
+    assert shown.count("] started") == 2 and shown.count("done before") == 1
+    assert f"[09_submission] started: changed: {boxes}" in shown
 
 
 @pytest.mark.parametrize(
@@ -322,6 +395,24 @@ def test_plan_runs_in_order_and_only_once(finished, notebooks):
 def test_change_reaches_what_depends_on_it(finished, notebooks):
     assert todo(finished, notebooks, "04.seed=3") == ["04_train_detector_htc"]
     assert len(todo(finished, notebooks, "01.train_photos=8")) == 3
+
+
+def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, notebooks, monkeypatch):
+    profile = "{size: tiny, steps: [01_prepare_data, 02_landmark_homogeneity]}"
+    label = raw_annotation(tmp_path)
+    given = parse_overrides([f"01.data_root={tmp_path / 'raw'}"])
+    plan = make_plan(load_profile(write_profile(tmp_path, profile)), given, folder=notebooks)
+    options = {"workspace": tmp_path / "work", "cores": 2, "folder": notebooks}
+    assert run_plan(plan, **options)
+    os.utime(label)
+    assert steps_to_run(plan, **options) == []
+    relabel(label)
+    first, second = steps_to_run(plan, **options)
+    assert first == ("01_prepare_data", f"changed: {tmp_path / 'raw'}") and second[0] == plan[1].name
+    assert run_plan(plan, **options) and steps_to_run(plan, **options) == []
+    edited = lambda *names, **options: {"kps.coco": "edited"}  # noqa: E731
+    monkeypatch.setattr(engine_notebook, "code_sha256", edited)
+    assert steps_to_run(plan, **options) == [(step.name, "changed: kps.coco") for step in plan]
 
 
 def test_second_run_in_a_folder_is_refused(finished, notebooks):

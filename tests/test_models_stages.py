@@ -40,6 +40,15 @@ def test_a_category_without_garments_keeps_the_universal_model(work):
     assert checkpoints[4] == work.finetune_dir("hand81", "plain", 4) / FINAL
 
 
+def test_a_checkpoint_of_other_data_is_not_taken_for_a_category_without_garments(work):
+    left = work.finetune_dir("hand81", "plain", 3) / FINAL
+    left.parent.mkdir()
+    left.touch()
+    assert landmark_checkpoints(work, "finetune_plain", "hand81")[3] == left
+    write_finetune_record(work, train_items=0)
+    assert landmark_checkpoints(work, "finetune_plain", "hand81")[3] == work.universal_dir("hand81") / FINAL
+
+
 @pytest.mark.parametrize("train_items", [None, 5])
 def test_a_forgotten_category_is_named(work, train_items):
     if train_items is not None:

@@ -13,7 +13,7 @@ from garment_photos import write_photos
 from kps.coco import load_coco
 from kps.configs import detector_config
 from kps.errors import InputError
-from kps.files import write_json
+from kps.files import read_json, write_json
 from kps.models import checkpoints, hooks, training
 from kps.models.detector_data import GarmentBoxes
 from kps.models.held_out import held_out_images
@@ -82,6 +82,58 @@ def test_data_that_changed_under_the_same_name_are_another_run(unbroken, coco_fi
             training.train(config)
     finally:
         coco_file.write_bytes(content)
+
+
+def test_a_photo_that_changed_is_another_run(unbroken, coco_file):
+    photo = next((coco_file.parent / "image").iterdir())
+    content = photo.read_bytes()
+    photo.write_bytes(content + b"\0")
+    try:
+        with pytest.raises(InputError, match=r"input_sha256\.photos"):
+            training.train(make_config(coco_file, unbroken.parent))
+    finally:
+        photo.write_bytes(content)
+
+
+def note_other_code(work_dir):
+    """Make a folder's run one of another version of the code."""
+    noted = read_json(work_dir / "config.json")
+    noted["code_sha256"]["kps.models.hooks"] = "another"
+    write_json(work_dir / "config.json", noted)
+
+
+def test_a_result_of_other_code_is_not_taken_unless_by_wish(unbroken, coco_file, capsys):
+    config, path = make_config(coco_file, unbroken.parent), unbroken.parent / "config.json"
+    noted = read_json(path)
+    note_other_code(unbroken.parent)
+    with pytest.raises(InputError, match=r"of another version of the code \(changed: kps\.models\.hooks\)"):
+        training.train(config)
+    write_json(path, {key: value for key, value in noted.items() if key != "code_sha256"})
+    assert training.train(config) == unbroken and "another version of the code" in capsys.readouterr().out
+    assert read_json(path) == noted
+
+
+def test_a_broken_off_run_goes_on_with_other_code_where_its_state_fits(
+    coco_file, tmp_path, monkeypatch, capsys
+):
+    def edited(self, model):
+        built = build(self, model)
+        built.edited = torch.nn.Linear(1, 1)
+        return built
+
+    build, config = training.ResumableRunner.build_model, make_config(coco_file, tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, len(load_coco(coco_file).images) // 4 * 2)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config)
+    note_other_code(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.ResumableRunner, "build_model", edited)
+        with pytest.raises(InputError, match=r"state_\d+\.pth: not of this model: edited\.weight"):
+            training.train(config)
+    note_other_code(tmp_path)
+    shown = f"{tmp_path}: begun by another version of the code (changed: kps.models.hooks)\n"
+    assert training.train(config).exists() and capsys.readouterr().out.count(shown) == 2
 
 
 def test_a_finished_run_returns_at_once(unbroken, coco_file, monkeypatch, capsys):

@@ -28,6 +28,19 @@ def test_built_in_data_are_made_once_and_anew_for_other_wishes(tmp_path):
     assert len(other["train"].images) == 4
 
 
+def test_an_edited_generator_draws_anew(tmp_path, monkeypatch):
+    work, photos = Workspace(tmp_path), {"train": 1, "validation": 1, "test": 1}
+    prepare.prepare_built_in(work, photos=photos, seed=0)
+    photo = next(work.image_dir("train").iterdir())
+    made = photo.stat().st_mtime_ns
+    edited = prepare.code_sha256(["kps.synthetic"]) | {"kps.synthetic.sleeves": "edited"}
+    monkeypatch.setattr(prepare, "code_sha256", lambda *_, **__: edited)
+    for _ in range(2):
+        prepare.prepare_built_in(work, photos=photos, seed=0)
+        assert photo.stat().st_mtime_ns > made
+        made = photo.stat().st_mtime_ns - 1
+
+
 def test_a_folder_that_was_not_made_here_is_left_alone(tmp_path):
     work = Workspace(tmp_path)
     work.built_in_data.mkdir()

@@ -80,3 +80,9 @@ def test_a_run_trains_on_its_share_and_is_not_run_twice(tmp_path, monkeypatch):
     monkeypatch.setattr("kps.models.training.train", None)
     assert train_and_predict(work, run, size="tiny", epochs=1, draws=8) == out
     assert isinstance(out, Path)
+    with pytest.raises(TypeError):  # it wants to train
+        train_and_predict(work, run, size="tiny", epochs=2, draws=8)
+    file = work.coco("validation")
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(TypeError):
+        train_and_predict(work, run, size="tiny", epochs=1, draws=8)

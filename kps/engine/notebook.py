@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import logging
 import sys
@@ -16,9 +17,10 @@ from typing import Any, TextIO
 from kps.engine.kernel import kernel_manager
 from kps.engine.parameters import check_parameters, code_cells, read_parameters
 from kps.engine.processes import FileLock, free_gpus
-from kps.engine.steps import gpus_wanted, step_name
+from kps.engine.steps import NOT_RUN, OUTPUTS, gpus_wanted, step_name
 from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.files import read_json, sha256, write_json
+from kps.identity import changed_names, code_sha256, content_sha256, imported_names
 from kps.workspace import REPOSITORY, Workspace
 
 NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
@@ -58,7 +60,7 @@ def run_notebook(
     notebook = find_notebook(name, folder)
     work = Workspace(Path(workspace).resolve())
     given = check_parameters(notebook, {**parameters, "workspace": str(work.root)})
-    state = {"parameters": _resolved(notebook, given), "notebook_sha256": source_hash(notebook)}
+    state = step_state(notebook, given, work)
     step = step_name(name, state["parameters"])
     executed, record = work.executed(step), work.record(step)
     marker = step_file(work, step, ".json")
@@ -66,14 +68,15 @@ def run_notebook(
     if not lock.acquire(wait_seconds=ORPHAN_SECONDS):
         raise InputError(f"{step} is being run by another process in {work.root}")
     try:
-        if is_done(marker, state) and record.exists() and executed.exists():
+        outdated = why_outdated(work, step, state)
+        if outdated is None and record.exists() and executed.exists():
             print(f"[{step}] done before, nothing to do", flush=True)
             return executed
         with free_gpus(step, gpus_wanted(name, state["parameters"])) as gpus:
             marker.unlink(missing_ok=True)
             record.unlink(missing_ok=True)
             started = time.monotonic()
-            print(f"[{step}] started", flush=True)
+            print(f"[{step}] started" + (f": {outdated}" if outdated else ""), flush=True)
             _execute(notebook, executed, given, step=step, lock=lock, threads=threads, gpus=gpus)
         if not record.exists():
             raise InputError(f"{step} ended without its record {record}; open {executed}")
@@ -105,18 +108,46 @@ def step_file(work: Workspace, step: str, suffix: str) -> Path:
     return work.root / ".steps" / f"{step}{suffix}"
 
 
-def source_hash(notebook: Path) -> str:
-    """SHA-256 of a notebook's code: text, outputs and metadata may change without a new run."""
-    text = "\n\0".join(cell["source"] for cell in code_cells(notebook))
-    return hashlib.sha256(text.encode()).hexdigest()
+def step_state(notebook: Path, given: Mapping[str, Any], work: Workspace) -> dict[str, dict[str, Any]]:
+    """What a step's result depends on: "parameters", "code_sha256" and "inputs_sha256", each by name.
+
+    The code is the notebook's (text, outputs and metadata may change without a new run) and what it runs of
+    this package; inputs are the files and folders that a parameter names. `given` are checked parameters.
+    """
+    source = "\n".join(cell["source"] for cell in code_cells(notebook))
+    code = code_sha256(imported_names(ast.parse(source)), without=NOT_RUN.get(notebook.stem, ()))
+    parameters, known = _resolved(notebook, given), read_parameters(notebook)
+    paths = {
+        text: REPOSITORY / Path(text).expanduser()
+        for name, value in parameters.items() if name not in OUTPUTS
+        for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text
+        # A bare word is a name ("demo", "validation"), unless the parameter may be None, as those of paths.
+        if known[name].annotation.endswith("Optional[str]") or {"/", "."} & set(text)
+    }  # fmt: skip
+    return {
+        "parameters": parameters,
+        "code_sha256": {"the notebook": hashlib.sha256(source.encode()).hexdigest()[:16], **code},
+        "inputs_sha256": {text: content_sha256(p, work.root) for text, p in paths.items() if p.exists()},
+    }
 
 
-def is_done(marker: Path, state: Mapping[str, Any]) -> bool:
-    """Whether a marker says that the step was done with this very state (parameters and source)."""
+def why_outdated(work: Workspace, step: str, state: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Say what has changed since a step was done; None where nothing has, or where it has to run anyway.
+
+    Whatever the step's record names as read counts as well. An input that is absent now has not changed.
+    """
+    marker, record = step_file(work, step, ".json"), work.record(step)
     if not marker.exists():
-        return False
-    noted = read_json(marker)
-    return {key: noted.get(key) for key in state} == dict(state)
+        return "it had not ended" if record.exists() else None
+    noted, recorded = read_json(marker), read_json(record) if record.exists() else {}
+    before = {row["path"]: row["sha256"] for row in recorded.get("inputs", {}).values()}
+    # What was not touched since the step began is not read again: there may be gigabytes of checkpoints.
+    began = record.stat().st_mtime - recorded.get("seconds", 0) if before else 0
+    there = {path: Path(path).stat() for path in before if Path(path).is_file()}
+    touched = [path for path, status in there.items() if max(status.st_mtime, status.st_ctime) >= began]
+    changed = [changed_names(noted.get(key, {}), state[key]) for key in state]
+    changed.append(changed_names(before, {path: sha256(Path(path)) for path in touched}))
+    return next((f"changed: {names}" for names in changed if names), None)
 
 
 def _resolved(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:

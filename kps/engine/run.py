@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook, source_hash
+from kps.engine.notebook import NOTEBOOK_FOLDER, find_notebook, step_state, why_outdated
 from kps.engine.processes import FileLock, check_gpus, die_with_parent, visible_gpus
 from kps.engine.profiles import Step
 from kps.errors import InputError
@@ -60,7 +60,9 @@ def run_plan(
     """
     work, lock = _locked(workspace)
     try:
-        command = _command(list(steps), work, cores, folder, on_cluster=executor is not None)
+        steps = list(steps)
+        outdated = _outdated(steps, work, folder)
+        command = _command(steps, work, cores, folder, outdated, executor is not None)
         return _watch(command + _executor(executor, jobs), Messages())
     finally:
         lock.release()
@@ -82,7 +84,8 @@ def steps_to_run(
     steps = list(steps)
     work, lock = _locked(workspace)
     try:
-        command = [*_command(steps, work, cores, folder, on_cluster=executor is not None), "--dry-run"]
+        outdated = _outdated(steps, work, folder)
+        command = [*_command(steps, work, cores, folder, outdated, executor is not None), "--dry-run"]
         listing = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     finally:
         lock.release()
@@ -93,7 +96,7 @@ def steps_to_run(
         if announced := ANNOUNCED.match(line):
             announced_step = announced[1]
         elif reason := REASON.match(line):
-            reasons[announced_step] = reason[1].lower()
+            reasons[announced_step] = outdated.get(announced_step, reason[1].lower())
     return [(step.name, reasons[step.name]) for step in steps if step.name in reasons]
 
 
@@ -118,7 +121,7 @@ def _executor(name: str | None, jobs: int) -> list[str]:
 
 
 def _command(
-    steps: list[Step], work: Workspace, cores: int, folder: Path, *, on_cluster: bool = False
+    steps: list[Step], work: Workspace, cores: int, folder: Path, outdated: dict[str, str], on_cluster: bool
 ) -> list[str]:
     """Write the resolved plan beside the artifacts and return the call of Snakemake on it."""
     gpus = [] if on_cluster else visible_gpus()  # the cluster knows how many there are
@@ -128,12 +131,13 @@ def _command(
     plan = {"python": sys.executable, "cores": cores, "steps": configs}
     path = work.root / "plan.json"
     write_json(path, plan, indent=True)
-    targets = [str(work.record(step.name).relative_to(work.root)) for step in steps]
+    targets = {step.name: str(work.record(step.name).relative_to(work.root)) for step in steps}
     return [
-        sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SNAKEFILE), "--configfile", str(path),
-        "--directory", str(work.root), "--cores", str(cores),
+        sys.executable, "-m", "snakemake", *targets.values(), "--snakefile", str(SNAKEFILE),
+        "--configfile", str(path), "--directory", str(work.root), "--cores", str(cores),
         *(["--resources", f"gpu={len(gpus)}"] if gpus else []),
-        "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--nolock", "--scheduler", "greedy",
+        *(["--forcerun", *(targets[name] for name in outdated)] if outdated else []),
+        "--rerun-incomplete", "--rerun-triggers", "mtime", "--nolock", "--scheduler", "greedy",
         "--quiet", "host",
     ]  # fmt: skip
 
@@ -146,8 +150,17 @@ def _as_config(step: Step, folder: Path) -> dict[str, Any]:
     )
     if folder != NOTEBOOK_FOLDER:
         arguments += f" --notebooks {shlex.quote(str(folder.resolve()))}"
-    source = source_hash(find_notebook(step.notebook, folder))
-    return {"needs": step.needs, "arguments": arguments, "source": source, "gpus": step.gpus}
+    return {"needs": step.needs, "arguments": arguments, "gpus": step.gpus}
+
+
+def _outdated(steps: list[Step], work: Workspace, folder: Path) -> dict[str, str]:
+    """The steps that were done with other parameters, code or inputs, and in words which."""
+    found = {}
+    for step in steps:
+        state = step_state(find_notebook(step.notebook, folder), step.parameters, work)
+        if reason := why_outdated(work, step.name, state):
+            found[step.name] = reason
+    return found
 
 
 def _environment() -> dict[str, str]:

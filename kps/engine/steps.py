@@ -24,6 +24,18 @@ NOTEBOOKS = (
     PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT,
 )  # fmt: skip
 ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
+# Modules, by the beginnings of their names, of which nothing enters a step's result: they show results (which
+# is the report's own), or belong to the other model.
+SHOWN = ("kps.plots", "kps.report")
+TABLES = ("kps.plots", "kps.report.paper", "kps.report.render", "kps.report.tables")  # all but report.scores
+NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
+    AGGREGATION: (*SHOWN, "kps.models"),
+    DETECTOR: (*SHOWN, "kps.models.landmark", "kps.configs.landmark"),
+    **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector", "kps.configs.detector")),
+    PREDICT: (*TABLES, "kps.models.detector", "kps.configs.detector"),
+    ENSEMBLE: TABLES,
+}
+OUTPUTS = ("workspace", "folder")  # parameters that say where to write; other paths are inputs
 SUFFIXES = {
     AGGREGATION: "_{aggregation}",
     DETECTOR: "_{detector}",

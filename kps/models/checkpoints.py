@@ -92,13 +92,14 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     return weights
 
 
-def load_into(model: nn.Module, path: Path | str) -> None:
-    """Load a checkpoint's weights into a model of exactly that architecture.
+def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | None = None) -> None:
+    """Load a checkpoint's weights (`weights`, if they were read already) into a model of its architecture.
 
     Raises:
         InputError: see `load_weights`; or names or shapes differ from the model's (the first one is named).
     """
-    weights, own = load_weights(path), model.state_dict()
+    own = model.state_dict()
+    weights = load_weights(path) if weights is None else weights
     for name in [*own, *weights]:
         expected, got = (tuple(d[name].shape) if name in d else "nothing" for d in (own, weights))
         if expected != got:

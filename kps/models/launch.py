@@ -95,7 +95,7 @@ def _train(path: Path) -> None:
     if batch % number:
         raise InputError(f"{path}: expected its batch of {batch} to be shared evenly, but by {number}")
     config.train_dataloader.batch_size = batch // number
-    for made_anew in ("input_sha256", "processes"):
+    for made_anew in ("input_sha256", "code_sha256", "processes"):
         config.pop(made_anew, None)
     train(config)
 

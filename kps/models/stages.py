@@ -35,10 +35,10 @@ def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[
 
 def _finetuned(work: Workspace, aggregation: str, variant: str, category_id: int) -> Path | None:
     """The finetuned checkpoint, None where the category's record says that there was nothing to train on."""
-    path = work.finetune_dir(aggregation, variant, category_id) / FINAL
-    if path.exists():
-        return path
     record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
-    if not record.exists() or load_record(record).metrics["train_items"]:
+    if record.exists() and not load_record(record).metrics["train_items"]:
+        return None  # also where a checkpoint of other data lies there
+    path = work.finetune_dir(aggregation, variant, category_id) / FINAL
+    if not path.exists():
         raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
-    return None
+    return path

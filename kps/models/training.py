@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kps.errors import InputError
-from kps.files import read_json, sha256, write_json
+from kps.files import write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
+from kps.models.identity import PARTS, check_same_run, with_identity
 from kps.models.ops import memory_format
 from kps.models.order import with_seeded_draws
 from kps.models.pretrained import load_pretrained
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FINAL = "final.pth"
-# Parts registered for each scope; imported on demand, since each pulls in a large library.
-_PARTS = {"mmdet": "kps.models.detector", "mmpose": "kps.models.landmarks"}
-# Files whose content belongs to a run's identity.
-_INPUT_KEYS = ("coco_file", "load_from")
-# What may change between the start of a run and its resumption.
-_FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
 
 
 def train(config: Config, *, processes: int = 1) -> Path:
@@ -56,18 +51,18 @@ def train(config: Config, *, processes: int = 1) -> Path:
         processes: that share the work on this machine, one a GPU; for more machines see `kps.models.launch`.
 
     Raises:
-        InputError: the work folder holds a run with another configuration (the differing key is named), the
-            weights to start from do not fit or have learnt the held-out part, the loss is no longer finite
-            (its batch is kept), the GPU's memory does not suffice, or mixed precision wants a GPU.
+        InputError: the work folder holds a run with another configuration (the differing key is named) or a
+            result of another version of the code, the weights to start from do not fit or have learnt the
+            held-out part, the loss is no longer finite (its batch is kept), the GPU's memory does not
+            suffice, or mixed precision wants a GPU.
     """
     work_dir = Path(config.work_dir)
-    resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
-    resolved["input_sha256"] = _input_hashes(resolved)  # other data under the same name is another run
+    resolved = with_identity(config)
     if (number := max(processes, get_world_size())) > 1:
         resolved["processes"] = number  # each has a batch of its own
     final = work_dir / FINAL
     if final.exists() or saved_states(work_dir):
-        _check_same_run(resolved, work_dir / "config.json")
+        check_same_run(resolved, work_dir / "config.json", finished=final.exists())
     for stale in work_dir.glob(".*.pth") if is_main_process() else ():  # half-written by a killed process
         stale.unlink()
     for empty in work_dir.glob("*_*/"):  # mmengine's log folders of such processes
@@ -123,36 +118,8 @@ def load_history(work_dir: Path | str) -> pd.DataFrame:
 
 def register_parts(scope: str) -> None:
     """Make the project's data sets, transforms and heads known to mmdet's or mmpose's registries."""
-    importlib.import_module(_PARTS[scope])
-
-
-def _input_hashes(value: Any, key: str = "") -> dict[str, str]:
-    """Return SHA-256 by configuration key of the files that a run learns from: annotations and weights."""
-    if key in _INPUT_KEYS and isinstance(value, str) and Path(value).is_file():
-        return {key: sha256(Path(value))}
-    children = value.items() if isinstance(value, dict) else ()
-    return {k: v for name, child in children for k, v in _input_hashes(child, name).items()}
-
-
-def _check_same_run(resolved: dict, path: Path) -> None:
-    before, now = _flatten(read_json(path)), _flatten(resolved)
-    batch = "train_dataloader.batch_size"
-    for run in (before, now):  # twice as many processes with half the batch each learn the same
-        run[batch] = run.get(batch, 0) * run.pop("processes", 1)
-    for key in [*now, *before]:  # in the configuration's order: what a user sets comes first
-        if key not in _FREE_KEYS and before.get(key) != now.get(key):
-            raise InputError(
-                f"{path.parent}: holds a run with another configuration: {key} is {before.get(key)!r} "
-                f"there and {now.get(key)!r} now; remove the folder or choose another"
-            )
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for name, child in value.items() for k, v in _flatten(child, f"{prefix}.{name}").items()}
-    if isinstance(value, list) and any(isinstance(child, dict) for child in value):
-        return _flatten({str(i): child for i, child in enumerate(value)}, prefix)
-    return {prefix.removeprefix("."): value}
+    for part in PARTS[scope]:
+        importlib.import_module(part)
 
 
 def _with_runner_settings(resolved: dict) -> Config:
@@ -192,7 +159,7 @@ class ResumableRunner(Runner):
                 print(f"{error}; trying the state before", flush=True)
                 continue
             self.call_hook("after_load_checkpoint", checkpoint=state)
-            model.load_state_dict(state["state_dict"])
+            load_into(model, path, state["state_dict"])  # other code may have other weights
             self.optim_wrapper.load_state_dict(state["optimizer"])
             for scheduler, saved in zip(self.param_schedulers, state["param_schedulers"], strict=True):
                 scheduler.load_state_dict(saved)
