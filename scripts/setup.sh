@@ -23,7 +23,7 @@ kind = "env" if sys.prefix != sys.base_prefix or conda else "base"
 print("%d.%d" % sys.version_info[:2], kind, sys.executable)
 ' 2>/dev/null) || true
 }
-fits() { [[ $version == 3.1[1234] ]]; }
+fits() { [[ $version == 3.1[123] ]]; }
 
 # Sets python to the environment's; where there is none yet, leaves it empty and sets base to one that can make it.
 choose_python() {
@@ -35,9 +35,9 @@ choose_python() {
         probe "$candidate"
         if fits && [[ $kind == env ]]; then python=$path; return; fi
         if [[ $candidate == .venv/bin/python && $version ]]; then
-            die "$PWD/.venv has Python $version, 3.11 to 3.14 is needed: remove that folder"
+            die "$PWD/.venv has Python $version, 3.11 to 3.13 is needed: remove that folder"
         elif fits; then base=${base:-$path}
-        elif [[ $candidate == "${KPS_PYTHON:-}" ]]; then die "KPS_PYTHON=$candidate is no Python 3.11 to 3.14 that runs"
+        elif [[ $candidate == "${KPS_PYTHON:-}" ]]; then die "KPS_PYTHON=$candidate is no Python 3.11 to 3.13 that runs"
         fi
     done
     if [[ $base ]]; then return; fi
@@ -45,8 +45,8 @@ choose_python() {
         probe "$candidate"
         if fits; then base=$path; return; fi
         if [[ $version ]]; then found="${found:+$found, }$version ($candidate)"; fi
-    done < <(type -ap python3.12 python3.13 python3.14 python3.11 python3 python)
-    die "Python 3.11 to 3.14 is needed, found ${found:-none}: install one, or use environment.yml with conda"
+    done < <(type -ap python3.12 python3.13 python3.11 python3 python)
+    die "Python 3.11 to 3.13 is needed, found ${found:-none}: install one, or use environment.yml with conda"
 }
 
 # Says whether every file of every installed package is there in its size; forgets those where not, for pip to mend.
