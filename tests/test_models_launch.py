@@ -1,4 +1,4 @@
-"""Several processes: they learn what one does with the doubled batch, and predict each detection once."""
+"""Several processes and accumulated gradients learn what the whole batch does; photos are shared out once."""
 
 from __future__ import annotations
 
@@ -51,33 +51,49 @@ def universal(coco_file, tmp_path_factory) -> Path:
     return train(make_config(coco_file, tmp_path_factory.mktemp("universal")))
 
 
-def test_two_processes_learn_what_one_does_with_the_doubled_batch(coco_file, universal, tmp_path):
-    """The statistics of normalisation are frozen, since each process would take its own batch's."""
-    category_id = int(load_coco(coco_file).instances.category_id[0])
-    curves, weights = [], []
-    for processes in (1, 2):
-        config = make_config(
-            coco_file,
-            tmp_path / str(processes),
-            category_id=category_id,
-            init_checkpoint=universal,
-            samples_per_epoch=32,
-            batch_size=8 // processes,
-        )
-        # Adam would blow up rounding wherever a gradient is next to nothing.
-        config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
-        config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
-        final = train(config, processes=processes)
-        curves.append(load_history(final.parent))
-        weights.append(checkpoints.load_weights(final))
-    assert curves[0].iteration.tolist() == curves[1].iteration.tolist() == [1, 2, 3, 4]
-    one, two = (curve.learning_rate.to_numpy() for curve in curves)
-    np.testing.assert_allclose(one, two)
-    one, two = (curve.loss.to_numpy() for curve in curves)
-    np.testing.assert_allclose(one, two, rtol=1e-4)
-    start = checkpoints.load_weights(universal)
-    moved = sum(float((weights[0][name] - start[name]).double().square().sum()) for name in start)
-    apart = sum(float((weights[0][name] - weights[1][name]).double().square().sum()) for name in start)
+@pytest.fixture(scope="module")
+def whole_batch(coco_file, universal, tmp_path_factory) -> Path:
+    """What one process learns with the whole batch."""
+    return train(finetuning(coco_file, universal, tmp_path_factory.mktemp("whole"), batch_size=8))
+
+
+def finetuning(coco_file: Path, universal: Path, work_dir: Path, **changes):
+    """The statistics of normalisation are frozen, since each iteration would take its own batch's."""
+    config = make_config(
+        coco_file,
+        work_dir,
+        category_id=int(load_coco(coco_file).instances.category_id[0]),
+        init_checkpoint=universal,
+        samples_per_epoch=36,  # thus the last batch of an epoch is smaller
+        epochs=2,
+        ema=0.3,
+        **changes,
+    )
+    # Adam would blow up rounding wherever a gradient is next to nothing.
+    config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
+    config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
+    config.auto_scale_lr = {"enable": True, "base_batch_size": 16}
+    return config
+
+
+@pytest.mark.parametrize(("processes", "accumulate"), [(2, 1), (1, 2), (2, 2)])
+def test_parts_of_a_batch_teach_what_the_whole_does(
+    coco_file, universal, whole_batch, tmp_path, processes, accumulate
+):
+    changes = {"batch_size": 8 // processes // accumulate, "accumulate": accumulate}
+    final = train(finetuning(coco_file, universal, tmp_path, **changes), processes=processes)
+    one, parts = load_history(whole_batch.parent), load_history(final.parent)
+    steps = [
+        rows.iloc[i : i + accumulate].mean()
+        for _, rows in parts.groupby("epoch")
+        for i in range(0, len(rows), accumulate)
+    ]
+    assert len(steps) == len(one) == 10
+    np.testing.assert_allclose([step.learning_rate for step in steps], one.learning_rate)
+    np.testing.assert_allclose([step.loss for step in steps], one.loss, rtol=1e-4)
+    start, ours, theirs = (checkpoints.load_weights(path) for path in (universal, final, whole_batch))
+    moved = sum(float((theirs[name] - start[name]).double().square().sum()) for name in start)
+    apart = sum(float((theirs[name] - ours[name]).double().square().sum()) for name in start)
     assert moved > 0 and apart < 1e-6 * moved
 
 
