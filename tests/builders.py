@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,14 @@ def make_predictions(count: int = 5, *, seed: int = 0, **changes: np.ndarray) ->
         "keypoints": keypoints,
     }
     return Predictions(**{**values, **changes})
+
+
+def wait_until(condition: Callable[[], object], *, limit: float = 600.0) -> None:
+    """Wait for what has to come, however slow the machine; the limit (s) only ends a test that would hang."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def make_detections(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> Detections:

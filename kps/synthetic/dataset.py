@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import numpy as np
 from kps.coco import coco_annotation
 from kps.errors import InputError
 from kps.files import atomic_folder, progress, write_json
+from kps.parallel import ordered_map
 from kps.schema import CATEGORIES
 from kps.synthetic.photo import jpeg_quality, render_photo
 from kps.synthetic.plan import FLOOR_SHARE, PhotoPlan, plan_split
@@ -57,28 +54,10 @@ def write_dataset(
                 (split, index, plan) for index, plan in enumerate(plan_split(seed, split, size, floor_share))
             ]
         rows: dict[str, list[tuple[int, int, dict]]] = {split: [] for split in SPLITS}
-        results = _results(partial(_write_photo, folder, seed), jobs, workers)
+        results = ordered_map(partial(_write_photo, folder, seed), jobs, workers=workers, chunk=_CHUNK)
         for (split, _, _), row in zip(jobs, progress(results, desc="photos", total=len(jobs)), strict=True):
             rows[split].append(row)
         _write_evaluation_files(folder, rows)
-
-
-def _results(function: Any, jobs: list, workers: int | None) -> Iterator[Any]:
-    workers = workers or _cores()
-    if workers <= 1 or len(jobs) < 2 * _CHUNK:
-        yield from map(function, jobs)
-        return
-    context = get_context("spawn")  # a forked copy of OpenCV's thread pool can wait forever
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        yield from pool.map(function, jobs, chunksize=_CHUNK)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
 
 
 def _write_photo(folder: Path, seed: int, job: tuple[str, int, PhotoPlan]) -> tuple[int, int, dict]:
