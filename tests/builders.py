@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from kps.coco import Coco, coco_annotation, load_coco, save_coco
 from kps.detections import Detections
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
+from kps.workspace import REPOSITORY
+
+BESIDE = REPOSITORY.parent / "shared" / "deepfashion2" / "sample"
+REAL_SAMPLE = Path(os.environ.get("KPS_REAL_SAMPLE") or BESIDE)  # 16 photos that may not be shipped
+needs_real_sample = pytest.mark.skipif(
+    not (REAL_SAMPLE / "train_coco.json").is_file(),
+    reason=f"no real photos in {REAL_SAMPLE}; KPS_REAL_SAMPLE names another folder",
+)
 
 
 def make_item(

@@ -123,7 +123,7 @@ def check(clone: Path, *arguments: str, **variables: str) -> subprocess.Complete
     values = {"PATH": str(home / "bin"), "HOME": str(home), "KPS_NEED_GB": "0"} | variables
     command = ["bash", str(clone / "scripts" / "setup.sh"), *(arguments or ["--check"])]
     return subprocess.run(
-        command, env=values, cwd="/", capture_output=True, text=True, check=False, timeout=60
+        command, env=values, cwd="/", capture_output=True, text=True, check=False, timeout=600
     )
 
 
