@@ -39,6 +39,6 @@ class Interrupts:
 
 
 def leave_to_the_trainer(worker_id: int) -> None:
-    """Make a loader's process ignore Ctrl-C and end quietly: torch raises amid a step if one is killed."""
+    """Make a loader's process go on: its batches may be needed for the step; then the trainer ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

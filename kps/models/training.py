@@ -174,7 +174,7 @@ class ResumableRunner(Runner):
         try:
             return super().train()
         except BaseException as error:
-            # A signal also ends loader processes, and thereby, while a batch is waited for, the loop.
+            # What stops us may also have killed a loader process, at which torch raises its own error.
             if self.interrupts.sent is None and not isinstance(error, KeyboardInterrupt):
                 raise
             self.call_hook("after_interrupt")
