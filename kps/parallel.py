@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
+from threading import Lock
+from types import ModuleType
+from typing import Any, TypeVar
 
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -27,20 +31,18 @@ def ordered_map(
     exception is raised when its item's turn comes, whatever later items did.
 
     Args:
-        function: a function of a module, or a `partial` of one: it travels to other processes.
+        function: of an imported module, or a `partial` of such: it travels to other processes. They do not
+            import the caller's script, so a function of it stays in this process.
         items: what it is called with, one by one.
         workers: processes; None takes all cores. One worker, or one chunk, stays in this process.
         chunk: items handed over at a time.
     """
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     workers = min(workers or available_cores(), -(-len(items) // chunk))
-    if workers <= 1:
+    if workers <= 1 or getattr(function, "func", function).__module__ == "__main__":
         yield from map(function, items)
         return
-    # "spawn" would import anew and "fork" may copy a thread's lock: a fork server does neither.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("forkserver"), initializer=_leave_interrupts_to_the_parent
-    ) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker) as pool:
         pending = [pool.submit(_map_chunk, function, part) for part in islice(chunks, 2 * workers)]
         try:
             while pending:
@@ -51,9 +53,31 @@ def ordered_map(
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C reaches every process of a terminal: only the parent's exception is to be seen."""
+class _Process(ForkServerProcess):
+    """A process that does not run the caller's script again, which may have no guard or be standard input."""
+
+    _starting = Lock()
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Any:  # noqa: N802  (its name in multiprocessing)
+        with _Process._starting:
+            main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+            try:
+                return ForkServerProcess._Popen(process)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    """Processes by a fork server: "spawn" would import anew, and "fork" may copy a thread's lock."""
+
+    Process = _Process
+
+
+def _prepare_worker() -> None:
+    # Ctrl-C reaches every process of a terminal: only the parent's exception is to be seen.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # there are as many processes as cores
 
 
 def _map_chunk(function: Callable[[T], R], part: Sequence[T]) -> list[R]:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from kps.coco import Coco, coco_annotation, load_coco, save_coco
 from kps.detections import Detections
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
+from kps.workspace import REPOSITORY
+
+BESIDE = REPOSITORY.parent / "shared" / "deepfashion2" / "sample"
+REAL_SAMPLE = Path(os.environ.get("KPS_REAL_SAMPLE") or BESIDE)  # 16 photos that may not be shipped
+needs_real_sample = pytest.mark.skipif(
+    not (REAL_SAMPLE / "train_coco.json").is_file(),
+    reason=f"no real photos in {REAL_SAMPLE}; KPS_REAL_SAMPLE names another folder",
+)
 
 
 def make_item(
@@ -92,6 +104,14 @@ def make_predictions(count: int = 5, *, seed: int = 0, **changes: np.ndarray) ->
         "keypoints": keypoints,
     }
     return Predictions(**{**values, **changes})
+
+
+def wait_until(condition: Callable[[], object], *, limit: float = 600.0) -> None:
+    """Wait for what has to come, however slow the machine; the limit (s) only ends a test that would hang."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def make_detections(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> Detections:

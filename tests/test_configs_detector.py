@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 
 from kps.configs import ARCHITECTURES, SIZES, detector_config
 from kps.errors import InputError
-from kps.models import checkpoints, detector  # noqa: F401  (registers the data set)
+from kps.models import checkpoints, detector, training  # noqa: F401  (registers the data set)
 
 
 def make_config(**changes):
@@ -92,3 +92,13 @@ def test_the_papers_learning_rate_falls_where_mmdets_recipe_says():
 def test_bad_parameters_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         make_config(**changes)
+
+
+@pytest.mark.parametrize(("batch", "accumulate", "rate"), [(2, 1, 0.0025), (1, 2, 0.0025), (1, 1, 0.00125)])
+def test_the_papers_learning_rate_follows_the_photos_of_a_step(batch, accumulate, rate, tmp_path):
+    config = make_config(size="paper", work_dir=tmp_path, batch_size=batch, accumulate=accumulate)
+    config.model = {"type": "ResNet", "depth": 18}  # a small one
+    runner = training.ResumableRunner.from_cfg(training._with_runner_settings(config.to_dict()))
+    wrapper = runner.build_optim_wrapper(config.optim_wrapper)
+    runner.scale_lr(wrapper, runner.auto_scale_lr)
+    assert wrapper.get_lr()["lr"][0] == pytest.approx(rate)

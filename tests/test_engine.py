@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from builders import wait_until
 from small_notebooks import HEAD, write_notebook, write_notebooks
 
 from kps.engine import notebook as engine_notebook
@@ -450,25 +450,47 @@ def processes_of(folder: Path) -> list[str]:
 def test_stopped_run_leaves_no_process_and_goes_on(finished, notebooks):
     prepared = read_json(finished / "work" / "records" / "01_prepare_data.json")
     for sent, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        runner = start(finished, notebooks, "04.pause=60")
+        runner = start(finished, notebooks, "04.pause=3600")
         assert any(line.rstrip().endswith("second 1") for line in runner.stdout)
         assert processes_of(finished)
         runner.send_signal(sent)
-        assert runner.wait(timeout=30) == code
+        assert runner.wait(timeout=600) == code
         assert "Traceback" not in runner.stderr.read()
-        deadline = time.monotonic() + 10
-        while processes_of(finished) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert processes_of(finished) == []
+        wait_until(lambda: not processes_of(finished))
     again = start(finished, notebooks)
-    assert again.communicate(timeout=120) and again.returncode == 0
+    assert again.communicate(timeout=600) and again.returncode == 0
     assert read_json(finished / "work" / "records" / "01_prepare_data.json") == prepared, "done stays done"
     assert todo(finished, notebooks) == []
 
 
+SLOW_END = """
+import time
+from pathlib import Path
+try:
+    print("at work", flush=True)
+    time.sleep(3600)
+except KeyboardInterrupt:
+    time.sleep(6)  # a step of training, longer than Jupyter's 5 s
+    (Path(workspace) / "state").touch()
+    raise
+"""
+
+
+def test_ctrl_c_lets_a_training_end_its_step(tmp_path):
+    write_notebook(tmp_path / "10_report.ipynb", HEAD, SLOW_END)
+    command = [sys.executable, "-m", "kps", "notebook", "10_report", "--notebooks", str(tmp_path)]
+    runner = subprocess.Popen(
+        [*command, "--workspace", str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert any(line.rstrip().endswith("at work") for line in runner.stdout)
+    runner.send_signal(signal.SIGINT)
+    runner.communicate()
+    assert runner.returncode == 130 and (tmp_path / "state").exists()
+
+
 def test_failing_step_ends_the_run_with_its_line(tmp_path, notebooks):
     runner = start(tmp_path, notebooks, "04.fail=input")
-    out, err = runner.communicate(timeout=120)
+    out, err = runner.communicate(timeout=600)
     assert runner.returncode == 1
     assert err == "kps: 04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7\n"
     assert "the same command goes on from there" in out

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from builders import make_coco
+from builders import REAL_SAMPLE, make_coco, needs_real_sample
 from evaluation_cases import as_list, boxes_of, perfect, random_case, stock_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,12 +23,7 @@ from kps.evaluation.metrics import (
     mean_shape_predictions,
 )
 from kps.predictions import Predictions, empty_predictions
-from kps.workspace import REPOSITORY
 
-REAL_SAMPLE = (
-    Path(os.environ.get("KPS_REAL_SAMPLE", REPOSITORY.parent / "shared" / "deepfashion2" / "sample"))
-    / "train_coco.json"
-)
 SEEDS = st.integers(0, 10**6)
 SCALES = st.sampled_from([1e-6, 0.01, 1, 1e3, 1e6])
 
@@ -100,9 +94,9 @@ def all_crowds(coco: Coco) -> Coco:
     return replace(coco, instances=replace(coco.instances, iscrowd=everything))
 
 
-@pytest.mark.skipif(not REAL_SAMPLE.exists(), reason="no real photos: set KPS_REAL_SAMPLE to their folder")
+@needs_real_sample
 def test_scores_on_real_annotations_equal_stock_pycocotools() -> None:
-    coco = load_coco(REAL_SAMPLE)
+    coco = load_coco(REAL_SAMPLE / "train_coco.json")
     results = mean_shape_predictions(mean_shape(coco), ground_truth_detections(coco))
     assert 0.2 < evaluate_landmarks(coco, results).AP < 0.5  # a shape without a look at the photo
     assert_same(coco, results)

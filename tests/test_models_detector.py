@@ -1,12 +1,11 @@
 """The detector: it learns boxes, and what it writes is fit for the next step."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
 
 from kps.coco import load_coco
@@ -17,10 +16,6 @@ from kps.errors import InputError
 from kps.models import checkpoints, detector, training
 from kps.models.detector_data import GarmentBoxes, Remembered
 from kps.synthetic import write_dataset
-
-REAL_SAMPLE = Path(
-    os.environ.get("KPS_REAL_SAMPLE", Path(__file__).parents[2] / "shared" / "deepfashion2" / "sample")
-)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +147,7 @@ def test_remembered_photos_do_not_share_changes():
     assert second["img"].sum() == 0 and second["flags"] == [1] and len(calls) == 1
 
 
-@pytest.mark.skipif(not REAL_SAMPLE.is_dir(), reason="the real sample is not here")
+@needs_real_sample
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_real_photos_are_taken(tmp_path, architecture):
     coco_file, image_dir = REAL_SAMPLE / "train_coco.json", REAL_SAMPLE / "image"

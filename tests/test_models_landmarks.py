@@ -1,14 +1,12 @@
 """The landmark model from end to end at tiny size: it learns, finetunes, and predicts in image pixels."""
 
-import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from builders import make_item
+from builders import REAL_SAMPLE, make_item, needs_real_sample
 
 from kps import schema
 from kps.aggregation import Aggregation
@@ -19,9 +17,6 @@ from kps.errors import InputError
 from kps.models import training
 from kps.models.landmarks import LandmarkModel, predict_landmarks
 
-REAL_SAMPLE = Path(
-    os.environ.get("KPS_REAL_SAMPLE", Path(__file__).parents[2] / "shared" / "deepfashion2" / "sample")
-)
 KINDS = (7, 9)  # shorts and skirts: few landmarks
 
 
@@ -156,7 +151,7 @@ def test_what_is_missing_is_named(coco, universal, tmp_path):
         predict(universal, coco, stray)
 
 
-@pytest.mark.skipif(not REAL_SAMPLE.exists(), reason="the real sample is not here")
+@needs_real_sample
 def test_real_photos_train_and_predict(tmp_path):
     coco = load_coco(REAL_SAMPLE / "train_coco.json")
     final = train(coco, tmp_path, epochs=1)

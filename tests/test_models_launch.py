@@ -1,4 +1,4 @@
-"""Several processes: they learn what one does with the doubled batch, and predict each detection once."""
+"""Several processes and accumulated gradients learn what the whole batch does; photos are shared out once."""
 
 from __future__ import annotations
 
@@ -58,15 +58,29 @@ def universal(coco_file, tmp_path_factory) -> Path:
     return train(make_config(coco_file, tmp_path_factory.mktemp("universal")))
 
 
-def comparable_config(coco_file: Path, universal: Path, work_dir: Path, **changes):
-    """Four iterations that learn nearly the same, whatever the number of processes that share the batch."""
+@pytest.fixture(scope="module")
+def whole_batch(coco_file, universal, tmp_path_factory) -> Path:
+    """What one process learns with the whole batch."""
+    return train(finetuning(coco_file, universal, tmp_path_factory.mktemp("whole"), batch_size=8))
+
+
+def finetuning(coco_file: Path, universal: Path, work_dir: Path, **changes):
+    """The statistics of normalisation are frozen, since each iteration would take its own batch's."""
     category_id = int(load_coco(coco_file).instances.category_id[0])
-    settings = {"category_id": category_id, "init_checkpoint": universal, "samples_per_epoch": 32, **changes}
-    config = make_config(coco_file, work_dir, **settings)
+    settings = {"category_id": category_id, "init_checkpoint": universal, "ema": 0.3, "epochs": 2}
+    settings["samples_per_epoch"] = 36  # thus the last batch of an epoch is smaller
+    config = make_config(coco_file, work_dir, **{**settings, **changes})
     # Adam would blow up rounding wherever a gradient is next to nothing.
     config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
     config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
+    config.auto_scale_lr = {"enable": True, "base_batch_size": 16}
     return config
+
+
+def comparable_config(coco_file: Path, universal: Path, work_dir: Path, **changes):
+    """Four iterations that learn nearly the same, whatever the number of processes that share the batch."""
+    settings = {"samples_per_epoch": 32, "epochs": 1, "ema": None, **changes}
+    return finetuning(coco_file, universal, work_dir, **settings)
 
 
 def assert_alike(start: Path, one: Path, other: Path) -> None:
@@ -112,18 +126,22 @@ def run_two_machines(config_file: Path, *, until: int) -> None:
         machine.wait(timeout=300)
 
 
-def test_two_processes_learn_what_one_does_with_the_doubled_batch(coco_file, universal, tmp_path):
-    curves, finals = [], []
-    for processes in (1, 2):
-        config = comparable_config(coco_file, universal, tmp_path / str(processes), batch_size=8 // processes)
-        finals.append(train(config, processes=processes))
-        curves.append(load_history(finals[-1].parent))
-    assert curves[0].iteration.tolist() == curves[1].iteration.tolist() == [1, 2, 3, 4]
-    one, two = (curve.learning_rate.to_numpy() for curve in curves)
-    np.testing.assert_allclose(one, two)
-    one, two = (curve.loss.to_numpy() for curve in curves)
-    np.testing.assert_allclose(one, two, rtol=1e-4)
-    assert_alike(universal, *finals)
+@pytest.mark.parametrize(("processes", "accumulate"), [(2, 1), (1, 2), (2, 2)])
+def test_parts_of_a_batch_teach_what_the_whole_does(
+    coco_file, universal, whole_batch, tmp_path, processes, accumulate
+):
+    changes = {"batch_size": 8 // processes // accumulate, "accumulate": accumulate}
+    final = train(finetuning(coco_file, universal, tmp_path, **changes), processes=processes)
+    one, parts = load_history(whole_batch.parent), load_history(final.parent)
+    steps = [
+        rows.iloc[i : i + accumulate].mean()
+        for _, rows in parts.groupby("epoch")
+        for i in range(0, len(rows), accumulate)
+    ]
+    assert len(steps) == len(one) == 10
+    np.testing.assert_allclose([step.learning_rate for step in steps], one.learning_rate)
+    np.testing.assert_allclose([step.loss for step in steps], one.loss, rtol=1e-4)
+    assert_alike(universal, whole_batch, final)
 
 
 @pytest.mark.parametrize("breaks_off", [False, True], ids=["to the end", "and goes on by itself"])

@@ -1,17 +1,20 @@
 """The training loop: it learns, resumes from any moment, and refuses to mix two runs."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
-import time
 
 import orjson
 import pytest
 import torch
 from garment_photos import write_photos
 
+from kps.aggregation import Aggregation
 from kps.coco import load_coco
 from kps.configs import detector_config
+from kps.configs.landmarks import landmark_config
 from kps.errors import InputError
 from kps.files import read_json, write_json
 from kps.models import checkpoints, hooks, training
@@ -30,6 +33,13 @@ def make_config(coco_file, work_dir, **changes):
     return detector_config(
         coco_file=coco_file, image_dir=coco_file.parent / "image", work_dir=work_dir, **settings
     )
+
+
+def quick_config(coco_file, work_dir, **changes):
+    """Of the landmark model, which trains in less time."""
+    settings = {"size": "tiny", "epochs": 3, "seed": 5, **changes}
+    data = {"coco_file": coco_file, "image_dir": coco_file.parent / "image"}
+    return landmark_config(aggregation=Aggregation.named("hand81"), work_dir=work_dir, **data, **settings)
 
 
 def interrupt_at(monkeypatch, iteration):
@@ -183,35 +193,108 @@ def test_the_number_of_workers_may_change(unbroken, coco_file, tmp_path):
     assert largest_difference(training.train(make_config(coco_file, tmp_path, workers=2)), unbroken) < 1e-6
 
 
+ACCUMULATED = {"accumulate": 2, "ema": 0.1, "batch_size": 3}  # 3 iterations an epoch, thus 2 steps
+
+
+@pytest.mark.parametrize(("iteration", "states"), [(3, [3]), (4, [3]), (5, [5, 3]), (7, [6, 3])])
+def test_no_gradients_are_lost_by_a_break(coco_file, tmp_path, monkeypatch, iteration, states):
+    """With 4 and 7 iterations done there are gradients under way, so that no state is to be had."""
+    expected = training.train(quick_config(coco_file, tmp_path / "unbroken", **ACCUMULATED))
+    assert len(training.load_history(expected.parent)) == 9
+    config = quick_config(coco_file, tmp_path / "broken", **ACCUMULATED)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, iteration)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config)
+    assert [path.stem for path in hooks.saved_states(tmp_path / "broken")] == [f"state_{n}" for n in states]
+    assert largest_difference(training.train(config), expected) < 1e-6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("options", "written"), [({}, 1), (ACCUMULATED, 2), ({"epochs": 1}, 1)])
+def test_a_signal_amid_a_step_leaves_a_state_after_it(
+    coco_file, tmp_path, monkeypatch, number, options, written
+):
+    config, passed_on = quick_config(coco_file, tmp_path, **options), []
+
+    def send(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 0:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(hooks.FiniteLossHook, "after_train_iter", send)
+    before = signal.signal(signal.SIGTERM, lambda *_: passed_on.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config)
+        assert passed_on == ([number] if number == signal.SIGTERM else [])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [path.stem for path in hooks.saved_states(tmp_path)] == [f"state_{written}"]
+
+
 TRAIN = """
 import sys
-from mmengine.config import Config
 from kps.files import read_json
 from kps.models import checkpoints, hooks, training
-hooks.STATE_SECONDS = 0.0
+hooks.STATE_SECONDS = float(sys.argv[2])
 training.train(checkpoints.as_config(read_json(sys.argv[1])))
 """
+# Kills itself so many events after its first state: a moment of its own work, whatever time that takes.
+KILLED = """
+import os, sys
+left = int(sys.argv[3])
+def count(*_):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), 9)
+from kps.models import hooks
+save = hooks.save_checkpoint
+def save_and_count(*arguments):
+    save(*arguments)
+    sys.setprofile(count)
+hooks.save_checkpoint = save_and_count
+"""
+EVENTS = 600_000  # calls and returns of Python functions in two iterations
 
 
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema": 0.1}], ids=["plain", "accumulated"])
 def test_a_run_killed_at_random_moments_ends_where_an_unbroken_one_does(coco_file, tmp_path, options):
-    rng, moments = random.Random(0), 5 if not options else 2
-    expected = training.train(make_config(coco_file, tmp_path / "unbroken", epochs=6, **options))
-    config = make_config(coco_file, tmp_path / "killed", epochs=6, **options)
+    options |= {"epochs": 6, "batch_size": 3}  # 18 iterations
+    rng = random.Random(0)
+    expected = training.train(quick_config(coco_file, tmp_path / "unbroken", **options))
+    config = quick_config(coco_file, tmp_path / "killed", **options)
     write_json(tmp_path / "config.json", config.to_dict())
-    command = [sys.executable, "-c", TRAIN, str(tmp_path / "config.json")]
     final = tmp_path / "killed" / "final.pth"
-    for _ in range(moments):
-        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline(), "the first line says that an iteration is done"
-        time.sleep(rng.uniform(0, 0.4))
-        process.kill()
-        process.communicate()
+    for _ in range(3 if "ema" in options else 2):
+        arguments = [tmp_path / "config.json", "0", str(rng.randrange(1, EVENTS))]
+        command = [sys.executable, "-c", KILLED + TRAIN, *arguments]
+        killed = subprocess.run(command, cwd=REPOSITORY, check=False)
+        assert killed.returncode == -signal.SIGKILL
         assert not final.exists() and hooks.saved_states(final.parent)
-    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([sys.executable, "-c", TRAIN, *arguments], cwd=REPOSITORY, check=True)
     assert largest_difference(final, expected) < 1e-6
     ours, theirs = training.load_history(final.parent), training.load_history(expected.parent)
     assert ours.iteration.tolist() == theirs.iteration.tolist()
+
+
+AT_ONCE = "from kps.models import hooks; hooks.LINES = 10**9\n"  # a line for every iteration
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_loaders_processes_too(coco_file, tmp_path):
+    config = quick_config(coco_file, tmp_path / "stopped", samples_per_epoch=10**6, workers=2)
+    write_json(tmp_path / "config.json", config.to_dict())
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_ONCE + TRAIN, tmp_path / "config.json", "inf"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, process_group=0,
+    )  # fmt: skip
+    assert process.stdout.readline(), "the first line says that an iteration is done"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate()
+    assert err.count("Traceback") == 1, err
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    assert f"stopped after iteration {hooks.saved_states(tmp_path / 'stopped')[0].stem[6:]};" in out
 
 
 def test_weights_to_start_from_are_taken(unbroken, coco_file, tmp_path, monkeypatch):

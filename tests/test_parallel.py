@@ -4,31 +4,51 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from builders import wait_until
 
+from kps.convert import convert_split
 from kps.errors import InputError
 from kps.parallel import available_cores, ordered_map
+from kps.synthetic import write_dataset
 from kps.workspace import REPOSITORY
 
 INTERRUPTED = """
-import sys, time
+import time
 from kps.parallel import ordered_map
-def slowly(number):
-    time.sleep(0.2)
-    return number
-if __name__ == "__main__":
-    for number in ordered_map(slowly, range(1000), workers=2, chunk=1):
-        print(number, flush=True)
+for _ in ordered_map(time.sleep, [0.2] * 10_000, workers=2, chunk=1):
+    print("slept", flush=True)
+"""
+# No guard: a process that imported it would print again. 12 photos are several chunks, as thousands are.
+UNGUARDED = """
+print("once", flush=True)
+import sys
+from pathlib import Path
+from kps import convert, doctor, synthetic
+from kps.aggregation import Aggregation
+from kps.configs.landmarks import landmark_config
+from kps.doctor import examination
+from kps.models.training import train
+from kps.parallel import ordered_map
+folder = Path(sys.argv[1])
+convert.CHUNK_FILES = examination.CHUNK_FILES = synthetic.dataset._CHUNK = 4
+synthetic.write_dataset(folder / "raw", train=12, validation=8, test=8, workers=2)
+convert.convert_split(folder / "raw", "train", folder / "coco.json", workers=2)
+assert doctor.diagnose(folder / "raw", workers=2).splits["train"].num_images == 12
+data = {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
+settings = {"size": "tiny", "epochs": 1, "workers": 2, "aggregation": Aggregation.named("hand81")}
+train(landmark_config(work_dir=folder / "work", **data, **settings))
+def doubled(number):
+    return 2 * number
+print(list(ordered_map(doubled, range(3), workers=2, chunk=1)))
 """
 
 
 def negative_but_not_seven(number: int) -> int:
     if number == 7:
         raise InputError("seven")
-    time.sleep(0.01 * (number % 3))  # later items may be ready sooner
     return -number
 
 
@@ -49,17 +69,48 @@ def test_one_process_does_for_little_and_nothing_for_nothing() -> None:
     assert available_cores() >= 1
 
 
-def touch(path: Path) -> Path:
-    path.touch()
-    return path
+class Noting(list):
+    """Items that know how far they were handed over."""
+
+    furthest = 0
+
+    def __getitem__(self, part: slice) -> list:
+        self.furthest = max(self.furthest, part.stop)
+        return super().__getitem__(part)
 
 
-def test_only_a_few_chunks_are_under_way(tmp_path: Path) -> None:
-    results = ordered_map(touch, [tmp_path / f"{number}" for number in range(40)], workers=2, chunk=2)
+def test_only_a_few_chunks_are_under_way() -> None:
+    items = Noting(range(40))
+    results = ordered_map(abs, items, workers=2, chunk=2)
     next(results)
-    time.sleep(0.3)
-    assert len(os.listdir(tmp_path)) <= 2 * (2 * 2 + 1)
+    assert items.furthest == 2 * (2 * 2 + 1)
     results.close()
+
+
+@pytest.mark.parametrize("way", ["file", "standard input"])
+def test_a_script_without_a_guard_is_run_once(way: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    command = [sys.executable, script if way == "file" else "-", tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with open(script) as text:
+        done = subprocess.run(
+            command, stdin=text, capture_output=True, text=True, env=environment, check=False
+        )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.count("once") == 1 and done.stdout.endswith("[0, 2, 4]\n")
+    assert (tmp_path / "work" / "final.pth").exists()
+    write_dataset(tmp_path / "alone", train=12, validation=8, test=8, workers=1)
+    convert_split(tmp_path / "alone", "train", tmp_path / "alone.json", workers=1)
+    assert (tmp_path / "alone.json").read_bytes() == (tmp_path / "coco.json").read_bytes()
+
+
+def group_lives(number: int) -> bool:
+    try:
+        os.killpg(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_an_interrupt_ends_every_process_without_their_tracebacks(tmp_path: Path) -> None:
@@ -70,11 +121,8 @@ def test_an_interrupt_ends_every_process_without_their_tracebacks(tmp_path: Path
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, env=environment,
     )  # fmt: skip
-    assert process.stdout.readline() == "0\n"
+    assert process.stdout.readline() == "slept\n"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate()
     assert err.count("Traceback") == 1 and err.splitlines()[-1] == "KeyboardInterrupt"
-    with pytest.raises(ProcessLookupError):
-        for _ in range(100):
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
+    wait_until(lambda: not group_lives(process.pid))

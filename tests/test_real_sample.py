@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from builders import REAL_SAMPLE, needs_real_sample
 
 from kps.coco import load_coco
 from kps.record import load_record
 from kps.submission import validate_submission
 from kps.workspace import REPOSITORY, Workspace, submission_zip
 
-SAMPLE = Path(os.environ.get("KPS_REAL_SAMPLE", REPOSITORY.parent / "shared" / "deepfashion2" / "sample"))
 PROFILE = """
 size: tiny
 data: own
@@ -34,10 +33,7 @@ steps:
   - 10_report
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not SAMPLE.is_dir(), reason="no real photos: set KPS_REAL_SAMPLE to their folder"),
-]
+pytestmark = [pytest.mark.slow, needs_real_sample]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +42,8 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("real")
     (folder / "real.yaml").write_text(PROFILE)
     command = [sys.executable, "-m", "kps", "run", "--profile", str(folder / "real.yaml")]
-    command += ["--coco-file", str(SAMPLE / "train_coco.json"), "--image-dir", str(SAMPLE / "image")]
+    command += ["--coco-file", str(REAL_SAMPLE / "train_coco.json")]
+    command += ["--image-dir", str(REAL_SAMPLE / "image")]
     command += ["--workspace", str(folder / "work"), "-p", f"09.folder={folder / 'submissions'}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -79,5 +76,5 @@ def test_submission_is_valid(folder):
 
 def test_photos_stay_where_they_are(folder):
     work = Workspace(folder / "work")
-    assert work.image_dir("train").resolve() == (SAMPLE / "image").resolve()
+    assert work.image_dir("train").resolve() == (REAL_SAMPLE / "image").resolve()
     assert not list((folder / "work").rglob("*.jpg"))

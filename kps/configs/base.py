@@ -113,7 +113,8 @@ def refine(
 
     Args:
         amp: mixed precision in bfloat16, on a GPU.
-        accumulate: iterations whose gradients make one step; their batch sizes add up.
+        accumulate: iterations whose gradients make one step: their batch sizes add up, also for the learning
+            rate; only the statistics of batch norm, where it is trained, are of one iteration.
         ema: share of each step's weights in a moving average, such as 2e-4, which then is kept; None: none.
         held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it
             are kept. 0: all photos are learnt from, and the last weights kept.
@@ -129,7 +130,7 @@ def refine(
         wrapper |= {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
     hooks = []
     if ema is not None:
-        hooks.append({"type": "EMAHook", "ema_type": "ExponentialMovingAverage", "momentum": ema})
+        hooks.append({"type": "StepEMAHook", "ema_type": "ExponentialMovingAverage", "momentum": ema})
     if held_out:
         dataset = _innermost(config["train_dataloader"]["dataset"])
         dataset["held_out"] = held_out

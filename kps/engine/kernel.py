@@ -14,6 +14,7 @@ from typing import Any
 
 from kps.engine.processes import FileLock, die_with_parent
 
+STOP_SECONDS = 25.0  # after Ctrl-C, for a training's step and its state; less than a whole run waits
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -39,6 +40,7 @@ def kernel_manager(lock: Path, sockets: Path, *, threads: int | None, gpus: Sequ
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.transport = "ipc"
+            self.shutdown_wait_time = STOP_SECONDS
             self.connection_file = str(sockets / "kernel.json")
 
         @property

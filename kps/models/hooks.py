@@ -1,4 +1,7 @@
-"""What happens around the training loop's iterations: seeds, states to resume from, selection, reports."""
+"""What happens around the training loop's iterations: seeds, states to resume from, selection, reports.
+
+A step is an update of the weights: it takes the gradients of one iteration, or of `accumulate` of them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 
 import orjson
 import torch
-from mmengine.dist import all_reduce_dict, get_rank, is_main_process
-from mmengine.hooks import Hook
+from mmengine.dist import all_reduce, all_reduce_dict, barrier, get_rank, is_main_process
+from mmengine.hooks import EMAHook, Hook, ParamSchedulerHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -38,43 +41,88 @@ class SeedHook(Hook):
     priority = "VERY_HIGH"
 
     def before_train_epoch(self, runner: Runner) -> None:
-        sampler = runner.train_dataloader.sampler
+        sampler, length = runner.train_dataloader.sampler, len(runner.train_dataloader)
         sampler.set_epoch(runner.epoch)
-        done = runner.iter - runner.epoch * len(runner.train_dataloader)
+        done = runner.iter - runner.epoch * length
         sampler.start = done * runner.train_dataloader.batch_size
+        # The iterations left over at an epoch's end make a step of their own: none is under way there.
+        runner.optim_wrapper.initialize_count_status(runner.model, done, length)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         seed_everything(runner.seed, runner.iter, get_rank())
 
 
+class _AfterSteps(Hook):
+    """Make a hook that counts iterations count steps."""
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        if runner.optim_wrapper.should_update():
+            super().after_train_iter(runner, *args, **kwargs)
+
+
+@HOOKS.register_module()
+class StepScheduleHook(_AfterSteps, ParamSchedulerHook):
+    """Move the learning rate on after every step, and where it goes by epochs, after every epoch."""
+
+
+@HOOKS.register_module()
+class StepEMAHook(_AfterSteps, EMAHook):
+    """Average the weights over the steps."""
+
+
 @HOOKS.register_module()
 class StateHook(Hook):
-    """Write a resumable state after every epoch and every few minutes, and keep the last two."""
+    """Write a state after every epoch, every few minutes and at Ctrl-C or SIGTERM, and keep the last two.
+
+    A state holds no gradients, so a signal takes effect when a step is whole (at an epoch's end, all of it).
+    """
 
     priority = "VERY_LOW"
+    whole = False  # whether a state can be written
 
     def before_train(self, runner: Runner) -> None:
-        self.last = time.monotonic()
+        self.last, self.done, self.written = time.monotonic(), runner.iter, runner.iter
+        runner.interrupts.catch()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        self.whole = False
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        done = runner.iter + 1  # the loop counts the iteration after its hooks
-        # Gradients under way are not part of a state; schedulers by epoch move on after the last iteration.
-        whole = done % runner.optim_wrapper._accumulative_counts == 0
-        if whole and done % len(runner.train_dataloader) and time.monotonic() - self.last >= STATE_SECONDS:
-            self._write(runner, done)
+        self.done = runner.iter + 1  # the loop counts the iteration after its hooks
+        # Schedules by epoch and the held-out score follow the last iteration.
+        if runner.optim_wrapper.should_update() and self.done % len(runner.train_dataloader):
+            self._step_is_whole(runner, write=time.monotonic() - self.last >= STATE_SECONDS)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        self._write(runner, runner.iter)
+        self._step_is_whole(runner, write=True)
 
-    def _write(self, runner: Runner, done: int) -> None:
-        self.last = time.monotonic()
+    def after_interrupt(self, runner: Runner) -> None:
+        """Write the state of a training that is stopped; none while a step is under way."""
+        if self.whole and self.done > self.written:
+            self._write(runner)
+            if is_main_process():
+                print(f"stopped after iteration {self.done}; the same call goes on from there", flush=True)
+
+    def _step_is_whole(self, runner: Runner, *, write: bool) -> None:
+        self.whole = True
+        if write:
+            self._write(runner)
+        stop = torch.tensor(float(runner.interrupts.sent is not None))
+        all_reduce(stop, "max")  # all processes stop after the same iteration
+        if stop:
+            self.after_interrupt(runner)
+            barrier()  # torchrun ends all processes, also one that still writes, when the first has ended
+            raise KeyboardInterrupt
+
+    def _write(self, runner: Runner) -> None:
+        self.last, self.written = time.monotonic(), self.done
         state = runner.state()
-        state["meta"]["iter"] = done
+        state["meta"]["iter"] = self.done
         if is_main_process():
             work_dir = Path(runner.work_dir)
-            save_checkpoint(work_dir / f"state_{done}.pth", state)
+            save_checkpoint(work_dir / f"state_{self.done}.pth", state)
             for path in saved_states(work_dir)[STATES_KEPT:]:
                 path.unlink()
 

@@ -16,6 +16,8 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
+from kps.models.interrupts import leave_to_the_trainer
+
 
 class Draw(NamedTuple):
     """What the sampler hands to the data set."""
@@ -82,4 +84,5 @@ def with_seeded_draws(loader: dict, seed: int) -> dict:
     if hasattr(dataset, "full_init"):
         dataset.full_init()
     order = DATA_SAMPLERS.build(loader["sampler"], default_args={"dataset": dataset, "seed": seed})
-    return {**loader, "dataset": SeededDataset(dataset), "sampler": SeededSampler(order, seed)}
+    seeded = {"dataset": SeededDataset(dataset), "sampler": SeededSampler(order, seed)}
+    return {**loader, **seeded, "worker_init_fn": {"type": leave_to_the_trainer}}

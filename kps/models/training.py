@@ -8,6 +8,7 @@ weights and configuration, the mark of a finished run, at which states and `best
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
 import uuid
 from contextlib import suppress
@@ -20,6 +21,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -30,6 +32,7 @@ from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_c
 from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
 from kps.models.identity import PARTS, check_same_run, with_identity
+from kps.models.interrupts import Interrupts
 from kps.models.ops import memory_format
 from kps.models.order import with_seeded_draws
 from kps.models.pretrained import load_pretrained
@@ -99,8 +102,8 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         size = resolved["train_dataloader"]["batch_size"]
         raise InputError(
             f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; halve batch_size and "
-            "double accumulate, which learns the same, or use amp (remove the folder first: a run keeps its "
-            "batch_size)"
+            "double accumulate, which makes the same steps (batch norm sees the smaller batch), or use amp "
+            "(remove the folder first: a run keeps its batch_size)"
         ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
@@ -129,6 +132,7 @@ def _with_runner_settings(resolved: dict) -> Config:
     hooks |= dict.fromkeys(("sampler_seed",))  # SeedHook does it
     hooks |= {"seed": {"type": "SeedHook"}, "finite": {"type": "FiniteLossHook"}}
     hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
+    hooks |= {"param_scheduler": {"type": "StepScheduleHook"}}
     settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
     settings["launcher"] = "pytorch" if is_distributed() else "none"
     return as_config({**resolved, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
@@ -136,6 +140,33 @@ def _with_runner_settings(resolved: dict) -> Config:
 
 class ResumableRunner(Runner):
     """A runner that reads and writes its state by `kps.models.checkpoints` and keeps its logger quiet."""
+
+    def train(self) -> nn.Module:
+        """Train to the end; stopped by Ctrl-C or SIGTERM, leave a state (see `StateHook`)."""
+        self.interrupts = Interrupts()
+        try:
+            return super().train()
+        except BaseException as error:
+            # What stops us may also have killed a loader process, at which torch raises its own error.
+            if self.interrupts.sent is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            self.call_hook("after_interrupt")
+            raise KeyboardInterrupt from None
+        finally:
+            self.interrupts.release()
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Let the learning rate follow the photos of a step: mmengine counts those of an iteration."""
+        if auto_scale_lr:
+            of_step = auto_scale_lr["base_batch_size"] / optim_wrapper._accumulative_counts
+            auto_scale_lr = {**auto_scale_lr, "base_batch_size": of_step}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Return schedules in steps, of which an epoch's last may be of fewer iterations than the others."""
+        counts = self.optim_wrapper._accumulative_counts
+        length = math.ceil(len(self.train_dataloader) / counts)
+        return super().build_param_scheduler([{**part, "epoch_length": length} for part in scheduler])
 
     def state(self) -> dict[str, Any]:
         """Return everything that resuming needs; an EMA hook swaps its averaged weights in."""
