@@ -180,8 +180,9 @@ def notebook(arguments: Namespace) -> int:
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.engine.profiles import load_profile, make_plan, parse_overrides
-    from kps.engine.run import default_cores, run_plan, steps_to_run
+    from kps.engine.run import run_plan, steps_to_run
     from kps.engine.steps import PREPARE, REPORT, SUBMISSION
+    from kps.parallel import available_cores
 
     overrides = parse_overrides(arguments.parameter)
     for option in ("data_root", "coco_file", "image_dir"):
@@ -191,7 +192,7 @@ def run(arguments: Namespace) -> int:
     folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
     steps = make_plan(profile, overrides, **folder)
     workspace = arguments.workspace or Path("runs") / profile.name
-    cores = arguments.cores or default_cores()
+    cores = arguments.cores or available_cores()
     if arguments.dry_run:
         todo = dict(steps_to_run(steps, workspace=workspace, cores=cores, **folder))
         _print_plan([step for step in steps if step.name in todo], todo, size=profile.size)

@@ -31,11 +31,6 @@ STOP_SECONDS = 30.0  # for the steps to end after Ctrl-C
 TAIL_LINES = 30  # of Snakemake's own words, shown where a run fails for a reason that no step has named
 
 
-def default_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_plan(
     steps: Iterable[Step],
     *,
