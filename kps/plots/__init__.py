@@ -14,7 +14,6 @@ from kps.plots.grouping import distance_matrix, doubtful_pairs, map_poster
 from kps.plots.grouping_curves import dendrogram, threshold_curve
 from kps.plots.photos import (
     detection_grid,
-    draw_garment,
     draw_instances,
     prediction_grid,
     showcase,
@@ -31,7 +30,6 @@ __all__ = [
     "detection_grid",
     "distance_matrix",
     "doubtful_pairs",
-    "draw_garment",
     "draw_instances",
     "examples_per_channel",
     "landmark_crops",
