@@ -13,8 +13,8 @@ from matplotlib.colors import same_color
 from kps import homogeneity, plots
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.intervals import bootstrap
-from kps.evaluation.metrics import mean_shape, mean_shape_predictions
 from kps.evaluation.subsets import evaluate_subsets
 from kps.plots.photos import _draw_garments
 from kps.plots.style import CATEGORY_COLOURS, new_figure
