@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kps.synthetic.camera import Camera
 from kps.synthetic.layers import Layer
-from kps.synthetic.shapes import Points
+from kps.synthetic.shapes import Image, Points
 from kps.synthetic.texture import TILE, TILE_CM, Fabric
 
 _SUBPIXEL = 4  # bits
@@ -18,7 +18,7 @@ _COARSE = 4  # shading is computed on a grid this many times coarser
 class Canvas:
     """A photo being painted: `image` (H, W, 3) uint8 RGB and `owner` (H, W) uint8, index of the layer + 1."""
 
-    def __init__(self, image: NDArray[np.uint8], camera: Camera, light: tuple[float, float]) -> None:
+    def __init__(self, image: Image, camera: Camera, light: tuple[float, float]) -> None:
         self.image = image
         self.camera = camera
         self.light = light
@@ -75,7 +75,7 @@ class Canvas:
         angle: float,
         centre: Points,
         box: tuple[int, int, int, int],
-    ) -> NDArray[np.uint8]:
+    ) -> Image:
         """The fabric's tile laid into the box, its grain turned with the layer."""
         x1, y1, x2, y2 = box
         if fabric.is_plain:
@@ -99,7 +99,7 @@ class Canvas:
             borderMode=cv2.BORDER_WRAP,
         )
 
-    def _details(self, colour: NDArray[np.uint8], layer: Layer, offset: Points, scale: float) -> None:
+    def _details(self, colour: Image, layer: Layer, offset: Points, scale: float) -> None:
         for polygon, role in layer.bands:
             points = _fixed(self.camera.project(polygon) - offset)
             cv2.fillPoly(colour, [points], layer.fabric.colour(role), cv2.LINE_AA, _SUBPIXEL)
@@ -110,15 +110,12 @@ class Canvas:
                 colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL
             )
 
-    def _shade(
-        self, mask: NDArray[np.uint8], layer: Layer, offset: Points, scale: float
-    ) -> NDArray[np.uint8]:
+    def _shade(self, mask: Image, layer: Layer, offset: Points, scale: float) -> Image:
         """Brightness (h, w) uint8, 128 = unchanged: the light on the mask's inflated, folded surface."""
         height, width = mask.shape
         size = max(2, width // _COARSE), max(2, height // _COARSE)
-        surface = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) * (
-            layer.relief / 255
-        )
+        surface = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        surface *= layer.relief / 255
         ratio = np.array([size[0] / width, size[1] / height])
         reach = float(np.clip(0.5 * np.sqrt(mask.size) / _COARSE * 0.25, 1.0, 10.0))
         surface = cv2.GaussianBlur(surface, (0, 0), reach) * reach * 0.55
@@ -144,7 +141,7 @@ class Canvas:
         return (cv2.GaussianBlur(relief, (0, 0), blur).astype(np.float32) - 128) * (0.9 / 120)
 
     def _cast_shadow(
-        self, mask: NDArray[np.uint8], box: tuple[int, int, int, int], strength: float, scale: float
+        self, mask: Image, box: tuple[int, int, int, int], strength: float, scale: float
     ) -> None:
         x1, y1, x2, y2 = box
         reach = int(max(3, 2.2 * scale))
