@@ -7,7 +7,7 @@ import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
 from kps.errors import InputError
-from kps.homogeneity import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_distance
+from kps.homogeneity import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_cue
 from kps.schema import LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)
@@ -24,7 +24,7 @@ def uniform(name: str, value: float) -> Cue:
 
 
 def test_sigma_distance_is_half_for_twice_the_sigma():
-    distance = sigma_distance()
+    distance = sigma_cue().distance
     i, j = 0, int(np.argmin(np.abs(SIGMAS - 2 * SIGMAS[0])))
     assert distance[i, j] == pytest.approx(1 - SIGMAS[0] / SIGMAS[j])
     assert not np.diag(distance).any() and (distance >= 0).all() and (distance < 1).all()

@@ -37,10 +37,8 @@ class LandmarkAccuracy:
         """Return the values for a JSON file, NaN as None."""
         values = {"mean_oks": self.mean_oks}
         values |= {f"PCK@{threshold:g}": value for threshold, value in self.pck.items()}
-        values |= {"AUC": self.auc, "EPE": self.epe}
-        return {name: None if np.isnan(value) else value for name, value in values.items()} | {
-            "num_items": self.num_items
-        }
+        values |= {"AUC": self.auc, "EPE": self.epe, "num_items": self.num_items}
+        return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
 def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> LandmarkAccuracy:

@@ -17,4 +17,4 @@ from kps.homogeneity.descriptors import Descriptors, gradient_descriptors, sampl
 from kps.homogeneity.measured import WEIGHTS, Homogeneity, fuse, fused_of, measure
 from kps.homogeneity.position import align, hellinger, position_cue, position_distance
 from kps.homogeneity.shapes import Shapes, category_shapes
-from kps.homogeneity.sigma import sigma_cue, sigma_distance
+from kps.homogeneity.sigma import sigma_cue

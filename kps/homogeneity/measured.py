@@ -47,12 +47,8 @@ class Homogeneity:
     def save(self, path: Path) -> None:
         """Write as JSON, numbers at 4 decimals."""
         cues = {
-            name: {
-                "meaning": cue.meaning,
-                "weight": self.weights[name],
-                "distance": np.round(cue.distance, 4),
-            }
-            for name, cue in self.cues.items()
+            name: {"meaning": cue.meaning, "weight": weight, "distance": np.round(cue.distance, 4)}
+            for (name, cue), weight in zip(self.cues.items(), self.weights.values(), strict=True)
         }
         shapes = {name: np.round(value, 4) for name, value in vars(self.shapes).items()}
         write_json(path, {"shapes": shapes, "cues": cues, "fused": np.round(self.fused, 4)})

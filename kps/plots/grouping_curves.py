@@ -82,7 +82,7 @@ def _cluster_of_merges(tree: MergeTree, clusters: np.ndarray) -> np.ndarray:
 def threshold_curve(
     table: pd.DataFrame,
     *,
-    choice: Choice | None = None,
+    choice: Choice,
     reference_groups: Mapping[str, int] | None = None,
 ) -> Figure:
     """Number of groups and scores over the threshold, with the chosen threshold marked.
@@ -105,8 +105,7 @@ def threshold_curve(
         right.plot(table.index, table[name], color=SERIES[index % len(SERIES)], linewidth=2, label=name)
     right.set_ylim(0, 1)
     right.set_title("Agreement (adjusted Rand index)", loc="left")
-    if choice is not None:
-        _mark_choice(left, right, table, choice)
+    _mark_choice(left, right, table, choice)
     for axes in (left, right):
         axes.set_xlabel("threshold")
     right.legend(loc="lower right", fontsize=8)

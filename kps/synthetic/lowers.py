@@ -57,14 +57,10 @@ def _skirt(look: Look, figure: Figure, fabric: Fabric, points: Parts, rng: Rng) 
     left, right = points["skirt_hem_corner_left"], points["skirt_hem_corner_right"]
     centre = float(figure.front(0, abs(right[0]))) * 0.6
     points["skirt_hem_centre"] = np.array([centre, (left[1] + right[1]) / 2 + look.hem_curve])
-    sides = {
-        name: curve(
-            [points[f"waist_{name}"], points[f"side_thigh_{name}"], points[f"skirt_hem_corner_{name}"]]
-        )
-        for name in NAMES.values()
-    }
+    side = ("waist", "side_thigh", "skirt_hem_corner")
+    left_side, right_side = (curve([points[f"{part}_{name}"] for part in side]) for name in NAMES.values())
     hem_line = curve([left, points["skirt_hem_centre"], right])
-    outline = join(curve(_waist(points)), sides["right"], hem_line[::-1], sides["left"][::-1])
+    outline = join(curve(_waist(points)), right_side, hem_line[::-1], left_side[::-1])
     layer = Layer(outline, fabric, "skirt", layers.Z_BOTTOM)
     count = 4 + int(max(look.flare, 0) * 0.9) + (8 if look.pleats else 0)
     layer.folds = hanging_folds(rng, (points["waist_left"], points["waist_right"]), (left, right), count)

@@ -8,7 +8,7 @@ from kps.synthetic import layers
 from kps.synthetic.body import CROTCH, Figure
 from kps.synthetic.layers import Layer
 from kps.synthetic.shapes import Points, Rng, curve, ellipse, join, xy
-from kps.synthetic.texture import Colour, Fabric, plain_fabric, random_colour, scaled, to_rgb
+from kps.synthetic.texture import Fabric, plain_fabric, random_colour, scaled, to_rgb
 
 
 def skin_fabric(rng: Rng) -> Fabric:
@@ -87,10 +87,9 @@ def _head(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
     lean, turn, back = rng.normal(0, 0.1), figure.facing + rng.normal(0, 0.15), figure.pose.back
     centre = np.array([2.0 * figure.facing + 10 * lean, -16.0])
     head = Layer(ellipse(centre, (7.6, 10.6), lean), skin, "skin", layers.Z_HEAD, shadow=0.35)
-    hair_colour = to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42))
-    hair = plain_fabric(hair_colour)
+    hair = plain_fabric(to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42)))
     if not back:
-        _face(head, centre, turn, hair_colour)
+        _face(head, centre, turn)
     hat = _hat(centre, lean, rng) if rng.random() < 0.13 else []
     return [head, *_hair(centre, turn, hair, back, rng), *hat]
 
@@ -106,7 +105,7 @@ def _hat(centre: Points, lean: float, rng: Rng) -> list[Layer]:
     return [Layer(brim_outline, cloth, "hat", depth, shadow=0.4), Layer(crown, cloth, "hat", depth + 0.05)]
 
 
-def _face(head: Layer, centre: Points, turn: float, hair: Colour) -> None:
+def _face(head: Layer, centre: Points, turn: float) -> None:
     shift = 5.0 * np.clip(turn, -0.9, 0.9)
     for side in (-1, 1):
         eye = centre + xy(side * 2.9 + shift, 0.3)

@@ -23,7 +23,7 @@ def render_photo(seed: int, split: str, index: int, plan: PhotoPlan) -> tuple[Im
     The result depends on the arguments alone; coordinates are 0-indexed pixels.
     """
     for attempt in range(_ATTEMPTS):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], index, attempt]))
+        rng = np.random.default_rng([seed, SPLIT_CODES[split], index, attempt])
         image, annotation = _draw(plan, rng)
         if sum(key.startswith("item") for key in annotation) == len(plan.items):
             break
@@ -47,7 +47,7 @@ def _draw(plan: PhotoPlan, rng: Rng) -> tuple[Image, dict[str, Any]]:
 
 def jpeg_quality(seed: int, split: str, index: int) -> int:
     """The JPEG quality of a photo."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], index, 7]))
+    rng = np.random.default_rng([seed, SPLIT_CODES[split], index, 7])
     return int(rng.integers(55, 96))
 
 

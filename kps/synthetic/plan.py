@@ -62,7 +62,7 @@ def plan_split(seed: int, split: str, photos: int) -> list[PhotoPlan]:
     """The plan of every photo of a split, the same for the same seed, split and size."""
     if photos == 0:
         return []
-    rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], 1_000_003]))
+    rng = np.random.default_rng([seed, SPLIT_CODES[split], 1_000_003])
     return _paired(_outfits(category_counts(photos), photos, rng), rng)
 
 

@@ -37,11 +37,9 @@ def compose(plan: PhotoPlan, rng: Rng) -> Scene:
     """The scene of a plan."""
     view = _view(plan, rng)
     figure = flat_figure(rng) if view == "flat" else sample_figure(rng, view)
-    looks = [_look(item) for item in plan.items]
+    looks = [sample_look(item.category_id, np.random.default_rng([item.look_seed, 1])) for item in plan.items]
     tucked = _adapt_looks(looks, plan, figure, rng)
-    garments = [_garment(number, item, looks[number], figure, rng) for number, item in enumerate(plan.items)]
-    if tucked:
-        _tuck(garments)
+    garments = [_garment(i, item, looks[i], figure, rng, tucked=tucked) for i, item in enumerate(plan.items)]
     garment_layers = [layer for garment in garments for layer in garment.layers]
     others = person_layers(figure, rng) if figure.worn else hanger(plan.items[0].category_id, rng)
     body = figure.warp
@@ -62,16 +60,14 @@ def _view(plan: PhotoPlan, rng: Rng) -> str:
     return str(rng.choice(["flat", "front", "side", "back"], p=share / share.sum()))
 
 
-def _look(item: Item) -> Look:
-    return sample_look(item.category_id, np.random.default_rng(np.random.SeedSequence([item.look_seed, 1])))
-
-
-def _garment(number: int, item: Item, look: Look, figure: Figure, rng: Rng) -> Garment:
-    fabric = _fabric(item.category_id, np.random.default_rng(np.random.SeedSequence([item.look_seed, 2])))
+def _garment(number: int, item: Item, look: Look, figure: Figure, rng: Rng, *, tucked: bool) -> Garment:
+    fabric = _fabric(item.category_id, np.random.default_rng([item.look_seed, 2]))
     build = build_lower if item.category_id in BOTTOMS else build_upper
     garment = build(item.category_id, look, figure, fabric, rng)
     for layer in garment.layers:
         layer.garment = number
+        if tucked and item.category_id in TOPS and layer.panel.startswith("torso"):
+            layer.z = layers.Z_UNDER  # the bottom is painted over it
     return garment
 
 
@@ -103,15 +99,6 @@ def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: Rng) -
     looks[tops[0]].hem_curve = 0.3
     looks[tops[0]].waist_ease = min(looks[tops[0]].waist_ease, 2.5)
     return True
-
-
-def _tuck(garments: list[Garment]) -> None:
-    """The bottom is painted over the top's torso."""
-    for garment in garments:
-        if garment.category_id in TOPS:
-            for layer in garment.layers:
-                if layer.panel.startswith("torso"):
-                    layer.z = layers.Z_UNDER
 
 
 def _box(garments: list[Garment]) -> np.ndarray:

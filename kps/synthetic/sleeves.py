@@ -89,7 +89,7 @@ def sleeve_layer(
         upper = ("shoulder", "upper_arm_outer", "elbow_outer", "elbow_inner", "upper_arm_inner", "armpit")
         lower = ("elbow_outer", "forearm_outer", "cuff_outer", "cuff_inner", "forearm_inner", "elbow_inner")
         layer.pieces = [np.array([points[name] for name in names]) for names in (upper, lower)]
-    _finish_cuff(layer, look, path, points, side, rng)
+    _finish_cuff(layer, look, path, points, side)
     if look.shoulder_drop >= 0:
         layer.strokes.append((np.array([points["shoulder"], points["armpit"]]), 0.35, "seam"))
     half_width = (points["cuff_outer"] - points["cuff_inner"]) / 2
@@ -97,7 +97,7 @@ def sleeve_layer(
     return layer, points
 
 
-def _finish_cuff(layer: Layer, look: Look, path: Points, points: Parts, side: int, rng: Rng) -> None:
+def _finish_cuff(layer: Layer, look: Look, path: Points, points: Parts, side: int) -> None:
     height = {"plain": 1.6, "band": 3.0, "rolled": 3.4, "elastic": 4.0}[look.cuff]
     width = max(look.cuff_width, 3.2) + 1.5
     upper = [offsets(path, look.sleeve - height, width, way)[0] for way in (side, -side)]

@@ -36,7 +36,7 @@ def build_upper(category_id: int, look: Look, figure: Figure, fabric: Fabric, rn
     if category_id in OUTWEAR:
         points |= front_points(look, figure, points)
     painted += _torso_layers(category_id, look, figure, points, fabric, rng)
-    return Garment(category_id, painted, _visible_on(category_id, figure, points))
+    return Garment(category_id, painted, _visible_on(figure, points))
 
 
 def _torso_layers(
@@ -50,12 +50,10 @@ def _torso_layers(
     back_part = "bodice_back" if category_id in SLINGS else "neck_back"
     back = curve([points[f"{neck}_left"], points[back_part], points[f"{neck}_right"]])
     if outwear and not figure.pose.back:
-        panels = [_front_panel(look, points, side, sides[side], fabric, depth) for side in (-1, 1)]
+        panels = [_front_panel(points, side, sides[side], fabric, depth) for side in (-1, 1)]
         hem = curve([sides[-1][-1], [0.0, look.hem_y - 0.5], sides[1][-1]])
-        lining = Layer(
-            join(back, sides[1], hem[::-1], sides[-1][::-1]), inner, "lining", layers.Z_LINING, shadow=0
-        )
-        parts = [lining, *panels]
+        outline = join(back, sides[1], hem[::-1], sides[-1][::-1])
+        parts = [Layer(outline, inner, "lining", layers.Z_LINING, shadow=0), *panels]
     else:
         hem_part = "skirt_hem" if dress else "hem"
         centre = points.get(f"{hem_part}_centre", np.array([0.0, look.hem_y + look.hem_curve]))
@@ -64,7 +62,10 @@ def _torso_layers(
         outline = join(top, sides[1], hem[::-1], sides[-1][::-1])
         parts = [Layer(outline, fabric, "torso", depth)]
         if not figure.pose.back:
-            parts.append(_inside_back(points, neck, back, top, inner))
+            # The inside of the back, seen through the neck opening when no neck is there.
+            inside = join(back, top[::-1])
+            parts.append(Layer(inside, inner, "back", layers.Z_NECK_BACK, shadow=0.0, relief=0.3))
+            parts[-1].strokes.append((back, 0.9, "trim"))
     if category_id in SLINGS:
         parts += _straps(look, points, fabric, depth)
     for layer in parts:
@@ -96,27 +97,12 @@ def _side_line(category_id: int, points: Parts, name: str) -> Points:
     return join(*rise, armhole, curve([armpit, *below])[1:])
 
 
-def _front_panel(
-    look: Look, points: Parts, side: int, side_line: Points, fabric: Fabric, depth: float
-) -> Layer:
+def _front_panel(points: Parts, side: int, side_line: Points, fabric: Fabric, depth: float) -> Layer:
     name = NAMES[side]
     edge = np.array([points[f"front_{part}_{name}"] for part in ("hem", "lower", "upper", "top")])
     neckline = np.array([points[f"front_top_{name}"], points[f"neckline_{name}"], points[f"neck_{name}"]])
     outline = join(points[f"neck_{name}"], side_line, curve(edge), curve(neckline))
     return Layer(outline, fabric, f"torso_{name}", depth + (0.1 if side > 0 else 0.0), shadow=0.45)
-
-
-def _inside_back(points: Parts, neck: str, back: Points, front: Points, inner: Fabric) -> Layer:
-    """The inside of the back, seen through the neck opening when no neck is there."""
-    return Layer(
-        join(back, front[::-1]),
-        inner,
-        "back",
-        layers.Z_NECK_BACK,
-        shadow=0.0,
-        relief=0.3,
-        strokes=[(back, 0.9, "trim")],
-    )
 
 
 def _straps(look: Look, points: Parts, fabric: Fabric, depth: float) -> list[Layer]:
@@ -141,7 +127,7 @@ def _torso_folds(category_id: int, look: Look, points: Parts, rng: Rng):
     return folds
 
 
-def _visible_on(category_id: int, figure: Figure, points: Parts):
+def _visible_on(figure: Figure, points: Parts):
     """Landmark points with the panels on which they can be seen."""
     torso = ("torso", "torso_left", "torso_right")
     landmarks = {}
