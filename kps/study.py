@@ -28,7 +28,7 @@ from kps.identity import code_sha256
 from kps.predictions import Predictions
 from kps.workspace import Workspace
 
-DERIVED, RANDOM = "derived", "random"
+BASELINE, DERIVED, RANDOM = "hand81", "derived", "random"
 
 
 @dataclass(frozen=True)
@@ -116,20 +116,20 @@ def _share_of_photos(work: Workspace, run: StudyRun) -> Path:
 
 
 def compare_runs(
-    truth: Coco, runs: Mapping[StudyRun, Predictions], *, baseline: str = "hand81", samples: int = 1000
+    truth: Coco, runs: Mapping[StudyRun, Predictions], *, samples: int = 1000
 ) -> dict[tuple[float, str], PairedDifference]:
-    """How much better each map is than the baseline, by share and map, over the seeds that both have.
+    """How much better each map is than BASELINE, by share and map, over the seeds that both have.
 
     AP of a map is the mean over its seeds; the interval is over photos, drawn alike for both.
     """
     found = {}
     for share in sorted({run.share for run in runs}):
-        for name in dict.fromkeys(run.aggregation for run in runs if run.aggregation != baseline):
+        for name in dict.fromkeys(run.aggregation for run in runs if run.aggregation != BASELINE):
             pairs = [
-                (runs[StudyRun(baseline, share, run.seed)], results)
+                (runs[rival], results)
                 for run, results in runs.items()
                 if (run.aggregation, run.share) == (name, share)
-                and StudyRun(baseline, share, run.seed) in runs
+                and (rival := StudyRun(BASELINE, share, run.seed)) in runs
             ]
             if pairs:
                 first, second = zip(*pairs, strict=True)

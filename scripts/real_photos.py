@@ -16,7 +16,8 @@ from kps.coco import Coco, load_coco
 from kps.detections import Detections, ground_truth_detections
 from kps.ensemble import ensemble
 from kps.errors import InputError
-from kps.evaluation import metrics
+from kps.evaluation.accuracy import LandmarkAccuracy, landmark_accuracy
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.models.landmarks import predict_landmarks
 from kps.models.stages import landmark_checkpoints
 from kps.predictions import Predictions
@@ -40,7 +41,7 @@ def main() -> int:
     try:
         work, coco = Workspace(arguments.workspace), load_coco(arguments.coco)
         predictions = predict_all(work, coco, arguments.images, arguments.aggregation)
-        accuracy = {name: metrics.landmark_accuracy(coco, found) for name, found in predictions.items()}
+        accuracy = {name: landmark_accuracy(coco, found) for name, found in predictions.items()}
     except InputError as error:
         print(f"real_photos: {error}", file=sys.stderr)
         return 1
@@ -51,8 +52,8 @@ def main() -> int:
 def predict_all(work: Workspace, coco: Coco, images: Path, aggregation: str) -> dict[str, Predictions]:
     """Predictions by name: the mean shape, every trained model, and the mean of the finetuned ones."""
     boxes = ground_truth_detections(coco)
-    shape = metrics.mean_shape(load_coco(work.coco("train")))
-    found = {"mean shape": metrics.mean_shape_predictions(shape, boxes)}
+    shape = mean_shape(load_coco(work.coco("train")))
+    found = {"mean shape": mean_shape_predictions(shape, boxes)}
     for model in MODELS:
         found[model] = _predict(work, model, boxes, coco, images, aggregation)
     finetuned = [found[model] for model in MODELS if model.startswith("finetune")]
@@ -65,7 +66,7 @@ def _predict(
     return predict_landmarks(landmark_checkpoints(work, model, aggregation), boxes, coco, images)
 
 
-def table(accuracy: dict[str, metrics.LandmarkAccuracy], *, num_photos: int) -> str:
+def table(accuracy: dict[str, LandmarkAccuracy], *, num_photos: int) -> str:
     """A Markdown table, one row a model."""
     items = next(iter(accuracy.values())).num_items
     thresholds = next(iter(accuracy.values())).pck

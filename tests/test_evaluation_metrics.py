@@ -16,12 +16,8 @@ from hypothesis import strategies as st
 from kps.coco import Coco, load_coco
 from kps.detections import Detections, ground_truth_detections
 from kps.errors import InputError
-from kps.evaluation.metrics import (
-    evaluate_boxes,
-    evaluate_landmarks,
-    mean_shape,
-    mean_shape_predictions,
-)
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
+from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
 from kps.predictions import Predictions, empty_predictions
 
 SEEDS = st.integers(0, 10**6)

@@ -109,10 +109,9 @@ def test_ordered_matches_save_most_of_all_rising_ones(seed, rows, columns):
     assert saved[row, column].sum() <= free + 1e-12
 
 
-@pytest.mark.parametrize("ordered", [True, False])
-def test_an_assignment_is_one_to_one_and_nearer_than_the_threshold(ordered):
+def test_an_assignment_is_one_to_one_and_nearer_than_the_threshold():
     orbits = collapse(random_distance(5, unknown=0.1))
-    matched = assign(orbits, 0.4, ordered=ordered)
+    matched = assign(orbits, 0.4)
     assert np.array_equal(matched, matched.T) and matched.any()
     assert (orbits.distance[matched] < 0.4).all()
     for kind in range(1, 14):

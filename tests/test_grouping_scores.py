@@ -15,7 +15,6 @@ from kps.grouping import (
     adjusted_rand,
     placed,
     random_map,
-    random_merges,
     same_number,
     score,
     score_table,
@@ -90,16 +89,7 @@ def test_random_maps_differ_between_seeds_and_repeat_themselves():
     assert random_map(IDENTITY, 0).num_groups == NUM_LANDMARKS
 
 
-@pytest.mark.parametrize("groups", [294, 150, 81])
-def test_random_merges_go_down_to_the_groups_asked_for(groups):
-    assert groups - 1 <= random_merges(groups, 0).num_groups <= groups
-
-
-def test_impossible_controls_are_refused():
-    with pytest.raises(InputError, match="expected 20 groups, but random merges came down to"):
-        random_merges(20, 0)
-    with pytest.raises(InputError, match="from 1 to 294 groups, but got 300"):
-        random_merges(300, 0)
+def test_what_cannot_be_compared_is_refused():
     with pytest.raises(InputError, match="at least 2 maps"):
         stability([HAND])
     with pytest.raises(InputError, match=r"shape \(294,\), but got \(3,\)"):

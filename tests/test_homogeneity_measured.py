@@ -7,7 +7,7 @@ import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
 from kps.errors import InputError
-from kps.homogeneity import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_distance
+from kps.homogeneity import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_cue
 from kps.schema import LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)
@@ -24,7 +24,7 @@ def uniform(name: str, value: float) -> Cue:
 
 
 def test_sigma_distance_is_half_for_twice_the_sigma():
-    distance = sigma_distance()
+    distance = sigma_cue().distance
     i, j = 0, int(np.argmin(np.abs(SIGMAS - 2 * SIGMAS[0])))
     assert distance[i, j] == pytest.approx(1 - SIGMAS[0] / SIGMAS[j])
     assert not np.diag(distance).any() and (distance >= 0).all() and (distance < 1).all()
@@ -68,30 +68,22 @@ def test_the_cues_of_annotations_are_measured(garments):
     assert all(each.meaning.endswith(".") for each in measured.cues.values())
 
 
-def test_extra_cues_and_weights_count(garments):
+def test_extra_cues_count(garments):
     plain, with_extra = measure(garments), measure(garments, extra=[uniform("appearance", 1.0)])
     assert np.nanmean(with_extra.fused) > np.nanmean(plain.fused)
-    none = measure(garments, extra=[uniform("appearance", 1.0)], weights={"appearance": 0})
-    assert np.allclose(none.fused, plain.fused, equal_nan=True)
 
 
 @pytest.mark.parametrize(
-    ("extra", "weights", "message"),
-    [
-        ([uniform("sigma", 0.5)], None, "two named 'sigma'"),
-        ([uniform("smell", 0.5)], None, "at least 0 for cue 'smell', but got None"),
-        ([], {"sigma": -1}, "at least 0 for cue 'sigma', but got -1"),
-        ([], {"sigma": float("nan")}, "at least 0"),
-        ([], {"smell": 1}, r"measured cues \(position, sigma, contour\), but got 'smell'"),
-    ],
+    ("name", "message"),
+    [("sigma", "two named 'sigma'"), ("smell", "at least 0 for cue 'smell', but got None")],
 )
-def test_cues_and_weights_that_do_not_fit_are_refused(garments, extra, weights, message):
+def test_cues_that_do_not_fit_are_refused(garments, name, message):
     with pytest.raises(InputError, match=message):
-        measure(garments, extra=extra, weights=weights)
+        measure(garments, extra=[uniform(name, 0.5)])
 
 
 def test_what_is_saved_is_read_back(tmp_path, garments):
-    measured = measure(garments, extra=[uniform("appearance", 0.25)], weights={"sigma": 0.25})
+    measured = measure(garments, extra=[uniform("appearance", 0.25)])
     measured.save(tmp_path / "h.json")
     loaded = Homogeneity.load(tmp_path / "h.json")
     assert loaded.weights == measured.weights and list(loaded.cues) == list(measured.cues)

@@ -13,10 +13,11 @@ from matplotlib.colors import same_color
 from kps import homogeneity, plots
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.intervals import bootstrap
-from kps.evaluation.metrics import mean_shape, mean_shape_predictions
 from kps.evaluation.subsets import evaluate_subsets
-from kps.plots.style import CATEGORY_COLOURS
+from kps.plots.photos import _draw_garments
+from kps.plots.style import CATEGORY_COLOURS, new_figure
 from kps.schema import CATEGORIES, NUM_LANDMARKS
 
 
@@ -57,12 +58,10 @@ def test_nothing_to_show_is_no_failure(draw, tmp_path):
     assert drawn(draw(np.full((NUM_LANDMARKS, NUM_LANDMARKS), np.nan)), tmp_path)
 
 
-def test_draw_instances_marks_visibility_and_category(tmp_path):
-    coco = make_coco(tmp_path, (7, 12))
-    items = coco.instances
-    photo = np.zeros((600, 400, 3), np.uint8)
-    figure = plots.draw_instances(photo, items.keypoints, items.category_id, occluded=True, title="two")
-    (axes,) = figure.axes
+def test_garments_are_drawn_with_visibility_and_category(tmp_path):
+    items = make_coco(tmp_path, (7, 12)).instances
+    figure, ((axes,),) = new_figure(1, 1, (4, 6))
+    _draw_garments(axes, items.keypoints, items.category_id, None, occluded=True)
     assert texts(axes) == ["shorts", "vest dress"]
     filled, hollow = axes.lines[:2]
     visible = items.keypoints[0, :10, 2] == 2
@@ -132,9 +131,10 @@ def test_a_photo_without_results_is_shown_bare(photos):
 def test_weak_boxes_give_way_but_the_best_one_stays(photos):
     coco, folder = photos
     boxes = make_detections(4, image_id=np.ones(4, int), score=np.array([0.1, 0.2, 0.05, 0.9]))
-    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.3).axes[0].texts) == 1
-    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.15).axes[0].texts) == 2
-    assert len(plots.detection_grid(coco, folder, boxes, [1], threshold=0.95).axes[0].texts) == 1
+    assert len(plots.detection_grid(coco, folder, boxes, [1]).axes[0].texts) == 1
+    for scores, shown in (([0.1, 0.4, 0.05, 0.9], 2), ([0.1, 0.2, 0.05, 0.2], 1)):
+        figure = plots.detection_grid(coco, folder, replace(boxes, score=np.array(scores)), [1])
+        assert len(figure.axes[0].texts) == shown
 
 
 def test_imbalance_shows_shares_and_counts(tmp_path):

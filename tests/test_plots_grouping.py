@@ -88,16 +88,13 @@ def test_the_curve_marks_the_chosen_threshold(tmp_path):
     stability = pd.DataFrame(
         {"threshold": [0.1, 0.5, 0.9], "stability": [np.nan, 0.8, 0.7], "standard_error": [np.nan, 0.1, 0.1]}
     )
-    figure = plots.threshold_curve(
-        table, choice=Choice(0.5, stability), levels={"trivial": 0.4}, reference_groups={"hand map": 81}
-    )
+    figure = plots.threshold_curve(table, choice=Choice(0.5, stability), reference_groups={"hand map": 81})
     left = figure.axes[0]
     assert left.lines[0].get_ydata().tolist() == [294, 100, 50]
     assert [line.get_xdata()[0] for line in left.lines if same_color(line.get_color(), DOUBT)] == [0.5, 0.5]
     texts = {text.get_text() for axes in figure.axes for text in axes.texts}
-    assert texts == {"hand map: 81", "chosen: 100 groups", "trivial"}
+    assert texts == {"hand map: 81", "chosen: 100 groups"}
     assert drawn(figure, tmp_path) > 10_000
-    assert len(plots.threshold_curve(table).axes[1].lines) == 1
 
 
 def test_doubtful_pairs_mark_both_landmarks(shapes, tmp_path):

@@ -8,7 +8,7 @@ from builders import make_coco
 
 from kps.detections import ground_truth_detections
 from kps.engine.experiments import Experiments
-from kps.evaluation.metrics import mean_shape, mean_shape_predictions
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.predictions import Predictions
 from kps.report import STEPS, measure_steps, steps_table
 from kps.workspace import Workspace

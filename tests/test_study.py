@@ -13,7 +13,7 @@ from kps.aggregation import Aggregation
 from kps.coco import load_coco
 from kps.detections import ground_truth_detections
 from kps.errors import InputError
-from kps.evaluation.metrics import mean_shape, mean_shape_predictions
+from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.files import read_json
 from kps.predictions import Predictions
 from kps.study import (

@@ -3,5 +3,3 @@
 from kps.doctor.diagnosis import Diagnosis
 from kps.doctor.examination import diagnose
 from kps.doctor.text import format_diagnosis
-
-__all__ = ["Diagnosis", "diagnose", "format_diagnosis"]

@@ -7,7 +7,7 @@ that it accepts are looked at for what is doubtful.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +29,6 @@ Size = tuple[int, int] | None
 Suspicion = tuple[str, str]  # code, text
 
 
-class ItemReport(NamedTuple):
-    """An item's COCO-294 annotation, None where it cannot be converted, and what was found."""
-
-    row: dict[str, Any] | None
-    findings: list[Finding]
-
-
 def check_annotation(annotation: RawAnnotation) -> list[Finding]:
     """Check what an annotation file says of the image."""
     findings = []
@@ -47,20 +40,22 @@ def check_annotation(annotation: RawAnnotation) -> list[Finding]:
     return findings
 
 
-def check_item(item: dict[str, Any], *, where: str, size_wh: Size = None) -> ItemReport:
-    """Convert an item and look at it; `where` (file and item) leads each text.
+def check_item(
+    item: dict[str, Any], *, where: str, size_wh: Size
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """Return a raw item's COCO-294 annotation, None where it cannot be converted, and what was found.
 
     Args:
         item: the raw item.
-        where: file and item.
+        where: file and item, which lead each text.
         size_wh: the image's width and height in px, None where unknown.
     """
     try:
         row = coco_annotation(item, annotation_id=0, image_id=0, where=where)
     except InputError as error:
-        return ItemReport(None, [Finding(_refusal(item, size_wh), str(error))])
+        return None, [Finding(_refusal(item, size_wh), str(error))]
     suspicions = _suspicions(item, row, size_wh)
-    return ItemReport(row, [Finding(code, f"{where}: {text}") for code, text in suspicions])
+    return row, [Finding(code, f"{where}: {text}") for code, text in suspicions]
 
 
 def own_landmarks(row: dict[str, Any]) -> np.ndarray:

@@ -88,11 +88,12 @@ def _add_split(
     folders = raw.splits[name]
     split = diagnosis.splits[name] = SplitDiagnosis(name, folders.image_dir, folders.annos_dir)
     images = _listing(list_images, folders, split, tally)
-    annotations = _listing(list_annotations, folders, split, tally) if folders.annos_dir else None
+    annotated = _listing(list_annotations, folders, split, tally).names if folders.annos_dir else {}
     split.num_images = len(images.names)
-    split.num_annotations = len(annotations.names) if annotations else 0
+    split.num_annotations = len(annotated)
     sizes, outwear = {}, []
-    photos = _photos(images, annotations)
+    numbers = sorted(images.names.keys() | annotated.keys())
+    photos = [Photo(number, images.names.get(number), annotated.get(number)) for number in numbers]
     chunk = CHUNK_DECODED if decode else CHUNK_FILES
     reports = ordered_map(partial(examine_photo, folders, decode), photos, workers=workers, chunk=chunk)
     for report in progress(reports, desc=f"examining {name}", total=len(photos), unit="photo"):
@@ -122,14 +123,6 @@ def _listing(
         tally.add(split.name, Finding(code, text))
     split.num_unusable += len(codes)
     return files
-
-
-def _photos(images: NumberedFiles, annotations: NumberedFiles | None) -> list[Photo]:
-    others = annotations.names if annotations else {}
-    return [
-        Photo(number, images.names.get(number), others.get(number))
-        for number in sorted(images.names.keys() | others.keys())
-    ]
 
 
 def _add_report(split: SplitDiagnosis, tally: Tally, report: PhotoReport) -> None:

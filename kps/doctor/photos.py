@@ -142,17 +142,11 @@ def _unreadable(path: Path) -> str:
         content = path.read_bytes()
         if not content.strip():
             return "empty_file"
-        not_finite: list[str] = []
-        value = json.loads(content, parse_constant=not_finite.append)
+        value = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return "not_json"
-    return "number_not_finite" if not_finite or _has_infinity(value) else "annotation_malformed"
-
-
-def _has_infinity(value: object) -> bool:
-    """Whether a number too large for a float, such as 1e999, was read as infinity."""
     try:
         json.dumps(value, allow_nan=False)
-    except ValueError:
-        return True
-    return False
+    except ValueError:  # NaN, or infinity, as which a number too large for a float is read
+        return "number_not_finite"
+    return "annotation_malformed"

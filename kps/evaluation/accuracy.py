@@ -37,15 +37,11 @@ class LandmarkAccuracy:
         """Return the values for a JSON file, NaN as None."""
         values = {"mean_oks": self.mean_oks}
         values |= {f"PCK@{threshold:g}": value for threshold, value in self.pck.items()}
-        values |= {"AUC": self.auc, "EPE": self.epe}
-        return {name: None if np.isnan(value) else value for name, value in values.items()} | {
-            "num_items": self.num_items
-        }
+        values |= {"AUC": self.auc, "EPE": self.epe, "num_items": self.num_items}
+        return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def landmark_accuracy(
-    ground_truth: Coco, predictions: Predictions, *, thresholds: tuple[float, ...] = PCK_THRESHOLDS
-) -> LandmarkAccuracy:
+def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> LandmarkAccuracy:
     """Score predictions made on ground-truth boxes (detection id = annotation id), item by item.
 
     Raises:
@@ -55,7 +51,7 @@ def landmark_accuracy(
     keypoints = _on_items(ground_truth, items, predictions).keypoints
     return LandmarkAccuracy(
         mean_oks=float(oks(items, keypoints).mean()) if len(items) else float("nan"),
-        pck={threshold: pck(items, keypoints, threshold) for threshold in thresholds},
+        pck={threshold: pck(items, keypoints, threshold) for threshold in PCK_THRESHOLDS},
         auc=auc(items, keypoints),
         epe=epe(items, keypoints),
         num_items=len(items),
@@ -115,9 +111,8 @@ def _on_items(ground_truth: Coco, items: Instances, predictions: Predictions) ->
             f"{ground_truth.path}: expected a prediction for every item, but {len(absent)} have none, "
             f"first annotation {absent[0]}"
         )
-    matched = predictions.take(
-        np.array([rows[number] for number in items.annotation_id.tolist()], dtype=np.int64)
-    )
+    order = [rows[number] for number in items.annotation_id.tolist()]
+    matched = predictions.take(np.array(order, dtype=np.int64))
     differs = (matched.category_id != items.category_id) | (matched.image_id != items.image_id)
     if differs.any():
         number = items.annotation_id[np.argmax(differs)]

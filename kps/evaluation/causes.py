@@ -86,10 +86,11 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
     own = np.flatnonzero(joined.kind == found.OWN)
     errors[own] = landmark_errors(items, joined.item[own], results.keypoints[own])
     worlds = repairs(items, joined, errors, results)
-    reached = [
-        _average_precision(ground_truth, repaired)
-        for _, repaired in progress(worlds, desc="causes", total=1 + len(REPAIRS), unit="evaluation")
-    ]
+    reached = []
+    for _, repaired in progress(worlds, desc="causes", total=1 + len(REPAIRS), unit="evaluation"):
+        scores = evaluate_landmarks(ground_truth, repaired)
+        values = [scores.AP, *scores.per_category.values()]
+        reached.append(pd.Series(values, index=[MEAN, *NAMES], name="AP"))
     reached.append(reached[0] * 0 + 1)  # nothing is left to repair
     rise = pd.DataFrame(reached).diff().iloc[1:].set_axis([*REPAIRS, MISSED_BOX])
     return Causes(
@@ -99,11 +100,6 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
         landmarks=_landmark_table(items, joined, errors, own),
         shape=_shape(ground_truth),
     )
-
-
-def _average_precision(ground_truth: Coco, results: Predictions) -> pd.Series:
-    scores = evaluate_landmarks(ground_truth, results)
-    return pd.Series([scores.AP, *scores.per_category.values()], index=[MEAN, *NAMES], name="AP")
 
 
 def _counts(items: Instances, counted: np.ndarray, joined: Association, results: Predictions) -> pd.DataFrame:

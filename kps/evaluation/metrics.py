@@ -4,8 +4,6 @@ COCO average precision as pycocotools computes it: for landmarks OKS thresholds 
 sigmas, at most 20 detections per image and category, area = box width x height, items without labelled
 landmarks and crowds ignored, plain mean over the categories that have items.
 
-Accuracy on ground-truth boxes and the mean-shape baseline are offered here as well.
-
 Letters: T thresholds, R recall steps.
 """
 
@@ -18,29 +16,10 @@ import numpy as np
 
 from kps.coco import Coco
 from kps.detections import Detections
-from kps.evaluation.accuracy import PCK_THRESHOLDS, LandmarkAccuracy, auc, epe, landmark_accuracy, pck
 from kps.evaluation.average_precision import precision_and_recall
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.protocol import Comparison, compare
-from kps.evaluation.similarity import oks
 from kps.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
-
-__all__ = [
-    "PCK_THRESHOLDS",
-    "LandmarkAccuracy",
-    "Scores",
-    "auc",
-    "epe",
-    "evaluate_boxes",
-    "evaluate_landmarks",
-    "landmark_accuracy",
-    "mean_shape",
-    "mean_shape_predictions",
-    "oks",
-    "pck",
-    "score",
-]
 
 
 @dataclass(frozen=True)

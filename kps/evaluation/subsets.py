@@ -56,30 +56,14 @@ def evaluate_subsets(
         images = {label: ground_truth.image_ids[of_image == label] for label in SOURCES}
         counted = dict.fromkeys(SOURCES, np.ones(len(items), dtype=bool))
     else:
-        value = items.attributes.get(by, np.zeros(len(items), dtype=np.int64))
-        counted = {label: value == number for number, label in enumerate(ITEM_SUBSETS[by], start=1)}
+        values = enumerate(ITEM_SUBSETS[by], start=1)
+        counted = {label: items.attributes[by] == number for number, label in values}
         images = {label: np.unique(items.image_id[rows]) for label, rows in counted.items()}
     if not any(len(ids) for ids in images.values()):
         raise InputError(f"{ground_truth.path}: expected {by} to be known, but it is unknown everywhere")
-    return {
-        label: _score_subset(ground_truth, results, ids, counted[label], visible_only)
-        for label, ids in images.items()
-    }
-
-
-def _score_subset(
-    ground_truth: Coco,
-    results: Predictions | Detections,
-    image_ids: np.ndarray,
-    counted: np.ndarray,
-    visible_only: bool,
-) -> Scores:
-    """Score the given images, where only items of the mask `counted` (G,) count."""
-    return score(
-        compare(
-            ground_truth.subset(image_ids=image_ids.tolist()),
-            results.take(np.isin(results.image_id, image_ids)),
-            visible_only=visible_only,
-            counted=counted[np.isin(ground_truth.instances.image_id, image_ids)],
-        )
-    )
+    scores = {}
+    for label, ids in images.items():
+        part = ground_truth.subset(image_ids=ids.tolist()), results.take(np.isin(results.image_id, ids))
+        own = counted[label][np.isin(items.image_id, ids)]
+        scores[label] = score(compare(*part, visible_only=visible_only, counted=own))
+    return scores

@@ -5,35 +5,8 @@ A distance (294, 294) in [0, 1] comes in (`kps.homogeneity` measures one), a val
 
 from kps.grouping.audit import audit_merges, audit_missed, audit_short_sleeve_outwear
 from kps.grouping.average_link import MergeTree, merge_tree
-from kps.grouping.controls import random_map, random_merges, same_number
+from kps.grouping.controls import random_map, same_number
 from kps.grouping.derive import METHODS, THRESHOLDS, Choice, Derived, choose_threshold, derive_map, family
 from kps.grouping.names import placed
 from kps.grouping.orbits import OrbitDistances, collapse
 from kps.grouping.scores import Scores, Stability, adjusted_rand, score, score_table, stability
-
-__all__ = [
-    "METHODS",
-    "THRESHOLDS",
-    "Choice",
-    "Derived",
-    "MergeTree",
-    "OrbitDistances",
-    "Scores",
-    "Stability",
-    "adjusted_rand",
-    "audit_merges",
-    "audit_missed",
-    "audit_short_sleeve_outwear",
-    "choose_threshold",
-    "collapse",
-    "derive_map",
-    "family",
-    "merge_tree",
-    "placed",
-    "random_map",
-    "random_merges",
-    "same_number",
-    "score",
-    "score_table",
-    "stability",
-]

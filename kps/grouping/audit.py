@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from kps.aggregation import Aggregation, categories_of_group
-from kps.grouping.orbits import symmetrised
-from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
+from kps.grouping.orbits import MAY_SHARE, symmetrised
+from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
 
 _SHORT, _LONG = 3, 4  # short and long sleeve outwear
 _NECKED = (1, 2, 5, 10, 11, 12)  # categories whose landmark 2 is the corner of the neck
@@ -110,11 +110,9 @@ def audit_short_sleeve_outwear(distances: Mapping[str, np.ndarray]) -> pd.DataFr
 
 def _decisions(distance: np.ndarray, map_: Aggregation) -> pd.DataFrame:
     """All decisions of known distance: whether the map merges, and whether each is the other's nearest."""
-    allowed = np.where(_may_share(), symmetrised(distance), np.inf)
-    allowed = np.where(np.isnan(allowed), np.inf, allowed)
-    nearest = np.stack([allowed[:, item.slice].min(1) for item in CATEGORIES], axis=1)[
-        :, LANDMARK_CATEGORY - 1
-    ]
+    allowed = np.nan_to_num(np.where(MAY_SHARE, symmetrised(distance), np.inf), nan=np.inf)
+    starts = [item.first_index for item in CATEGORIES]
+    nearest = np.minimum.reduceat(allowed, starts, axis=1)[:, LANDMARK_CATEGORY - 1]
     first, second = np.nonzero(np.isfinite(allowed))
     # The lower-numbered landmark of the first pair stands for both, so a mirror image is not met again.
     once = (LANDMARK_CATEGORY[first] < LANDMARK_CATEGORY[second]) & (first <= FLIP_INDICES[first])
@@ -131,12 +129,6 @@ def _decisions(distance: np.ndarray, map_: Aggregation) -> pd.DataFrame:
             "mutual": allowed[first, second] <= np.minimum(nearest[first, second], nearest[second, first]),
         }
     )
-
-
-def _may_share() -> np.ndarray:
-    """(294, 294) True for landmarks of different categories, both on the axis of symmetry or neither."""
-    on_axis = np.arange(NUM_LANDMARKS) == FLIP_INDICES
-    return (LANDMARK_CATEGORY[:, None] != LANDMARK_CATEGORY) & (on_axis[:, None] == on_axis)
 
 
 def _share_below(

@@ -26,11 +26,6 @@ class MergeTree:
     linkage: np.ndarray
     side: np.ndarray
 
-    @property
-    def heights(self) -> np.ndarray:
-        """(M,) heights of the allowed merges, rising."""
-        return self.linkage[self.linkage[:, 2] <= 1 + 1e-9, 2]
-
     def labels(self, threshold: float) -> np.ndarray:
         """(O,) clusters after all merges below the threshold."""
         return fcluster(self.linkage, np.nextafter(min(threshold, 2.0), -1), criterion="distance") - 1

@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kps.aggregation import Aggregation
-from kps.errors import InputError
-from kps.grouping.orbits import (
-    FIRST,
-    MAY_JOIN,
-    NUM_ORBITS,
-    ORBIT_CATEGORY,
-    SELF_SYMMETRIC,
-    expand,
-    orbit_labels,
-)
-from kps.schema import CATEGORIES, NUM_LANDMARKS
+from kps.grouping.orbits import FIRST, ORBIT_CATEGORY, SELF_SYMMETRIC, expand, orbit_labels
+from kps.schema import CATEGORIES
 
 TRADES = 1000  # between two categories each; 13 categories mix within some tens
 
@@ -52,26 +43,3 @@ def random_map(sizes_like: Aggregation, seed: int) -> Aggregation:
         for kind in kinds:
             labels[nodes[kind]] = rng.permutation(held[kind])
     return expand(labels, FIRST)
-
-
-def random_merges(num_groups: int, seed: int) -> Aggregation:
-    """A random valid map: allowed merges in random order until at most so many groups are left.
-
-    Raises:
-        InputError: more groups than landmarks, or fewer than random merges came down to.
-    """
-    if not 1 <= num_groups <= NUM_LANDMARKS:
-        raise InputError(f"expected from 1 to {NUM_LANDMARKS} groups, but got {num_groups}")
-    rng = np.random.default_rng(seed)
-    first, second = np.nonzero(np.triu(MAY_JOIN, 1))
-    labels, left = np.arange(NUM_ORBITS), NUM_LANDMARKS
-    for pair in rng.permutation(len(first)):
-        if left <= num_groups:
-            break
-        a, b = labels == labels[first[pair]], labels == labels[second[pair]]
-        if MAY_JOIN[np.ix_(a, b)].all():
-            labels[b] = labels[first[pair]]
-            left -= 1 if SELF_SYMMETRIC[a].any() else 2
-    if left > num_groups:
-        raise InputError(f"expected {num_groups} groups, but random merges came down to {left} only")
-    return expand(np.unique(labels, return_inverse=True)[1], FIRST)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import squareform
 
 from kps.aggregation import Aggregation
 from kps.errors import InputError
@@ -19,7 +19,7 @@ from kps.grouping.exact import Solution
 from kps.grouping.local_search import gain
 from kps.grouping.multicut import multicut, pair_weights
 from kps.grouping.orbits import collapse, expand
-from kps.grouping.scores import adjusted_rand
+from kps.grouping.scores import pairwise_rand
 from kps.schema import NUM_LANDMARKS
 
 Method = Literal["multicut", "average_link"]
@@ -39,7 +39,6 @@ class Derived:
     """
 
     aggregation: Aggregation
-    method: Method
     threshold: float
     objective: float
     bound: float
@@ -72,21 +71,14 @@ def derive_map(
     else:
         found = multicut(weights, labels, seconds=time_limit_s)
     aggregation = expand(found.labels, orbits.side)
-    return Derived(aggregation, method, float(threshold), found.gain, found.bound, found.proved_optimal)
+    return Derived(aggregation, float(threshold), found.gain, found.bound, found.proved_optimal)
 
 
-def family(
-    distance: np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
-    *,
-    method: Method = "multicut",
-    time_limit_s: float = 120.0,
-) -> list[Derived]:
-    """Maps over rising thresholds, from one group a landmark to as few as the rules allow."""
-    rising = sorted(thresholds)
+def family(distance: np.ndarray, *, time_limit_s: float = 120.0) -> list[Derived]:
+    """Maps over THRESHOLDS, from many groups to as few as the rules allow."""
     return [
-        derive_map(distance, threshold, method=method, time_limit_s=time_limit_s)
-        for threshold in progress(rising, desc="deriving maps", unit="threshold")
+        derive_map(distance, threshold, time_limit_s=time_limit_s)
+        for threshold in progress(THRESHOLDS, desc="deriving maps", unit="threshold")
     ]
 
 
@@ -102,7 +94,6 @@ def choose_threshold(
     replicates: Sequence[np.ndarray],
     thresholds: Sequence[float] = THRESHOLDS,
     *,
-    method: Method = "multicut",
     required: bool = True,
 ) -> Choice:
     """Choose the threshold at which resampled data agree on the map, without looking at any known map.
@@ -116,7 +107,6 @@ def choose_threshold(
     Args:
         replicates: distances (294, 294) measured on resampled instances, at least 3.
         thresholds: to choose from.
-        method: as for `derive_map`.
         required: False chooses 0, at which nothing is merged, where no threshold will do.
 
     Raises:
@@ -126,14 +116,17 @@ def choose_threshold(
         raise InputError(f"expected at least 3 replicates to choose a threshold, but got {len(replicates)}")
     rows = []
     for threshold in progress(sorted(thresholds), desc="choosing a threshold", unit="threshold"):
-        maps = [
-            derive_map(distance, threshold, method=method, time_limit_s=0).aggregation
-            for distance in replicates
-        ]
-        mean, error = _agreement(maps)
-        groups = float(np.mean([map_.num_groups for map_ in maps]))
-        row = {"threshold": threshold, "groups": groups, "alone": max(map(_share_alone, maps))}
-        rows.append(row | {"stability": mean, "standard_error": error})
+        maps = [derive_map(distance, threshold, time_limit_s=0).aggregation for distance in replicates]
+        of_each = squareform(pairwise_rand(maps)).sum(1) / (len(maps) - 1)  # mean over the other maps
+        rows.append(
+            {
+                "threshold": threshold,
+                "groups": np.mean([map_.num_groups for map_ in maps]),
+                "alone": max((np.bincount(map_.group) == 1).sum() for map_ in maps) / NUM_LANDMARKS,
+                "stability": of_each.mean(),
+                "standard_error": of_each.std(ddof=1) / np.sqrt(len(maps)),
+            }
+        )
     table = pd.DataFrame(rows)
     if table["stability"].isna().all():
         if not required:
@@ -144,22 +137,3 @@ def choose_threshold(
     best = allowed.loc[allowed["stability"].idxmax()]
     stable = allowed["stability"] >= best["stability"] - best["standard_error"]
     return Choice(float(allowed["threshold"][stable].max()), table)
-
-
-def _agreement(maps: Sequence[Aggregation]) -> tuple[float, float]:
-    """Mean adjusted Rand index between maps, and its standard error over each map's own mean.
-
-    Maps that merge nothing agree for no reason: NaN.
-    """
-    if any(map_.num_groups == NUM_LANDMARKS for map_ in maps):
-        return float("nan"), float("nan")
-    values = np.zeros((len(maps), len(maps)))
-    for a, b in combinations(range(len(maps)), 2):
-        values[a, b] = values[b, a] = adjusted_rand(maps[a], maps[b])
-    of_each = values.sum(1) / (len(maps) - 1)
-    return float(of_each.mean()), float(of_each.std(ddof=1) / np.sqrt(len(maps)))
-
-
-def _share_alone(map_: Aggregation) -> float:
-    """Share of the landmarks that are alone in their group."""
-    return float((np.bincount(map_.group) == 1).sum() / NUM_LANDMARKS)

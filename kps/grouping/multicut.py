@@ -12,7 +12,6 @@ import time
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 
 from kps.grouping import exact, local_search
@@ -20,7 +19,7 @@ from kps.grouping.orbits import NUM_ORBITS, ORBIT_CATEGORY, SELF_SYMMETRIC, Orbi
 from kps.schema import CATEGORIES
 
 
-def assign(orbits: OrbitDistances, threshold: float, *, ordered: bool = True) -> np.ndarray:
+def assign(orbits: OrbitDistances, threshold: float) -> np.ndarray:
     """(O, O) True for the matches of the best one-to-one assignment between every two categories.
 
     A match costs its distance; to opt out costs the threshold, so matches are nearer than that. Landmarks are
@@ -29,7 +28,6 @@ def assign(orbits: OrbitDistances, threshold: float, *, ordered: bool = True) ->
     Args:
         orbits: distances between orbits.
         threshold: distance from which on orbits stay apart.
-        ordered: False lets matches cross (to see what the order is worth).
     """
     saved = np.where(orbits.known, np.maximum(threshold - np.nan_to_num(orbits.distance), 0), 0)
     matched = np.zeros((NUM_ORBITS, NUM_ORBITS), bool)
@@ -37,8 +35,7 @@ def assign(orbits: OrbitDistances, threshold: float, *, ordered: bool = True) ->
         for on_axis in (False, True):
             rows = np.flatnonzero((a.id == ORBIT_CATEGORY) & (on_axis == SELF_SYMMETRIC))
             columns = np.flatnonzero((b.id == ORBIT_CATEGORY) & (on_axis == SELF_SYMMETRIC))
-            block = saved[np.ix_(rows, columns)]
-            row, column = _ordered_matches(block) if ordered else linear_sum_assignment(block, maximize=True)
+            row, column = _ordered_matches(saved[np.ix_(rows, columns)])
             row, column = rows[row], columns[column]
             near = saved[row, column] > 0
             matched[row[near], column[near]] = matched[column[near], row[near]] = True
@@ -63,10 +60,10 @@ def _ordered_matches(saved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return row, column
 
 
-def pair_weights(orbits: OrbitDistances, threshold: float, *, ordered: bool = True) -> np.ndarray:
+def pair_weights(orbits: OrbitDistances, threshold: float) -> np.ndarray:
     """(O, O) what joining two orbits gains: `FORBIDDEN` where they may not join, 0 on the diagonal."""
     weights = threshold - np.where(orbits.known, orbits.distance, 0)
-    weights = np.where(assign(orbits, threshold, ordered=ordered), weights, np.minimum(weights, 0))
+    weights = np.where(assign(orbits, threshold), weights, np.minimum(weights, 0))
     weights = np.where(orbits.known, weights, local_search.FORBIDDEN)
     np.fill_diagonal(weights, 0)
     return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from kps.aggregation import Aggregation, members
 from kps.homogeneity import Shapes
@@ -30,9 +31,6 @@ def placed(aggregation: Aggregation, shapes: Shapes) -> Aggregation:
 
 def _relative_height(shapes: Shapes) -> np.ndarray:
     """(294,) place between the top (0) and the bottom (1) of a landmark's mean shape; NaN where unknown."""
-    height = shapes.mean[..., 1]
-    known = np.isfinite(height)
-    top = np.where(known, height, np.inf).min(1, keepdims=True)
-    bottom = np.where(known, height, -np.inf).max(1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        return ((height - top) / np.maximum(bottom - top, 1e-9))[own_landmark_mask()]
+    height = pd.DataFrame(shapes.mean[..., 1].T)
+    place = (height - height.min()) / (height.max() - height.min()).clip(1e-9)
+    return place.to_numpy().T[own_landmark_mask()]

@@ -23,11 +23,13 @@ SELF_SYMMETRIC = FLIP_INDICES[FIRST] == FIRST
 ORBIT_CATEGORY = LANDMARK_CATEGORY[FIRST]
 # A landmark on the axis can join only such landmarks: with a side one it would pull that one's mirror image
 # into the group as well, and so two landmarks of a category.
-MAY_JOIN = (ORBIT_CATEGORY[:, None] != ORBIT_CATEGORY) & (SELF_SYMMETRIC[:, None] == SELF_SYMMETRIC)
+_ON_AXIS = np.arange(NUM_LANDMARKS) == FLIP_INDICES
+MAY_SHARE = (LANDMARK_CATEGORY[:, None] != LANDMARK_CATEGORY) & (_ON_AXIS[:, None] == _ON_AXIS)  # (294, 294)
+MAY_JOIN = MAY_SHARE[np.ix_(FIRST, FIRST)]
 VOTE_POWER = 4  # of the likeness: the many far orbits are not to outvote the few near ones
 MIN_TURN_GAIN = 0.1  # of summed votes: with less evidence the numbering decides on a pair's sides
 TOLERANCE = 1e-5  # of the bounds: float32 arithmetic reaches it
-for _constant in (FIRST, SELF_SYMMETRIC, ORBIT_CATEGORY, MAY_JOIN):
+for _constant in (FIRST, SELF_SYMMETRIC, ORBIT_CATEGORY, MAY_SHARE, MAY_JOIN):
     _constant.setflags(write=False)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -19,9 +18,11 @@ from scipy.stats import entropy
 
 from kps.aggregation import Aggregation
 from kps.errors import InputError
-from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS
+from kps.homogeneity.cue import CROSS_PAIRS
+from kps.schema import FLIP_INDICES, NUM_LANDMARKS
 
 SIDED = np.arange(NUM_LANDMARKS) != FLIP_INDICES
+WEIGHT = np.where(SIDED[CROSS_PAIRS[0]] | SIDED[CROSS_PAIRS[1]], 0.5, 1.0)  # counts mirror images once
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,6 @@ class Stability:
     maximum: float
 
 
-@lru_cache(maxsize=1)
-def counted_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks a < b (P,) of different categories, and the weight (P,) that counts mirror images once."""
-    a, b = np.triu_indices(NUM_LANDMARKS, 1)
-    across = LANDMARK_CATEGORY[a] != LANDMARK_CATEGORY[b]
-    a, b = a[across], b[across]
-    return a, b, np.where(SIDED[a] | SIDED[b], 0.5, 1.0)
-
-
 def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> Scores:
     """Compare a map with a reference; either may be group numbers (294,) that keep no rule.
 
@@ -64,12 +56,14 @@ def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -
         InputError: group numbers of another shape.
     """
     group, wanted = _group(map_), _group(reference)
-    a, b, weight = counted_pairs()
+    a, b = CROSS_PAIRS
     ours, theirs = group[a] == group[b], wanted[a] == wanted[b]
-    total, merged, right, both = (float(weight[part].sum()) for part in (..., ours, theirs, ours & theirs))
+    total, merged, right, both = (float(WEIGHT[part].sum()) for part in (..., ours, theirs, ours & theirs))
+    expected = merged * right / total
+    room = (merged + right) / 2 - expected
     return Scores(
         num_groups=len(np.unique(group)),
-        adjusted_rand=_adjusted_rand(total, merged, right, both),
+        adjusted_rand=(both - expected) / room if room else 1.0,
         v_measure=v_measure(group, wanted),
         precision=both / merged if merged else float("nan"),
         recall=both / right if right else float("nan"),
@@ -79,12 +73,6 @@ def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -
 def adjusted_rand(first: Aggregation | np.ndarray, second: Aggregation | np.ndarray) -> float:
     """The adjusted Rand index alone; 1 for equal maps, about 0 for unrelated ones."""
     return score(first, second).adjusted_rand
-
-
-def _adjusted_rand(total: float, first: float, second: float, both: float) -> float:
-    expected = first * second / total
-    room = (first + second) / 2 - expected
-    return (both - expected) / room if room else 1.0
 
 
 def v_measure(first: np.ndarray, second: np.ndarray) -> float:
@@ -101,17 +89,21 @@ def v_measure(first: np.ndarray, second: np.ndarray) -> float:
     return float(2 * shared / (rows + columns)) if rows + columns else 1.0
 
 
+def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:
+    """(P,) adjusted Rand index of each two maps; NaN if one merges nothing: such maps agree for no reason."""
+    unknown = any(map_.num_groups == NUM_LANDMARKS for map_ in maps)
+    return np.array([np.nan if unknown else adjusted_rand(a, b) for a, b in combinations(maps, 2)])
+
+
 def stability(maps: Sequence[Aggregation]) -> Stability:
-    """How far maps from resampled data agree; NaN where one merges nothing: such maps agree for no reason.
+    """How far maps from resampled data agree, by `pairwise_rand`.
 
     Raises:
         InputError: fewer than two maps.
     """
     if len(maps) < 2:
         raise InputError(f"expected at least 2 maps to compare, but got {len(maps)}")
-    values = [adjusted_rand(a, b) for a, b in combinations(maps, 2)]
-    if any(map_.num_groups == NUM_LANDMARKS for map_ in maps):
-        values = [float("nan")]
+    values = pairwise_rand(maps)
     return Stability(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
 
 

@@ -17,34 +17,4 @@ from kps.homogeneity.descriptors import Descriptors, gradient_descriptors, sampl
 from kps.homogeneity.measured import WEIGHTS, Homogeneity, fuse, fused_of, measure
 from kps.homogeneity.position import align, hellinger, position_cue, position_distance
 from kps.homogeneity.shapes import Shapes, category_shapes
-from kps.homogeneity.sigma import sigma_cue, sigma_distance
-
-__all__ = [
-    "CROSS_PAIRS",
-    "WEIGHTS",
-    "Cue",
-    "Descriptors",
-    "Homogeneity",
-    "Shapes",
-    "align",
-    "appearance_cue",
-    "category_shapes",
-    "compare",
-    "contour_cue",
-    "counterparts",
-    "cue",
-    "fuse",
-    "fused_of",
-    "gradient_descriptors",
-    "hellinger",
-    "leave_one_out",
-    "measure",
-    "position_cue",
-    "position_distance",
-    "resampled",
-    "sample_places",
-    "separation",
-    "sigma_cue",
-    "sigma_distance",
-    "split_half",
-]
+from kps.homogeneity.sigma import sigma_cue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import mannwhitneyu, spearmanr
 
 from kps.aggregation import Aggregation
 from kps.coco import Instances
@@ -24,16 +24,11 @@ def separation(distance: np.ndarray, aggregation: Aggregation | np.ndarray) -> f
         aggregation: the map, or (294,) labels that are equal for landmarks that belong together.
     """
     label = aggregation.group if isinstance(aggregation, Aggregation) else np.asarray(aggregation)
-    row, column = CROSS_PAIRS
-    known = np.isfinite(distance[row, column])
-    row, column = row[known], column[known]
-    merged = label[row] == label[column]
-    if merged.all() or not merged.any():
+    values, merged = distance[CROSS_PAIRS], np.equal(*label[list(CROSS_PAIRS)])
+    near, far = (values[np.isfinite(values) & part] for part in (merged, ~merged))
+    if not len(near) or not len(far):
         return float("nan")
-    rank = rankdata(-distance[row, column])
-    positives = merged.sum()
-    wins = rank[merged].sum() - positives * (positives + 1) / 2
-    return float(wins / (positives * (len(merged) - positives)))
+    return float(mannwhitneyu(far, near, method="asymptotic").statistic / (len(near) * len(far)))
 
 
 def leave_one_out(homogeneity: Homogeneity, score: Callable[[np.ndarray], float]) -> dict[str, float]:

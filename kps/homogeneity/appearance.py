@@ -54,12 +54,8 @@ def compare(descriptors: Descriptors) -> Comparison:
     values, landmark, image_id = descriptors.both()
     values = _principal_components(values)
     order = np.argsort(landmark, kind="stable")  # so that landmarks and categories are slices
-    values, landmark, image_id, original = (
-        values[order],
-        landmark[order],
-        image_id[order],
-        order < len(order) // 2,
-    )
+    values, landmark, image_id = values[order], landmark[order], image_id[order]
+    original = order < len(order) // 2
     bounds = np.searchsorted(landmark, np.arange(NUM_LANDMARKS + 1))
     bandwidth = _median_distance(values)
     found, kernel, pairs = np.zeros((3, NUM_LANDMARKS, NUM_LANDMARKS))

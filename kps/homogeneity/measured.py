@@ -47,12 +47,8 @@ class Homogeneity:
     def save(self, path: Path) -> None:
         """Write as JSON, numbers at 4 decimals."""
         cues = {
-            name: {
-                "meaning": cue.meaning,
-                "weight": self.weights[name],
-                "distance": np.round(cue.distance, 4),
-            }
-            for name, cue in self.cues.items()
+            name: {"meaning": cue.meaning, "weight": weight, "distance": np.round(cue.distance, 4)}
+            for (name, cue), weight in zip(self.cues.items(), self.weights.values(), strict=True)
         }
         shapes = {name: np.round(value, 4) for name, value in vars(self.shapes).items()}
         write_json(path, {"shapes": shapes, "cues": cues, "fused": np.round(self.fused, 4)})
@@ -84,17 +80,17 @@ class Homogeneity:
                 name: Cue(name, distance, str(value["cues"][name].get("meaning", "")))
                 for name, distance in distances.items()
             }
-            _check_weights(cues, weights)
+            _check_weights(weights)
             Cue("fused", fused, "")  # it obeys the same rules
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         return cls(shapes, cues, weights, fused)
 
 
-def _check_weights(cues: Mapping[str, Cue], weights: Mapping[str, float]) -> None:
-    for name in cues:
-        if not weights.get(name, -1) >= 0:
-            raise InputError(f"expected a weight of at least 0 for cue {name!r}, but got {weights.get(name)}")
+def _check_weights(weights: Mapping[str, float | None]) -> None:
+    for name, weight in weights.items():
+        if weight is None or not weight >= 0:
+            raise InputError(f"expected a weight of at least 0 for cue {name!r}, but got {weight}")
 
 
 def _array(path: Path, value: object, *keys: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -112,38 +108,29 @@ def _array(path: Path, value: object, *keys: str, shape: tuple[int, ...]) -> np.
     return array
 
 
-def measure(
-    instances: Instances, *, extra: Sequence[Cue] = (), weights: Mapping[str, float] | None = None
-) -> Homogeneity:
+def measure(instances: Instances, *, extra: Sequence[Cue] = ()) -> Homogeneity:
     """Measure how alike the landmarks are, from labelled instances (of the training split).
 
     Args:
         instances: what position, sigma and contour are measured on.
         extra: further cues, such as appearance and cross-prediction.
-        weights: of cues by name, instead of those in WEIGHTS.
 
     Raises:
-        InputError: two cues with one name, a cue without a weight, or a weight that is negative.
+        InputError: two cues with one name, or a cue without a weight in WEIGHTS.
     """
     shapes = category_shapes(instances)
-    return fused_of(
-        shapes, [position_cue(instances, shapes), sigma_cue(), contour_cue(shapes), *extra], weights
-    )
+    return fused_of(shapes, [position_cue(instances, shapes), sigma_cue(), contour_cue(shapes), *extra])
 
 
-def fused_of(shapes: Shapes, cues: Iterable[Cue], weights: Mapping[str, float] | None = None) -> Homogeneity:
+def fused_of(shapes: Shapes, cues: Iterable[Cue]) -> Homogeneity:
     """Put measured cues together; arguments and errors as for `measure`."""
     by_name: dict[str, Cue] = {}
     for cue in cues:
         if by_name.setdefault(cue.name, cue) is not cue:
             raise InputError(f"expected each cue once, but got two named {cue.name!r}")
-    known = {**WEIGHTS, **(weights or {})}
-    for name in weights or {}:
-        if name not in by_name:
-            raise InputError(f"expected weights of measured cues ({', '.join(by_name)}), but got {name!r}")
-    _check_weights(by_name, known)
-    used = {name: float(known[name]) for name in by_name}
-    return Homogeneity(shapes, by_name, used, fuse(by_name, used))
+    weights = {name: WEIGHTS.get(name) for name in by_name}
+    _check_weights(weights)
+    return Homogeneity(shapes, by_name, weights, fuse(by_name, weights))
 
 
 def fuse(cues: Mapping[str, Cue], weights: Mapping[str, float]) -> np.ndarray:

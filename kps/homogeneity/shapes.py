@@ -107,12 +107,8 @@ def _sums(
     """
     total = np.zeros((3, points.shape[1]), complex)
     for start in range(0, len(points), CHUNK):
-        part = np.s_[start : start + CHUNK]
-        z = (
-            _scaled(points[part], labelled[part])
-            if target is None
-            else _fit(points[part], labelled[part], target)
-        )
+        part = points[start : start + CHUNK], labelled[start : start + CHUNK]
+        z = _scaled(*part) if target is None else _fit(*part, target)
         total += z.sum(0), (z * z).sum(0), (z.real**2 + z.imag**2).sum(0)
     seen = labelled.sum(0)
     both = seen + seen[flip]

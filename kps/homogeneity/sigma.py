@@ -10,15 +10,10 @@ from kps.schema import SIGMAS
 
 def sigma_cue() -> Cue:
     """Distance of the OKS sigmas: 0 if equal, 0.5 if one is twice the other."""
+    log = np.log(SIGMAS)
     return cue(
         "sigma",
-        sigma_distance(),
+        1 - np.exp(-np.abs(log[:, None] - log[None])),
         "1 - exp(-|log sigma_i - log sigma_j|) of the evaluator's OKS sigmas: 1 minus the smaller sigma "
         "over the larger (no unit).",
     )
-
-
-def sigma_distance() -> np.ndarray:
-    """(294, 294) 1 - exp(-|log sigma_i - log sigma_j|)."""
-    log = np.log(SIGMAS)
-    return 1 - np.exp(-np.abs(log[:, None] - log[None]))

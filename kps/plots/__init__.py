@@ -14,7 +14,6 @@ from kps.plots.grouping import distance_matrix, doubtful_pairs, map_poster
 from kps.plots.grouping_curves import dendrogram, threshold_curve
 from kps.plots.photos import (
     detection_grid,
-    draw_garment,
     draw_instances,
     prediction_grid,
     showcase,
@@ -22,29 +21,3 @@ from kps.plots.photos import (
 )
 from kps.plots.scores import score_intervals, subset_bars
 from kps.plots.shapes import mean_shapes
-
-__all__ = [
-    "category_imbalance",
-    "category_likeness",
-    "causes_of_loss",
-    "dendrogram",
-    "detection_grid",
-    "distance_matrix",
-    "doubtful_pairs",
-    "draw_garment",
-    "draw_instances",
-    "examples_per_channel",
-    "landmark_crops",
-    "landmark_errors",
-    "learning_curves",
-    "map_poster",
-    "mean_shapes",
-    "per_category_bars",
-    "prediction_grid",
-    "score_intervals",
-    "showcase",
-    "similarity_matrices",
-    "subset_bars",
-    "threshold_curve",
-    "truth_grid",
-]

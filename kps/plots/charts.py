@@ -22,23 +22,32 @@ def category_imbalance(
     counts: Mapping[str, Sequence[float]], *, title: str = "Garments per category"
 ) -> Figure:
     """Garments of each category on a log scale; `counts` maps a label to 13 numbers (the first is ours)."""
-    figure, ((axes,),) = new_figure(1, 1, (9, 3.2))
-    width = 0.8 / len(counts)
-    colours = (OURS, PAPER, *SERIES[1:])
-    for index, (label, values) in enumerate(counts.items()):
-        shares = np.asarray(values, float) / max(np.sum(values), 1)
-        place = np.arange(len(NAMES)) + (index - (len(counts) - 1) / 2) * width
-        bars = axes.bar(place, shares * 100, width, label=label, color=colours[index])
+    table = pd.DataFrame(counts, dtype=float)
+    shares = 100 * table / table.sum().clip(1)
+    figure, axes = _bars_by_category(shares, (OURS, PAPER, *SERIES[1:]), title)
+    for bars, values in zip(axes.containers, counts.values(), strict=True):
         axes.bar_label(bars, [f"{value:,.0f}" for value in values], fontsize=6, rotation=90, padding=2)
     axes.set_yscale("log")
     axes.set_ylim(0.05, 200)
     axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     axes.set_ylabel("share of all garments, %")
+    return figure
+
+
+def _bars_by_category(heights: pd.DataFrame, colours: Sequence[str], title: str) -> tuple[Figure, Axes]:
+    """13 bars for each column, side by side; the axes' containers hold those of each column."""
+    figure, ((axes,),) = new_figure(1, 1, (9, 3.2))
+    num_labels = heights.shape[1]
+    width = 0.8 / max(num_labels, 1)
+    for index, (label, values) in enumerate(heights.items()):
+        place = np.arange(len(NAMES)) + (index - (num_labels - 1) / 2) * width
+        axes.bar(place, values, width, label=label, color=colours[index % len(colours)])
     axes.set_xticks(range(len(NAMES)), NAMES, rotation=35, ha="right")
     axes.grid(axis="x", visible=False)
     axes.set_title(title, loc="left")
-    axes.legend(ncols=len(counts), loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
-    return figure
+    if num_labels:
+        axes.legend(ncols=num_labels, loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
+    return figure, axes
 
 
 @mpl.rc_context(STYLE)
@@ -47,39 +56,26 @@ def per_category_bars(series: Mapping[str, Mapping[str, float]], *, ylabel: str,
 
     A line marks each series' mean over its categories.
     """
-    figure, ((axes,),) = new_figure(1, 1, (9, 3.2))
-    width = 0.8 / max(len(series), 1)
-    for index, (label, values) in enumerate(series.items()):
-        by_id = {int(key): np.nan if value is None else float(value) for key, value in values.items()}
-        heights = np.array([by_id.get(item.id, np.nan) for item in CATEGORIES])
-        colour = SERIES[index % len(SERIES)]
-        place = np.arange(len(NAMES)) + (index - (len(series) - 1) / 2) * width
-        bars = axes.bar(place, heights, width, color=colour, label=label)
-        for x in place[np.isnan(heights)]:
-            axes.text(x, 0.01, "-", ha="center", fontsize=6)
+    by_id = {label: {int(key): value for key, value in values.items()} for label, values in series.items()}
+    table = pd.DataFrame(by_id, index=[item.id for item in CATEGORIES], dtype=float)
+    figure, axes = _bars_by_category(table, SERIES, title)
+    for bars, heights in zip(axes.containers, table.to_numpy().T, strict=True):
+        for bar in np.array(bars)[np.isnan(heights)]:
+            axes.text(bar.get_x() + bar.get_width() / 2, 0.01, "-", ha="center", fontsize=6)
         axes.bar_label(bars, fmt="{:.2f}", fontsize=6, rotation=90 if len(series) > 1 else 0, padding=1)
         if np.isfinite(heights).any():
+            colour = bars[0].get_facecolor()
             axes.axhline(np.nanmean(heights), color=colour, linewidth=0.8, linestyle="--", zorder=0)
     axes.set_ylim(0, 1.12)
     axes.set_ylabel(ylabel)
-    axes.set_xticks(range(len(NAMES)), NAMES, rotation=35, ha="right")
-    axes.grid(axis="x", visible=False)
-    axes.set_title(title, loc="left")
-    if series:
-        axes.legend(ncols=len(series), loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def learning_curves(
-    histories: Mapping[str, pd.DataFrame],
-    *,
-    columns: Sequence[str] = ("loss", "learning_rate"),
-    title: str = "",
-) -> Figure:
-    """Training histories, one line each, one panel a column, over the iteration."""
-    figure, (row,) = new_figure(1, len(columns), (3.6 * len(columns), 2.8))
-    for axes, column in zip(row, columns, strict=True):
+def learning_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+    """Loss and learning rate of training histories over the iteration, one line each."""
+    figure, (row,) = new_figure(1, 2, (7.2, 2.8))
+    for axes, column in zip(row, ("loss", "learning_rate"), strict=True):
         for label, history in histories.items():
             if column in history:
                 axes.plot(history["iteration"], history[column], linewidth=1.4, label=label)
@@ -143,13 +139,10 @@ def _mark_categories(axes: Axes, category_id: np.ndarray, *, names: bool) -> Non
 def category_likeness(distance: np.ndarray, *, title: str = "") -> Figure:
     """(13, 13) percentage of the row's landmarks that have a counterpart in the column's category."""
     figure, ((axes,),) = new_figure(1, 1, (6.2, 5.2))
-    share = np.full((len(CATEGORIES),) * 2, np.nan)
-    for a in CATEGORIES:
-        for b in CATEGORIES:
-            block = distance[a.slice, b.slice]
-            if np.isfinite(block).any():
-                best = np.nanmin(np.where(np.isnan(block), np.inf, block), axis=1)
-                share[a.id - 1, b.id - 1] = np.mean(best < 0.5)
+    starts = [item.first_index for item in CATEGORIES]
+    best = pd.DataFrame(np.minimum.reduceat(np.nan_to_num(distance, nan=np.inf), starts, axis=1))
+    known = np.isfinite(best).groupby(LANDMARK_CATEGORY).any()
+    share = (best < 0.5).groupby(LANDMARK_CATEGORY).mean().where(known).to_numpy()
     colours = mpl.colormaps["Blues"].with_extremes(bad="#e3e3e3")
     axes.imshow(np.ma.masked_invalid(share), cmap=colours, vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):

@@ -16,14 +16,12 @@ SIDE_OF_GARMENT = 0.4  # a cut-out's side in parts of the square root of the box
 PIXELS = 120  # side of the picture
 
 
-def landmark_crops(
-    coco: Coco, image_dir: Path, landmarks: Iterable[int], *, seed: int = 0
-) -> dict[int, np.ndarray]:
+def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dict[int, np.ndarray]:
     """Return a picture (120, 120, 3) around each landmark (0-based, of 294), with the landmark in its centre.
 
     From a random garment on which the landmark is visible; landmarks that no photo shows are left out.
     """
-    rng, items = np.random.default_rng(seed), coco.instances
+    rng, items = np.random.default_rng(0), coco.instances
     paths = {row.id: Path(image_dir) / row.file_name for row in coco.images}
     crops = {}
     for landmark in dict.fromkeys(landmarks):

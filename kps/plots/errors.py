@@ -6,16 +6,15 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch, Wedge
+from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import withStroke
 
 from kps.evaluation.association import OWN
 from kps.evaluation.causes import CAUSES, Causes
 from kps.evaluation.landmark_errors import KINDS
-from kps.plots.style import FAINT, INK, OURS, STYLE, blank, new_figure
-from kps.schema import category
+from kps.plots.style import FAINT, INK, OURS, STYLE, draw_mean_shape, new_figure
+from kps.schema import Category, category
 
 # Purple: results that should not be; green: their order; red to yellow: landmarks, from far to near.
 CAUSE_COLOURS = {
@@ -42,14 +41,16 @@ def causes_of_loss(causes: Causes) -> Figure:
     names = [name for name in causes.AP.index if np.isfinite(causes.AP[name])]
     places = np.array([0.0, *np.arange(1.5, len(names) + 0.5)])[: len(names)]  # the mean stands apart
     figure, ((axes,),) = new_figure(1, 1, (9, 1.3 + 0.32 * len(names)))
-    left = 100 * causes.AP[names].to_numpy()
-    _labelled_bars(axes, places, left, 0 * left, OURS, "white", "AP")
-    for cause in CAUSES:
-        width = 100 * causes.loss.loc[cause, names].to_numpy(float).clip(0)
-        _labelled_bars(
-            axes, places, width, left, CAUSE_COLOURS[cause], INK if cause in PALE else "white", cause
-        )
-        left = left + width
+    left = np.zeros(len(names))
+    for part in ("AP", *CAUSES):
+        points = causes.AP if part == "AP" else causes.loss.loc[part].clip(0)
+        width = 100 * points[names].to_numpy(float)
+        look = {"color": CAUSE_COLOURS.get(part, OURS), "edgecolor": "white", "linewidth": 0.6}
+        bars = axes.barh(places, width, height=0.78, left=left, label=part, **look)
+        texts = [f"{value:.1f}" if value >= SHOWN_FROM else "" for value in width]
+        ink = INK if part in PALE else "white"
+        axes.bar_label(bars, texts, label_type="center", fontsize=6.5, color=ink)
+        left += width
     axes.set_yticks(places, [f"mean of {len(names) - 1}", *names[1:]] if names else [])
     for label in axes.get_yticklabels()[:1]:
         label.set_fontweight("bold")
@@ -64,16 +65,6 @@ def causes_of_loss(causes: Causes) -> Figure:
     return figure
 
 
-def _labelled_bars(
-    axes: Axes, places: np.ndarray, width: np.ndarray, left: np.ndarray, colour: str, ink: str, label: str
-) -> None:
-    bars = axes.barh(
-        places, width, left=left, height=0.78, color=colour, edgecolor="white", linewidth=0.6, label=label
-    )
-    texts = [f"{value:.1f}" if value >= SHOWN_FROM else "" for value in width]
-    axes.bar_label(bars, texts, label_type="center", fontsize=6.5, color=ink)
-
-
 @mpl.rc_context(STYLE)
 def landmark_errors(causes: Causes, category_id: int) -> Figure:
     """Where a category's landmarks go wrong: on its mean garment, and landmark by landmark.
@@ -86,10 +77,9 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     figure, ((garment, bars),) = new_figure(
         1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1)
     )
-    blank(garment)
     kinds = KINDS[1:]
     found = causes.counts.loc[OWN, item.name]
-    _draw_on_garment(garment, item.id, causes.shape[item.id - 1, : item.num_landmarks], table)
+    _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
     _draw_bars(bars, table)
     figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
     handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(kinds)]
@@ -97,15 +87,10 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     return figure
 
 
-def _draw_on_garment(axes: Axes, category_id: int, shape: np.ndarray, table: pd.DataFrame) -> None:
+def _draw_on_garment(axes: Axes, item: Category, shape: np.ndarray, table: pd.DataFrame) -> None:
     """The outline in its mean shape (n_c, 2), and on each landmark a pie of its errors."""
-    axes.set_aspect("equal")
-    if not np.isfinite(shape).any():
-        axes.text(0.5, 0.5, "not in the data", transform=axes.transAxes, ha="center", color="#8a9199")
+    if not draw_mean_shape(axes, item, shape, margin=0.08, colors="#b4bbc3", linewidths=1.3):
         return
-    lines = shape[np.array(category(category_id).outline_links) - 1]
-    lines = lines[np.isfinite(lines).all(axis=(1, 2))]
-    axes.add_collection(LineCollection(lines, colors="#b4bbc3", linewidths=1.3, capstyle="round"))
     shares = table[list(KINDS[1:])].fillna(0).to_numpy()
     worst, largest = shares.sum(axis=1).max(), _largest_radius(shape)
     centre = np.nanmean(shape, axis=0)
@@ -116,9 +101,6 @@ def _draw_on_garment(axes: Axes, category_id: int, shape: np.ndarray, table: pd.
         x, y = shape[row] + outwards * (radius + 0.02)
         axes.text(x, y, str(row + 1), fontsize=6, color="#5b636b", ha="center", va="center",
                   path_effects=HALO, zorder=5)  # fmt: skip
-    low, high = np.nanmin(shape, axis=0) - 0.08, np.nanmax(shape, axis=0) + 0.08
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(high[1], low[1])
     axes.set_title(f"largest circle: {100 * worst:.0f} % not good", fontweight="normal", fontsize=8)
 
 
@@ -134,12 +116,9 @@ def _draw_pie(axes: Axes, centre: np.ndarray, radius: float, share: np.ndarray) 
     if share.sum() == 0:
         axes.add_patch(Circle(centre, radius, facecolor="#8a9199", linewidth=0, zorder=3))
         return
-    ends = -90 + 360 * np.concatenate([[0], np.cumsum(share)]) / share.sum()
-    for kind, start, end in zip(KINDS[1:], ends[:-1], ends[1:], strict=True):
-        if end > start:
-            axes.add_patch(
-                Wedge(centre, radius, start, end, facecolor=CAUSE_COLOURS[kind], linewidth=0, zorder=3)
-            )
+    colours = [CAUSE_COLOURS[kind] for kind in KINDS[1:]]
+    look = {"linewidth": 0, "zorder": 3}
+    axes.pie(share, radius=radius, center=centre, startangle=-90, colors=colours, frame=True, wedgeprops=look)
     axes.add_patch(Circle(centre, radius, fill=False, edgecolor="white", linewidth=0.8, zorder=4))
 
 

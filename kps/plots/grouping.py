@@ -11,19 +11,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from scipy.optimize import linear_sum_assignment
 
 from kps.aggregation import Aggregation
 from kps.homogeneity import Shapes
-from kps.plots.style import CATEGORY_COLOURS, FAINT, INK, STYLE, blank, new_figure
+from kps.plots.style import (
+    FAINT,
+    INK,
+    STYLE,
+    blank,
+    category_legend,
+    draw_categories,
+    draw_mean_shape,
+    new_figure,
+)
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, Category
 
 ALONE = "#aeb4bb"  # a landmark that shares its channel with nobody
 DOUBT = "#d62246"
-COLUMNS = 7  # garments of a row of the poster
+COLUMNS, PAIRS = 7, 4  # garments of a row of the poster, and pairs side by side
 
 
 @mpl.rc_context(STYLE)
@@ -42,17 +49,14 @@ def distance_matrix(distance: np.ndarray, aggregation: Aggregation, *, title: st
     colours = mpl.colormaps["magma"].with_extremes(bad="#c9ced4")
     likeness = np.ma.masked_invalid(1 - distance[np.ix_(order, order)])
     image = matrix.imshow(likeness, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    strip = ListedColormap([CATEGORY_COLOURS[item.id] for item in CATEGORIES])
-    kinds = LANDMARK_CATEGORY[order]
-    for panel, values in ((above, kinds[None]), (left, kinds[:, None])):
-        panel.imshow(values, cmap=strip, vmin=1, vmax=len(CATEGORIES), aspect="auto", interpolation="nearest")
+    draw_categories(above, LANDMARK_CATEGORY[order][None], interpolation="nearest")
+    draw_categories(left, LANDMARK_CATEGORY[order][:, None], interpolation="nearest")
     matrix.add_collection(LineCollection(_frames(aggregation.group[order]), colors="white", linewidths=0.7))
-    for panel in (corner, above, left, matrix):
-        blank(panel)
+    blank(corner)
+    blank(matrix)
     above.set_title(title, loc="left")
     figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, pad=0.015, label="likeness")
-    handles = [Patch(color=CATEGORY_COLOURS[item.id], label=item.name) for item in CATEGORIES]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8)
+    category_legend(figure, ncols=5, fontsize=8)
     return figure
 
 
@@ -77,8 +81,7 @@ def map_poster(shapes: Shapes, maps: Mapping[str, Aggregation]) -> Figure:
         panels = axes[index * rows : (index + 1) * rows].ravel()
         numbers = matched_numbers(map_, reference)
         for panel, item in zip(panels, CATEGORIES, strict=False):
-            _garment(panel, item, shapes)
-            _dots(panel, shapes.mean[item.id - 1, : item.num_landmarks], map_, numbers, item)
+            _dots(panel, _garment(panel, item, shapes), map_, numbers, item)
         for panel in panels[len(CATEGORIES) :]:
             blank(panel)
         _caption(panels[-1], name, map_)
@@ -121,20 +124,12 @@ def group_colour(number: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(number * 0.618034 % 1.0, saturation, value)
 
 
-def _garment(axes: Axes, item: Category, shapes: Shapes) -> None:
-    """The outline of a mean shape in an axes of its own."""
-    blank(axes)
-    axes.set_title(item.name, color=INK, fontsize=9)
+def _garment(axes: Axes, item: Category, shapes: Shapes) -> np.ndarray:
+    """The outline of a mean shape in an axes of its own; returns the shape (n_c, 2)."""
     mean = shapes.mean[item.id - 1, : item.num_landmarks]
-    if not np.isfinite(mean).any():
-        axes.text(0.5, 0.5, "not in the data", transform=axes.transAxes, ha="center", color=ALONE)
-        return
-    lines = mean[np.array(item.outline_links) - 1]
-    lines = lines[np.isfinite(lines).all((1, 2))]
-    axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=2.4, capstyle="round"))
-    low, high = np.nanmin(mean, axis=0), np.nanmax(mean, axis=0)
-    (x, y), half = (low + high) / 2, (high - low).max() / 2 + 0.2  # square, so that titles stand in line
-    axes.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
+    draw_mean_shape(axes, item, mean, margin=0.2, square=True, colors=FAINT, linewidths=2.4)
+    axes.set_title(item.name, color=INK, fontsize=9)
+    return mean
 
 
 def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, item: Category) -> None:
@@ -151,7 +146,7 @@ def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, 
 
 @mpl.rc_context(STYLE)
 def doubtful_pairs(
-    table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, np.ndarray] | None = None, columns: int = 4
+    table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, np.ndarray] | None = None
 ) -> Figure:
     """Pairs of landmarks of an audit's table, each as two garments with the landmark marked.
 
@@ -159,17 +154,16 @@ def doubtful_pairs(
         table: rows of `kps.grouping.audit_merges` or `audit_missed`.
         shapes: mean shapes.
         crops: a picture (h, w, 3) by landmark index, its centre on the landmark, drawn below the garment.
-        columns: pairs side by side.
     """
     depth = 1 if crops is None else 2
-    rows = max(-(-len(table) // columns), 1)
-    size = (4.2 * columns, (2.6 if crops is None else 4.4) * rows)
-    ratios = {"width_ratios": [1, 1, 0.12] * columns, "height_ratios": [1.3, 1][:depth] * rows}
-    figure, axes = new_figure(rows * depth, 3 * columns, size, **ratios)
+    rows = max(-(-len(table) // PAIRS), 1)
+    size = (4.2 * PAIRS, (2.6 if crops is None else 4.4) * rows)
+    ratios = {"width_ratios": [1, 1, 0.12] * PAIRS, "height_ratios": [1.3, 1][:depth] * rows}
+    figure, axes = new_figure(rows * depth, 3 * PAIRS, size, **ratios)
     for panel in axes.ravel():
         blank(panel)
     for place, row in enumerate(table.itertuples(index=False)):
-        top, first = place // columns * depth, place % columns * 3
+        top, first = place // PAIRS * depth, place % PAIRS * 3
         text = f"distance {row.distance:.2f}  ·  doubt {100 * row.doubt:.0f} %"
         middle = axes[top, first].annotate(text, (1.05, 1.13), xycoords="axes fraction", ha="center")
         middle.set(weight="bold", color=DOUBT, in_layout=False)  # or it would push the two garments apart
@@ -183,13 +177,9 @@ def doubtful_pairs(
 def _marked(axes: Axes, landmark: int, shapes: Shapes) -> None:
     """A garment with one landmark in red, the others numbered in grey."""
     item = CATEGORIES[LANDMARK_CATEGORY[landmark] - 1]
-    _garment(axes, item, shapes)
+    mean, own = _garment(axes, item, shapes), landmark - item.first_index
     axes.set_title(f"\n{LANDMARK_NAMES[landmark]}", fontsize=8.5, color=INK)  # leaves a line for the pair's
-    mean = shapes.mean[item.id - 1, : item.num_landmarks]
-    own = landmark - item.first_index
-    for index, (x, y) in enumerate(mean):
-        if np.isfinite(x) and index != own:
-            axes.plot(x, y, "o", ms=3.2, color=ALONE, mew=0)
+    axes.plot(*np.delete(mean, own, axis=0).T, "o", ms=3.2, color=ALONE, mew=0)
     if np.isfinite(mean[own]).all():
         axes.plot(*mean[own], "o", ms=13, mfc=DOUBT, mec="white", mew=1.2)
         axes.text(*mean[own], str(own + 1), fontsize=7, color="white", ha="center", va="center_baseline")

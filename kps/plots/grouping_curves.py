@@ -8,16 +8,24 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from scipy.cluster import hierarchy
 
 from kps.grouping import Choice, MergeTree
 from kps.grouping.orbits import FIRST, ORBIT_CATEGORY
 from kps.plots.grouping import DOUBT, group_colour
-from kps.plots.style import CATEGORY_COLOURS, FAINT, INK, OURS, PAPER, SERIES, STYLE, blank, new_figure
-from kps.schema import CATEGORIES, LANDMARK_NAMES
+from kps.plots.style import (
+    FAINT,
+    INK,
+    OURS,
+    PAPER,
+    SERIES,
+    STYLE,
+    category_legend,
+    draw_categories,
+    new_figure,
+)
+from kps.schema import LANDMARK_NAMES
 
 TOP = 1.04  # height at which a dendrogram ends: merges above 1 are not allowed ones
 
@@ -45,17 +53,12 @@ def dendrogram(tree: MergeTree, *, threshold: float, title: str = "") -> Figure:
     axes.set(ylim=(0, TOP), ylabel="mean distance of the two branches")
     axes.grid(axis="x", visible=False)
     axes.set_title(title, loc="left")
-    colours = ListedColormap([CATEGORY_COLOURS[item.id] for item in CATEGORIES])
     extent = (0, 10 * len(leaves), 0, 1)  # SciPy puts leaves 10 apart
-    strip.imshow(
-        ORBIT_CATEGORY[leaves][None], cmap=colours, vmin=1, vmax=len(CATEGORIES), aspect="auto", extent=extent
-    )
+    draw_categories(strip, ORBIT_CATEGORY[leaves][None], extent=extent)
     centres, names = _named_branches(leaves, clusters)
-    blank(strip)
     strip.set_xticks(centres, names, rotation=90, fontsize=6.5)
     strip.tick_params(length=0, pad=2)
-    handles = [Patch(color=CATEGORY_COLOURS[item.id], label=item.name) for item in CATEGORIES]
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7.5)
+    category_legend(figure, ncols=7, fontsize=7.5)
     return figure
 
 
@@ -79,8 +82,7 @@ def _cluster_of_merges(tree: MergeTree, clusters: np.ndarray) -> np.ndarray:
 def threshold_curve(
     table: pd.DataFrame,
     *,
-    choice: Choice | None = None,
-    levels: Mapping[str, float] | None = None,
+    choice: Choice,
     reference_groups: Mapping[str, int] | None = None,
 ) -> Figure:
     """Number of groups and scores over the threshold, with the chosen threshold marked.
@@ -88,7 +90,6 @@ def threshold_curve(
     Args:
         table: index threshold, a column `groups` and one a score in [0, 1] or so.
         choice: draws its stability, with a band of one standard error, and marks its threshold.
-        levels: scores that do not depend on the threshold, such as those of the controls.
         reference_groups: numbers of groups to mark, such as the hand map's.
     """
     figure, ((left, right),) = new_figure(1, 2, (11.5, 3.8))
@@ -102,14 +103,9 @@ def threshold_curve(
         left.text(table.index.max(), groups, f"{name}: {groups}", ha="right", va="bottom", fontsize=7.5)
     for index, name in enumerate(column for column in table if column != "groups"):
         right.plot(table.index, table[name], color=SERIES[index % len(SERIES)], linewidth=2, label=name)
-    for name, level in (levels or {}).items():
-        right.axhline(level, color=PAPER, linewidth=1, linestyle="--", zorder=0)
-        right.text(table.index.max(), level, name, ha="right", va="bottom", fontsize=7.5, color="#6c757d")
-    right.set(ylim=(0, 1), title="Agreement (adjusted Rand index)")
-    right.title.set_horizontalalignment("left")
-    right.title.set_x(0)
-    if choice is not None:
-        _mark_choice(left, right, table, choice)
+    right.set_ylim(0, 1)
+    right.set_title("Agreement (adjusted Rand index)", loc="left")
+    _mark_choice(left, right, table, choice)
     for axes in (left, right):
         axes.set_xlabel("threshold")
     right.legend(loc="lower right", fontsize=8)

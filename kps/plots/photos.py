@@ -16,29 +16,13 @@ from matplotlib.patheffects import withStroke
 from kps.coco import Coco
 from kps.detections import Detections
 from kps.photos import read_photo
-from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, new_figure
+from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, draw_outline, new_figure
 from kps.predictions import Predictions
 from kps.schema import category
 
 OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
-MAX_DRAWN = 5  # garments a photo, the best scored
-
-
-def draw_garment(
-    axes: Axes, category_id: int, keypoints: np.ndarray, *, colour: str, occluded: bool = False
-) -> None:
-    """Draw a garment's outline and landmarks: (39, 3) own landmarks, the third number 0 where there is none.
-
-    With `occluded`, the third number is a visibility and landmarks with 1 are drawn hollow.
-    """
-    item = category(category_id)
-    points, known = keypoints[: item.num_landmarks, :2], keypoints[: item.num_landmarks, 2] > 0
-    links = np.array(item.outline_links) - 1
-    links = links[known[links].all(1)]
-    axes.add_collection(LineCollection(points[links], colors=colour, linewidths=1.1, path_effects=OUTLINED))
-    hidden = known & (keypoints[: item.num_landmarks, 2] == 1) if occluded else np.zeros_like(known)
-    axes.plot(*points[known & ~hidden].T, "o", ms=3.2, mfc=colour, mec="#14171a", mew=0.5, linestyle="none")
-    axes.plot(*points[hidden].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1, linestyle="none")
+MAX_DRAWN, MIN_SCORE = 5, 0.3  # garments a photo, the best scored
+COLUMNS = 4  # photos side by side
 
 
 @mpl.rc_context(STYLE)
@@ -48,14 +32,12 @@ def draw_instances(
     category_id: np.ndarray,
     *,
     score: np.ndarray | None = None,
-    occluded: bool = False,
-    title: str = "",
 ) -> Figure:
     """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
     height, width = image.shape[:2]
     figure, ((axes,),) = new_figure(1, 1, (5, 5 * height / width))
-    _show_photo(axes, image, title)
-    _draw_all(axes, keypoints, category_id, score, occluded)
+    _show_photo(axes, image, "")
+    _draw_garments(axes, keypoints, category_id, score, occluded=False)
     return figure
 
 
@@ -68,17 +50,24 @@ def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
     blank(axes)
 
 
-def _draw_all(
-    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, occluded: bool
+def _draw_garments(
+    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, *, occluded: bool
 ) -> None:
-    for row, (points, kind) in enumerate(zip(keypoints, category_id, strict=True)):
-        colour = CATEGORY_COLOURS[int(kind)]
-        draw_garment(axes, int(kind), points, colour=colour, occluded=occluded)
-        item = category(int(kind))
-        known = points[: item.num_landmarks][points[: item.num_landmarks, 2] > 0]
-        if len(known):
+    """Draw outlines, landmarks and names: keypoints (N, 39, 3), the third number 0 where there is none.
+
+    With `occluded`, the third number is a visibility and landmarks with 1 are drawn hollow.
+    """
+    for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):
+        item, colour = category(kind), CATEGORY_COLOURS[kind]
+        places, visibility = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2]
+        known, hidden = visibility > 0, occluded & (visibility == 1)
+        places = np.where(known[:, None], places, np.nan)
+        draw_outline(axes, item, places, colors=colour, linewidths=1.1, path_effects=OUTLINED)
+        axes.plot(*places[known & ~hidden].T, "o", ms=3.2, mfc=colour, mec="#14171a", mew=0.5)
+        axes.plot(*places[hidden].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
+        if known.any():
             text = item.name + ("" if score is None else f" {score[row]:.2f}")
-            _label(axes, known[:, :2].mean(0), text, colour)
+            _label(axes, places[known].mean(0), text, colour)
 
 
 def _label(axes: Axes, place: np.ndarray, text: str, colour: str) -> None:
@@ -100,30 +89,33 @@ def showcase(coco: Coco, count: int) -> list[int]:
     return chosen
 
 
-def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
-    rows = max(-(-count // columns), 1)
-    figure, axes = new_figure(rows, columns, (2.5 * columns, 3.1 * rows))
-    for panel in axes.ravel():
+def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, list[tuple[Axes, int]]]:
+    """A figure of photos, and the axes of each with its id."""
+    rows = max(-(-len(image_ids) // COLUMNS), 1)
+    figure, axes = new_figure(rows, COLUMNS, (2.5 * COLUMNS, 3.1 * rows))
+    for panel in axes.flat:
         blank(panel)
-    return figure, list(axes.ravel())
+    panels = list(zip(axes.flat, image_ids, strict=False))
+    names = {row.id: row.file_name for row in coco.images}
+    for panel, image_id in panels:
+        _show_photo(panel, read_photo(image_dir / names[image_id]), f"image {image_id}")
+    return figure, panels
 
 
 @mpl.rc_context(STYLE)
-def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int], *, columns: int = 4) -> Figure:
+def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> Figure:
     """Photos with their annotations: outline in the category's colour, occluded landmarks hollow."""
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
         items = coco.instances.take(coco.instances.image_id == image_id)
-        _draw_all(axes, items.keypoints, items.category_id, None, occluded=True)
+        _draw_garments(axes, items.keypoints, items.category_id, None, occluded=True)
     return figure
 
 
-def _pictured(score: np.ndarray, threshold: float) -> np.ndarray:
-    """Rows worth drawing, the best last: those from the threshold up, from 1 to MAX_DRAWN."""
+def _pictured(score: np.ndarray) -> np.ndarray:
+    """Rows worth drawing, the best last: those from MIN_SCORE up, from 1 to MAX_DRAWN."""
     order = np.argsort(-score)[:MAX_DRAWN]
-    return order[: max(int((score[order] >= threshold).sum()), 1)][::-1]
+    return order[: max(int((score[order] >= MIN_SCORE).sum()), 1)][::-1]
 
 
 @mpl.rc_context(STYLE)
@@ -132,19 +124,14 @@ def detection_grid(
     image_dir: Path,
     detections: Detections,
     image_ids: Sequence[int],
-    *,
-    threshold: float = 0.3,
-    columns: int = 4,
 ) -> Figure:
     """Photos with detected boxes in their category's colour over the dashed white ground truth."""
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
         for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
             axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
         found = detections.take(detections.image_id == image_id)
-        for row in _pictured(found.score, threshold) if len(found) else ():
+        for row in _pictured(found.score) if len(found) else ():
             box, colour = found.bbox_xywh[row], CATEGORY_COLOURS[int(found.category_id[row])]
             axes.add_patch(_box(box, colour, linewidth=1.5))
             text = f"{category(int(found.category_id[row])).name} {found.score[row]:.2f}"
@@ -163,26 +150,21 @@ def prediction_grid(
     image_dir: Path,
     predictions: Predictions,
     image_ids: Sequence[int],
-    *,
-    threshold: float = 0.3,
-    columns: int = 4,
 ) -> Figure:
     """Photos with predicted garments; on ground-truth boxes, a white line joins each landmark to the truth.
 
     A prediction is on a ground-truth box where its detection id is an annotation's and the boxes agree.
     """
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
         found = predictions.take(predictions.image_id == image_id)
         if len(found) == 0:
             continue
-        found = found.take(_pictured(found.bbox_score, threshold))
+        found = found.take(_pictured(found.bbox_score))
         own = found.keypoints.copy()
         own[..., 2] = 1
         _draw_errors(axes, coco, found)
-        _draw_all(axes, own, found.category_id, found.score, occluded=False)
+        _draw_garments(axes, own, found.category_id, found.score, occluded=False)
     return figure
 
 

@@ -8,9 +8,12 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from kps.schema import CATEGORIES
+from kps.schema import CATEGORIES, Category
 
 OURS, PAPER, INK, FAINT = "#1b6ca8", "#b8bec6", "#22262b", "#d9dde2"
 # One colour a category: cool for tops and outwear, green and yellow for lower garments, warm for dresses.
@@ -58,3 +61,43 @@ def blank(axes: Axes) -> None:
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def draw_outline(axes: Axes, item: Category, places: np.ndarray, **look: Any) -> None:
+    """Link a category's landmarks (n_c, 2) as far as they are known (not NaN); `look` of a LineCollection."""
+    lines = places[np.array(item.outline_links) - 1]
+    axes.add_collection(LineCollection(lines[np.isfinite(lines).all((1, 2))], **look))
+
+
+def draw_mean_shape(
+    axes: Axes, item: Category, shape: np.ndarray, *, margin: float, square: bool = False, **look: Any
+) -> bool:
+    """A category's mean shape (n_c, 2) in an axes of its own; False where the data have none.
+
+    `margin` is left around it, in the shape's unit; with `square`, titles of neighbours stand in line.
+    """
+    blank(axes)
+    axes.set_aspect("equal")
+    if not np.isfinite(shape).any():
+        axes.text(0.5, 0.5, "not in the data", transform=axes.transAxes, ha="center", color="#8a9199")
+        return False
+    draw_outline(axes, item, shape, capstyle="round", **look)
+    low, high = np.nanmin(shape, axis=0), np.nanmax(shape, axis=0)
+    (x, y), (across, down) = (low + high) / 2, (high - low) / 2 + margin
+    if square:
+        across = down = max(across, down)
+    axes.set(xlim=(x - across, x + across), ylim=(y + down, y - down))
+    return True
+
+
+def draw_categories(axes: Axes, category_id: np.ndarray, **options: Any) -> None:
+    """A strip of ids (1, n) or (n, 1) in the categories' colours; `options` of imshow."""
+    colours = ListedColormap(_COLOURS)
+    axes.imshow(category_id, cmap=colours, vmin=1, vmax=len(CATEGORIES), aspect="auto", **options)
+    blank(axes)
+
+
+def category_legend(figure: Figure, **options: Any) -> None:
+    """The categories' colours below a figure."""
+    handles = [Patch(color=CATEGORY_COLOURS[item.id], label=item.name) for item in CATEGORIES]
+    figure.legend(handles=handles, loc="outside lower center", **options)

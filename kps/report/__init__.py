@@ -6,24 +6,3 @@ from kps.report.render import markdown, markdown_tables, write_html
 from kps.report.scores import score_splits, score_table, scores_with_intervals
 from kps.report.steps import STEPS, measure_steps, steps_table
 from kps.report.tables import PAPER, TITLES, build_tables, find_runs, submitted_run
-
-__all__ = [
-    "PAPER",
-    "STEPS",
-    "TITLES",
-    "banner",
-    "beside_the_paper",
-    "build_tables",
-    "find_runs",
-    "markdown",
-    "markdown_tables",
-    "measure_steps",
-    "paper_boxes",
-    "paper_landmarks",
-    "score_splits",
-    "score_table",
-    "scores_with_intervals",
-    "steps_table",
-    "submitted_run",
-    "write_html",
-]

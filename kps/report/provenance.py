@@ -16,7 +16,7 @@ NOTHING = "-"
 def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
     """A row a step; the finetunings that differ in nothing but their category share one."""
     columns = ["step", "settings", "boxes", "data", "size", "seed", "hardware"]
-    groups: dict[tuple, list[Record]] = {}
+    rows = []
     for step, record in records.items():
         given = record.parameters
         hidden = ("workspace", "size", "seed", "category_id")
@@ -26,13 +26,10 @@ def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
         base = step.removesuffix(f"_{given['category_id']:02d}") if "category_id" in given else step
         known = (base, ", ".join(settings), record.metrics.get("boxes", NOTHING), data_kind(records))
         key = (*known, given.get("size", NOTHING), given.get("seed", NOTHING), record.hardware)
-        groups.setdefault(key, []).append(record)
-    rows = []
-    for key, members in groups.items():
-        minutes = f"{sum(record.seconds for record in members) / 60:.1f}"
-        finished = max(record.finished for record in members).replace("T", " ")[:16]
-        rows.append((*key, len(members), minutes, finished))
-    return pd.DataFrame(rows, columns=[*columns, "runs", "minutes", "finished"]).set_index("step")
+        rows.append((*key, record.seconds / 60, record.finished.replace("T", " ")[:16]))
+    groups = pd.DataFrame(rows, columns=[*columns, "minutes", "finished"]).groupby(columns, sort=False)
+    table = groups.agg(runs=("minutes", "size"), minutes=("minutes", "sum"), finished=("finished", "max"))
+    return table.assign(minutes=table["minutes"].map("{:.1f}".format)).reset_index().set_index("step")
 
 
 def data_kind(records: Mapping[str, Record]) -> str:

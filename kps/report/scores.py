@@ -12,10 +12,7 @@ from kps.evaluation.intervals import bootstrap
 from kps.evaluation.metrics import Scores, evaluate_landmarks
 from kps.predictions import Predictions
 
-COLUMNS = {name: name for name in ("AP", "AP50", "AP75", "AR")} | {
-    "num_items": "items",
-    "num_results": "results",
-}
+FIGURES = ["AP", "AP50", "AP75", "AR", "num_items", "num_results"]
 
 
 def score_splits(
@@ -53,5 +50,6 @@ def scores_with_intervals(
 
 def score_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
     """One row of AP, AP50, AP75, AR and counts for each of the named scores."""
-    rows = {label: [getattr(score, name) for name in COLUMNS] for label, score in scores.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS.values())).round(3)
+    rows = {label: vars(score) for label, score in scores.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index")[FIGURES].round(3)
+    return table.rename(columns=lambda name: name.removeprefix("num_"))

@@ -48,15 +48,11 @@ def steps_table(gains: dict[str, PairedDifference]) -> pd.DataFrame:
     """A row for each step: the paper's gain in AP_kps, ours with its paired interval, and the direction."""
     rows = {}
     for step in STEPS:
-        gain = gains.get(step.name)
-        ours = (
-            ("-",) * 2 if gain is None else (f"{gain.AP.low:+.3f} to {gain.AP.high:+.3f}", _direction(gain))
-        )
-        rows[step.name] = (
-            f"{step.paper:+.3f}",
-            NOT_RUN if gain is None else f"{gain.AP.estimate:+.3f}",
-            *ours,
-        )
+        ours = (NOT_RUN, "-", "-")
+        if gain := gains.get(step.name):
+            interval = f"{gain.AP.low:+.3f} to {gain.AP.high:+.3f}"
+            ours = (f"{gain.AP.estimate:+.3f}", interval, _direction(gain))
+        rows[step.name] = (f"{step.paper:+.3f}", *ours)
     columns = ["AP_kps, paper", "AP_kps, ours", "95 % interval", "direction here"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

@@ -6,7 +6,7 @@ their own: they are not comparable. What was not run says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from kps.workspace import GROUND_TRUTH
 PAPER = orjson.loads(package_data("paper_tables.json"))
 NOT_RUN = "not run"
 PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
+SETTINGS = ("aggregation", "finetune", "hflip_train", "hflip_test")
 DETECTORS = {"htc": "HTC", "cascade": "Cascade", GROUND_TRUTH: "Ground-truth"}
 TITLES = {
     "table1": "Table 1. Comparison: AP_kps, detected boxes, visible and occluded landmarks",
@@ -157,36 +158,28 @@ def _table2(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     columns, used = [], set()
     detectors = {label: name for name, label in DETECTORS.items()}
     for row in PAPER["table2"]:
-        settings = tuple(row[name] for name in ("aggregation", "finetune", "hflip_train", "hflip_test"))
-        run = _find(runs, detectors[row["detector"]], *settings)
+        boxes, settings = detectors[row["detector"]], [row[name] for name in SETTINGS]
+        run = _find(runs, boxes, *settings)
         used.add(run.name if run else None)
-        columns.append(_column(records, row["detector"], settings, row["AP_box"], row["AP_kps"], run))
+        columns.append(_column(records, boxes, settings, row, run))
     for run in runs:
-        if run.model == "ensemble":
-            marks = tuple(NOTHING for _ in range(4))
-            columns.append(_column(records, _label(run.boxes), marks, NOTHING, NOTHING, run))
-        elif run.name not in used:
-            columns.append(_column(records, _label(run.boxes), run.settings[1:], NOTHING, NOTHING, run))
-    table = pd.DataFrame({number: column for number, column in enumerate(columns, 1)})
+        if run.model == "ensemble" or run.name not in used:
+            marks = [NOTHING] * 4 if run.model == "ensemble" else run.settings[1:]
+            columns.append(_column(records, run.boxes, marks, {}, run))
+    table = pd.DataFrame(dict(enumerate(columns, 1)))
     return table.drop(index="95 % interval") if (table.loc["95 % interval"] == NOTHING).all() else table
 
 
 def _column(
-    records: Mapping[str, Record],
-    detector: str,
-    settings: tuple,
-    paper_box: Any,
-    paper_kps: Any,
-    run: Run | None,
+    records: Mapping[str, Record], boxes: str, settings: Sequence, paper: Mapping[str, Any], run: Run | None
 ) -> dict[str, Any]:
     marks = [mark if isinstance(mark, str) else "✓" if mark else "" for mark in settings]
-    boxes = run.boxes if run else next(name for name, label in DETECTORS.items() if label == detector)
     return {
-        "det model": detector,
-        "AP_box, paper": paper_box,
+        "det model": _label(boxes),
+        "AP_box, paper": paper.get("AP_box", NOTHING),
         "AP_box, ours": _ap_box(records, boxes),
-        **dict(zip(("aggregation", "finetune", "hflip train", "hflip test"), marks, strict=True)),
-        "AP_kps, paper": paper_kps,
+        **{name.replace("_", " "): mark for name, mark in zip(SETTINGS, marks, strict=True)},
+        "AP_kps, paper": paper.get("AP_kps", NOTHING),
         "AP_kps, ours": _ap(run),
         "95 % interval": _interval(run),
         "our run": run.name if run else NOTHING,

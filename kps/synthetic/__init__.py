@@ -4,5 +4,3 @@ from kps.synthetic.dataset import write_dataset
 from kps.synthetic.parts import part_names
 from kps.synthetic.photo import render_photo
 from kps.synthetic.plan import PhotoPlan, category_counts, plan_split
-
-__all__ = ["PhotoPlan", "category_counts", "part_names", "plan_split", "render_photo", "write_dataset"]

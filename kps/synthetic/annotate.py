@@ -14,6 +14,7 @@ from kps.synthetic.layers import Garment
 from kps.synthetic.parts import PARTS
 from kps.synthetic.plan import PhotoPlan
 from kps.synthetic.scene import VIEWPOINTS, Scene
+from kps.synthetic.shapes import Image, Rng
 
 _SEEN_WITHIN = 1.3  # cm: a landmark on an edge counts as seen if its panel shows this near
 _LEAST_PIXELS = 200  # of a garment in the photo; below it nobody would annotate it
@@ -21,7 +22,7 @@ _LOOSE_BOX = 0.03  # people draw boxes a little too large: at most this share of
 _LEAST_INSIDE = 0.2  # of its landmarks in the photo
 
 
-def annotate(scene: Scene, canvas: Canvas, plan: PhotoPlan, rng: np.random.Generator) -> dict[str, Any]:
+def annotate(scene: Scene, canvas: Canvas, plan: PhotoPlan, rng: Rng) -> dict[str, Any]:
     """The raw annotation of a photo: items, source and pair_id."""
     annotation: dict[str, Any] = {"source": plan.source, "pair_id": plan.pair_id}
     number = 0
@@ -34,9 +35,7 @@ def annotate(scene: Scene, canvas: Canvas, plan: PhotoPlan, rng: np.random.Gener
     return annotation
 
 
-def _item(
-    index: int, garment: Garment, scene: Scene, canvas: Canvas, rng: np.random.Generator
-) -> dict[str, Any] | None:
+def _item(index: int, garment: Garment, scene: Scene, canvas: Canvas, rng: Rng) -> dict[str, Any] | None:
     of_garment = np.array([False, *(layer.garment == index for layer in canvas.layers)])
     visible = of_garment[canvas.owner].astype(np.uint8)
     area = int(visible.sum())
@@ -88,7 +87,7 @@ def _seen(
     return any(layer.garment == index and layer.panel in panels for layer in near)
 
 
-def _polygons(visible: NDArray[np.uint8]) -> list[list[int]]:
+def _polygons(visible: Image) -> list[list[int]]:
     contours, _ = cv2.findContours(visible, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     polygons = []
     for contour in sorted(contours, key=cv2.contourArea, reverse=True):

@@ -100,9 +100,7 @@ class Figure:
         """Hip, knee and ankle (3, 2)."""
         index = (side + 1) // 2
         thigh_half_width = LEG_HALF_WIDTHS[1][1] * (0.5 + 0.5 * self.girth)
-        apart = max(
-            16.6 * self.girth * self.hips - thigh_half_width, 5.5
-        )  # the thighs are as wide as the hips
+        apart = max(16.6 * self.girth * self.hips - thigh_half_width, 5.5)  # thighs are as wide as the hips
         hip = np.array([side * apart * max(np.cos(self.pose.yaw), 0.45), 58.0])
         first, second = self.pose.leg[index], self.pose.leg[index] - self.pose.knee[index]
         thigh, shank = (KNEE - 58.0) * self.legs, (ANKLE - KNEE) * self.legs
@@ -119,19 +117,16 @@ class Figure:
         if above:
             top = self.shoulder(side) + xy(-side * 2.0, 0.6)
             return np.vstack([curve(np.vstack([top, outer[1:]]), 4), inner[::-1]])
-        inner[:2] = self.armpit(side) + 3.0 * (path[-3] - path[0]) / max(
-            np.linalg.norm(path[-3] - path[0]), 1e-6
-        )
+        along = path[-3] - path[0]
+        inner[:2] = self.armpit(side) + 3.0 * along / max(np.linalg.norm(along), 1e-6)
         return np.vstack([curve(outer, 4), curve(inner[:0:-1], 4)])
 
     def arm_pieces(self, side: int) -> list[Points]:
         """The free part of the arm in simple polygons: to the elbow, from it, and the elbow."""
         path, girth = rounded_limb(self.arm(side)), self.girth**0.7
         pieces = [ellipse(self.arm(side)[1], (3.7 * girth, 3.7 * girth), samples=14)]
-        for distances in (
-            np.linspace(13, UPPER_ARM - 2, 3),
-            np.linspace(UPPER_ARM + 2, UPPER_ARM + FOREARM, 4),
-        ):
+        upper = np.linspace(13, UPPER_ARM - 2, 3)
+        for distances in (upper, np.linspace(UPPER_ARM + 2, UPPER_ARM + FOREARM, 4)):
             pieces.append(strip(path, distances, np.interp(distances, *ARM_HALF_WIDTHS) * girth))
         return pieces
 
@@ -151,10 +146,7 @@ class Figure:
         """Whole-body sway and shoulder tilt applied to points (N, 2)."""
         points = np.asarray(points, dtype=float)
         x, y = points[:, 0], points[:, 1]
-        bend = (
-            self.pose.sway
-            * np.clip(y / 55.0, -0.4, 1.0)
-            * np.where(y > 55, np.clip(1.9 - y / 62.0, 0, 1), 1.0)
-        )
+        bend = self.pose.sway * np.clip(y / 55.0, -0.4, 1.0)
+        bend *= np.where(y > 55, np.clip(1.9 - y / 62.0, 0, 1), 1.0)
         slope = self.pose.tilt * x * np.clip(1 - y / 60.0, 0, 1)
         return np.stack([x + bend, y + slope], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kps.synthetic.shapes import Points, xy
+from kps.synthetic.shapes import Points, Rng, xy
 
 
 @dataclass
@@ -40,7 +40,7 @@ def framed(
     width: int,
     height: int,
     margin: float,
-    rng: np.random.Generator,
+    rng: Rng,
     *,
     wild: float = 1.0,
     anchor: int = 0,
@@ -56,9 +56,8 @@ def framed(
     roll = np.clip(rng.normal(0, 0.06) + (rng.random() < 0.1) * rng.normal(0, 0.25), -0.6, 0.6) * wild
     cos, sin = scale * np.cos(roll), scale * np.sin(roll)
     free = np.array([width - scale * (x2 - x1), height - scale * (y2 - y1)])
-    centre = np.array([width, height]) / 2 + np.clip(rng.normal(0, 0.2, 2), -0.5, 0.5) * np.maximum(
-        free, 0.02 * width
-    )
+    aside = np.clip(rng.normal(0, 0.2, 2), -0.5, 0.5)
+    centre = np.array([width, height]) / 2 + aside * np.maximum(free, 0.02 * width)
     if anchor:
         centre[1] = height / 2 + anchor * max(free[1], 0) / 2
     tilt = rng.normal(0, 0.00035, 2) * wild * np.array([0.6, 1.6])

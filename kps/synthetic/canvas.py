@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kps.synthetic.camera import Camera
 from kps.synthetic.layers import Layer
-from kps.synthetic.shapes import Points
-from kps.synthetic.texture import TILE, TILE_CM, Fabric
+from kps.synthetic.shapes import Image, Points
+from kps.synthetic.texture import TILE, TILE_CM
 
 _SUBPIXEL = 4  # bits
 _COARSE = 4  # shading is computed on a grid this many times coarser
@@ -18,7 +18,7 @@ _COARSE = 4  # shading is computed on a grid this many times coarser
 class Canvas:
     """A photo being painted: `image` (H, W, 3) uint8 RGB and `owner` (H, W) uint8, index of the layer + 1."""
 
-    def __init__(self, image: NDArray[np.uint8], camera: Camera, light: tuple[float, float]) -> None:
+    def __init__(self, image: Image, camera: Camera, light: tuple[float, float]) -> None:
         self.image = image
         self.camera = camera
         self.light = light
@@ -50,7 +50,7 @@ class Canvas:
             cv2.fillPoly(mask, [_fixed(outline - offset)], 255, cv2.LINE_AA, _SUBPIXEL)
         centre = layer.outline.mean(axis=0)
         scale = self.camera.scale(centre)
-        colour = self._cloth(layer.fabric, layer.origin, layer.angle, centre, box)
+        colour = self._cloth(layer, centre, box)
         self._details(colour, layer, offset, scale)
         shade = self._shade(mask, layer, offset, scale)
         cv2.multiply(colour, cv2.merge([shade, shade, shade]), dst=colour, scale=1 / 128)
@@ -68,38 +68,26 @@ class Canvas:
         x2, y2 = min(int(high[0]), width), min(int(high[1]), height)
         return (x1, y1, x2, y2) if x2 - x1 > 1 and y2 - y1 > 1 else None
 
-    def _cloth(
-        self,
-        fabric: Fabric,
-        origin: tuple[float, float],
-        angle: float,
-        centre: Points,
-        box: tuple[int, int, int, int],
-    ) -> NDArray[np.uint8]:
+    def _cloth(self, layer: Layer, centre: Points, box: tuple[int, int, int, int]) -> Image:
         """The fabric's tile laid into the box, its grain turned with the layer."""
         x1, y1, x2, y2 = box
-        if fabric.is_plain:
-            return np.full((y2 - y1, x2 - x1, 3), fabric.tile[0, 0], np.uint8)
+        density, tile = TILE / TILE_CM, layer.fabric.tile
+        if layer.fabric.is_plain:
+            return np.full((y2 - y1, x2 - x1, 3), tile[0, 0], np.uint8)
         to_pixels = np.vstack([self.camera.local(centre), [0, 0, 1]])
         to_cm = np.linalg.inv(to_pixels) @ np.array([[1, 0, x1], [0, 1, y1], [0, 0, 1.0]])
-        cos, sin = np.cos(angle), np.sin(angle)
+        cos, sin = np.cos(layer.angle), np.sin(layer.angle)
         grain = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
-        grain[:2, 2] = -grain[:2, :2] @ np.asarray(origin) + TILE_CM / 2
-        density, tile = TILE / TILE_CM, fabric.tile
+        grain[:2, 2] = -grain[:2, :2] @ np.asarray(layer.origin) + TILE_CM / 2
         stride = density * np.sqrt(abs(np.linalg.det(to_cm[:2, :2])))
         if stride > 1.4:
             size = max(8, round(TILE / stride))
             tile, density = cv2.resize(tile, (size, size), interpolation=cv2.INTER_AREA), size / TILE_CM
         matrix = (np.diag([density, density, 1.0]) @ grain @ to_cm)[:2]
-        return cv2.warpAffine(
-            tile,
-            matrix,
-            (x2 - x1, y2 - y1),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_WRAP,
-        )
+        flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_WRAP
+        return cv2.warpAffine(tile, matrix, (x2 - x1, y2 - y1), flags=flags, borderMode=border)
 
-    def _details(self, colour: NDArray[np.uint8], layer: Layer, offset: Points, scale: float) -> None:
+    def _details(self, colour: Image, layer: Layer, offset: Points, scale: float) -> None:
         for polygon, role in layer.bands:
             points = _fixed(self.camera.project(polygon) - offset)
             cv2.fillPoly(colour, [points], layer.fabric.colour(role), cv2.LINE_AA, _SUBPIXEL)
@@ -110,15 +98,12 @@ class Canvas:
                 colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL
             )
 
-    def _shade(
-        self, mask: NDArray[np.uint8], layer: Layer, offset: Points, scale: float
-    ) -> NDArray[np.uint8]:
+    def _shade(self, mask: Image, layer: Layer, offset: Points, scale: float) -> Image:
         """Brightness (h, w) uint8, 128 = unchanged: the light on the mask's inflated, folded surface."""
         height, width = mask.shape
         size = max(2, width // _COARSE), max(2, height // _COARSE)
-        surface = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) * (
-            layer.relief / 255
-        )
+        surface = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        surface *= layer.relief / 255
         ratio = np.array([size[0] / width, size[1] / height])
         reach = float(np.clip(0.5 * np.sqrt(mask.size) / _COARSE * 0.25, 1.0, 10.0))
         surface = cv2.GaussianBlur(surface, (0, 0), reach) * reach * 0.55
@@ -144,7 +129,7 @@ class Canvas:
         return (cv2.GaussianBlur(relief, (0, 0), blur).astype(np.float32) - 128) * (0.9 / 120)
 
     def _cast_shadow(
-        self, mask: NDArray[np.uint8], box: tuple[int, int, int, int], strength: float, scale: float
+        self, mask: Image, box: tuple[int, int, int, int], strength: float, scale: float
     ) -> None:
         x1, y1, x2, y2 = box
         reach = int(max(3, 2.2 * scale))

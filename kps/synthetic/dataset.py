@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
-from kps.coco import coco_annotation
+from kps.coco import coco_annotation, visible_only_annotation
 from kps.errors import InputError
 from kps.files import atomic_folder, progress, write_json
 from kps.parallel import ordered_map
 from kps.schema import CATEGORIES
 from kps.synthetic.photo import jpeg_quality, render_photo
-from kps.synthetic.plan import FLOOR_SHARE, PhotoPlan, plan_split
+from kps.synthetic.plan import PhotoPlan, plan_split
 from kps.workspace import SPLITS
 
 _CHUNK = 8  # photos handed to a worker at a time
@@ -29,11 +28,8 @@ def write_dataset(
     test: int,
     seed: int = 0,
     workers: int | None = None,
-    floor_share: float = FLOOR_SHARE,
 ) -> None:
-    """Write a procedural data set in the raw DeepFashion2 layout; it depends on sizes, seed and floor alone.
-
-    `floor_share` is the least share of a split's items that a category gets (see `plan.category_counts`).
+    """Write a procedural data set in the raw DeepFashion2 layout; it depends on sizes and seed alone.
 
     Raises:
         InputError: a negative size, or `out` exists and is not an empty folder.
@@ -50,9 +46,7 @@ def write_dataset(
             (folder / split / "image").mkdir(parents=True)
             if split != "test":
                 (folder / split / "annos").mkdir()
-            jobs += [
-                (split, index, plan) for index, plan in enumerate(plan_split(seed, split, size, floor_share))
-            ]
+            jobs += [(split, index, plan) for index, plan in enumerate(plan_split(seed, split, size))]
         rows: dict[str, list[tuple[int, int, dict]]] = {split: [] for split in SPLITS}
         results = ordered_map(partial(_write_photo, folder, seed), jobs, workers=workers, chunk=_CHUNK)
         for (split, _, _), row in zip(jobs, progress(results, desc="photos", total=len(jobs)), strict=True):
@@ -76,37 +70,27 @@ def _write_photo(folder: Path, seed: int, job: tuple[str, int, PhotoPlan]) -> tu
 
 def _write_evaluation_files(folder: Path, rows: dict[str, list[tuple[int, int, dict]]]) -> None:
     for split in ("validation", "test"):
-        images = [
-            _image_row(index, width, height) for index, (width, height, _) in enumerate(rows[split], start=1)
-        ]
-        info = {"info": {}, "licenses": [], "images": images, "categories": _categories()}
+        images = [_image_row(index, *size) for index, (*size, _) in enumerate(rows[split], start=1)]
+        kinds = [{"id": row.id, "name": row.coco_name, "supercategory": "clothes"} for row in CATEGORIES]
+        info = {"info": {}, "licenses": [], "images": images, "categories": kinds}
         place = folder / f"json_for_{split}"
         write_json(place / f"keypoints_{'val' if split == 'validation' else 'test'}_information.json", info)
         if split == "test":
             continue
-        annotations = [
-            coco_annotation(item, annotation_id=0, image_id=index, where=f"validation photo {index}")
+        items = (
+            (index, item)
             for index, (_, _, annotation) in enumerate(rows[split], start=1)
             for key, item in annotation.items() if key.startswith("item")
-        ]  # fmt: skip
-        for number, row in enumerate(annotations, start=1):
-            row["id"] = number
+        )  # fmt: skip
+        annotations = [
+            coco_annotation(item, annotation_id=number, image_id=index, where=f"validation photo {index}")
+            for number, (index, item) in enumerate(items, start=1)
+        ]
         write_json(place / "keypoints_val_vis_and_occ.json", info | {"annotations": annotations})
-        visible = [_visible_only(row) for row in annotations]
+        visible = [visible_only_annotation(row) for row in annotations]
         write_json(place / "keypoints_val_vis.json", info | {"annotations": visible})
-
-
-def _visible_only(row: dict) -> dict:
-    """The annotation with occluded landmarks unlabelled."""
-    keypoints = np.array(row["keypoints"]).reshape(-1, 3)
-    keypoints[keypoints[:, 2] != 2] = 0
-    return row | {"keypoints": keypoints.ravel().tolist(), "num_keypoints": int((keypoints[:, 2] > 0).sum())}
 
 
 def _image_row(image_id: int, width: int, height: int) -> dict[str, Any]:
     empty = {"coco_url": "", "date_captured": "", "flickr_url": "", "license": 0}
     return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height} | empty
-
-
-def _categories() -> list[dict[str, Any]]:
-    return [{"id": row.id, "name": row.coco_name, "supercategory": "clothes"} for row in CATEGORIES]

@@ -7,22 +7,17 @@ import numpy as np
 from kps.synthetic.body import Figure
 from kps.synthetic.layers import Layer
 from kps.synthetic.look import DRESSES, SLINGS, Look
-from kps.synthetic.shapes import Points, curve, ellipse, xy
+from kps.synthetic.shapes import Parts, Points, Rng, curve, ellipse, xy
 
 
 def decorate_torso(
-    layer: Layer,
-    category_id: int,
-    look: Look,
-    figure: Figure,
-    points: dict[str, Points],
-    rng: np.random.Generator,
+    layer: Layer, category_id: int, look: Look, figure: Figure, points: Parts, rng: Rng
 ) -> None:
     """Seams, trims and prints of a torso panel, in place."""
     hem_part = "skirt_hem" if category_id in DRESSES else "hem"
     left, right = points[f"{hem_part}_corner_left"], points[f"{hem_part}_corner_right"]
     middle = points.get(f"{hem_part}_centre", (left + right) / 2 + xy(0, look.hem_curve))
-    hem = curve(np.array([left, middle, right]))
+    hem = curve([left, middle, right])
     layer.strokes += [(hem - xy(0, 1.8), 0.25, "seam"), (hem, 0.4, "seam")]
     if layer.panel != "torso":
         _front_edge(layer, look, points)
@@ -35,14 +30,12 @@ def decorate_torso(
     if figure.pose.back:
         neck = [points[name] for name in ("neck_left", "neck_back", "neck_right") if name in points]
         if len(neck) == 3:
-            layer.strokes.append((curve(np.array(neck)), 1.0, "trim"))
+            layer.strokes.append((curve(neck), 1.0, "trim"))
         return
     _front(layer, category_id, look, points, rng)
 
 
-def _front(
-    layer: Layer, category_id: int, look: Look, points: dict[str, Points], rng: np.random.Generator
-) -> None:
+def _front(layer: Layer, category_id: int, look: Look, points: Parts, rng: Rng) -> None:
     base = "strap_base" if category_id in SLINGS else "neck"
     names = [f"{base}_left", "neckline_left", "neck_front", "neckline_right", f"{base}_right"]
     line = np.array([points[name] for name in names])
@@ -66,7 +59,7 @@ def _front(
         _chest_print(layer, front + xy(0, 4 + look.print_size), look.print_size, rng)
 
 
-def _chest_print(layer: Layer, centre: Points, size: float, rng: np.random.Generator) -> None:
+def _chest_print(layer: Layer, centre: Points, size: float, rng: Rng) -> None:
     centre = np.array([centre[0], max(centre[1], 18.0)])
     if rng.random() < 0.45:
         _lettering(layer, centre, size, rng)
@@ -79,7 +72,7 @@ def _chest_print(layer: Layer, centre: Points, size: float, rng: np.random.Gener
         layer.bands.append((shape, role))
 
 
-def _lettering(layer: Layer, centre: Points, size: float, rng: np.random.Generator) -> None:
+def _lettering(layer: Layer, centre: Points, size: float, rng: Rng) -> None:
     """Rows of letter-like strokes."""
     height, role = size * rng.uniform(0.3, 0.6), str(rng.choice(["accent", "light", "seam"]))
     for row in range(int(rng.integers(1, 4))):
@@ -89,13 +82,13 @@ def _lettering(layer: Layer, centre: Points, size: float, rng: np.random.Generat
             layer.strokes.append((letter + centre + xy(place, row * height * 1.3), 0.16 * height, role))
 
 
-def _front_edge(layer: Layer, look: Look, points: dict[str, Points]) -> None:
+def _front_edge(layer: Layer, look: Look, points: Parts) -> None:
     name = layer.panel.removeprefix("torso_")
-    edge = curve(np.array([points[f"front_{part}_{name}"] for part in ("top", "upper", "lower", "hem")]))
+    edge = curve([points[f"front_{part}_{name}"] for part in ("top", "upper", "lower", "hem")])
     layer.strokes.append((edge, 2.4 if look.placket else 0.5, "trim" if look.placket else "seam"))
     corner, neckline, top = (points[f"{part}_{name}"] for part in ("neck", "neckline", "front_top"))
     side = 1.0 if name == "right" else -1.0
-    layer.strokes.append((curve(np.array([corner, neckline, top])), 0.6, "seam"))
+    layer.strokes.append((curve([corner, neckline, top]), 0.6, "seam"))
     if look.collar in {"lapel", "shirt"}:
         reach = 6.5 if look.collar == "lapel" else 4.0
         notch = neckline + np.array([side * reach, -0.5])
@@ -112,7 +105,7 @@ def _front_edge(layer: Layer, look: Look, points: dict[str, Points]) -> None:
 
 def decorate_waist(layer: Layer, waist: tuple[Points, Points, Points], height: float, fly: bool) -> None:
     """A waistband below the line left, centre, right, with belt loops or a fly."""
-    line = curve(np.array(waist))
+    line = curve(waist)
     layer.bands.append((np.vstack([line, line[::-1] + xy(0, height)]), "trim"))
     layer.strokes += [(line + xy(0, height), 0.35, "seam"), (line, 0.35, "seam")]
     if fly:
@@ -123,5 +116,5 @@ def decorate_waist(layer: Layer, waist: tuple[Points, Points, Points], height: f
             start = centre + (corner - centre) * 0.6 + xy(0, height)
             end = corner + xy(side * 0.8, height + 7.5)
             layer.strokes.append(
-                (curve(np.array([start, (start + end) / 2 + xy(-side * 0.6, 1.6), end])), 0.35, "seam")
+                (curve([start, (start + end) / 2 + xy(-side * 0.6, 1.6), end]), 0.35, "seam")
             )

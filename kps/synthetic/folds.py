@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from kps.synthetic.shapes import Points, along, curve
+from kps.synthetic.shapes import Points, Rng, along, curve
 
 Fold = tuple[Points, float, float]  # polyline (N, 2) cm, width cm, strength -1..1
 
 
-def drag_lines(
-    rng: np.random.Generator, start: Points, end: Points, count: int, spread: float = 5.0
-) -> list[Fold]:
+def drag_lines(rng: Rng, start: Points, end: Points, count: int, spread: float = 5.0) -> list[Fold]:
     """Folds that run roughly from one place to another."""
     folds = []
     for _ in range(count):
         a, b = start + rng.normal(0, spread, 2), end + rng.normal(0, spread, 2)
         middle = (a + b) / 2 + rng.normal(0, 0.12 * np.linalg.norm(b - a) + 0.3, 2)
-        folds.append((curve(np.array([a, middle, b]), 4), rng.uniform(0.5, 1.6), rng.uniform(-1, 1)))
+        folds.append((curve([a, middle, b], 4), rng.uniform(0.5, 1.6), rng.uniform(-1, 1)))
     return folds
 
 
 def hanging_folds(
-    rng: np.random.Generator, top: tuple[Points, Points], bottom: tuple[Points, Points], count: int
+    rng: Rng, top: tuple[Points, Points], bottom: tuple[Points, Points], count: int
 ) -> list[Fold]:
     """Folds that fall from a line (left, right) to another, as in a skirt."""
     folds = []
@@ -31,13 +29,13 @@ def hanging_folds(
         end = bottom[0] + (bottom[1] - bottom[0]) * np.clip(share + rng.normal(0, 0.03), 0, 1)
         start = start + (end - start) * rng.uniform(0, 0.45)
         middle = (start + end) / 2 + rng.normal(0, 1.0, 2)
-        line = curve(np.array([start, middle, end]), 4)
+        line = curve([start, middle, end], 4)
         folds.append((line, rng.uniform(0.8, 2.2), rng.uniform(0.3, 1.0) * rng.choice([-1, 1])))
     return folds
 
 
 def limb_folds(
-    rng: np.random.Generator, path: Points, start: float, end: float, half_width: float, bend: float
+    rng: Rng, path: Points, start: float, end: float, half_width: float, bend: float
 ) -> list[Fold]:
     """Folds across a sleeve or a trouser leg, denser at its bend and its end."""
     folds = []

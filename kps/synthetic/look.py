@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kps.synthetic.shapes import Rng
+
 SHORT_SLEEVED, LONG_SLEEVED = {1, 3, 10}, {2, 4, 11}
 OUTWEAR, DRESSES, TOPS, BOTTOMS = {3, 4}, {10, 11, 12, 13}, {1, 2, 5, 6}, {7, 8, 9}
 SLINGS = {6, 13}
@@ -40,7 +42,7 @@ class Look:
     print_size: float  # chest print, 0 for none
 
 
-def sample_look(category_id: int, rng: np.random.Generator) -> Look:
+def sample_look(category_id: int, rng: Rng) -> Look:
     """A random garment of the category."""
     neck_shape = str(rng.choice(["round", "v", "square"], p=[0.66, 0.26, 0.08]))
     loose = rng.beta(1.4, 2.0)
@@ -73,7 +75,7 @@ def sample_look(category_id: int, rng: np.random.Generator) -> Look:
     return look
 
 
-def _adapt(look: Look, category_id: int, rng: np.random.Generator) -> None:
+def _adapt(look: Look, category_id: int, rng: Rng) -> None:
     if category_id in LONG_SLEEVED:
         look.sleeve = float(rng.choice([rng.uniform(46, 52), rng.uniform(32, 44)], p=[0.72, 0.28]))
         look.cuff_width = rng.uniform(3.6, 7.0)

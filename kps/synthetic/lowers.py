@@ -10,16 +10,14 @@ from kps.synthetic.details import decorate_waist
 from kps.synthetic.folds import drag_lines, hanging_folds, limb_folds
 from kps.synthetic.layers import Garment, Layer
 from kps.synthetic.look import Look
-from kps.synthetic.shapes import Points, curve, join, offsets, rounded_limb, xy
+from kps.synthetic.shapes import Parts, Points, Rng, curve, join, offsets, rounded_limb, xy
 from kps.synthetic.sleeves import NAMES
 from kps.synthetic.texture import Fabric
 
 _HIP_Y = 58.0
 
 
-def build_lower(
-    category_id: int, look: Look, figure: Figure, fabric: Fabric, rng: np.random.Generator
-) -> Garment:
+def build_lower(category_id: int, look: Look, figure: Figure, fabric: Fabric, rng: Rng) -> Garment:
     """Shorts, trousers or a skirt on the figure."""
     points = _waist_points(look, figure)
     if category_id == 9:
@@ -27,7 +25,7 @@ def build_lower(
     return _legs(category_id, look, figure, fabric, points, rng)
 
 
-def _waist_points(look: Look, figure: Figure) -> dict[str, Points]:
+def _waist_points(look: Look, figure: Figure) -> Parts:
     half = float(figure.half_width(look.rise)) + 0.6
     centre = float(figure.front(0, half)) * 0.8
     dip = 0.9 if not figure.pose.back else -0.4
@@ -38,13 +36,11 @@ def _waist_points(look: Look, figure: Figure) -> dict[str, Points]:
     }
 
 
-def _waist(points: dict[str, Points]) -> tuple[Points, Points, Points]:
+def _waist(points: Parts) -> tuple[Points, Points, Points]:
     return points["waist_left"], points["waist_centre"], points["waist_right"]
 
 
-def _skirt(
-    look: Look, figure: Figure, fabric: Fabric, points: dict[str, Points], rng: np.random.Generator
-) -> Garment:
+def _skirt(look: Look, figure: Figure, fabric: Fabric, points: Parts, rng: Rng) -> Garment:
     for side in (-1, 1):
         hem_y = look.hem_y + side * look.asymmetry
         hip = float(figure.half_width(_HIP_Y)) + 0.8
@@ -61,16 +57,10 @@ def _skirt(
     left, right = points["skirt_hem_corner_left"], points["skirt_hem_corner_right"]
     centre = float(figure.front(0, abs(right[0]))) * 0.6
     points["skirt_hem_centre"] = np.array([centre, (left[1] + right[1]) / 2 + look.hem_curve])
-    sides = {
-        name: curve(
-            np.array(
-                [points[f"waist_{name}"], points[f"side_thigh_{name}"], points[f"skirt_hem_corner_{name}"]]
-            )
-        )
-        for name in NAMES.values()
-    }
-    hem_line = curve(np.array([left, points["skirt_hem_centre"], right]))
-    outline = join(curve(np.array(_waist(points))), sides["right"], hem_line[::-1], sides["left"][::-1])
+    side = ("waist", "side_thigh", "skirt_hem_corner")
+    left_side, right_side = (curve([points[f"{part}_{name}"] for part in side]) for name in NAMES.values())
+    hem_line = curve([left, points["skirt_hem_centre"], right])
+    outline = join(curve(_waist(points)), right_side, hem_line[::-1], left_side[::-1])
     layer = Layer(outline, fabric, "skirt", layers.Z_BOTTOM)
     count = 4 + int(max(look.flare, 0) * 0.9) + (8 if look.pleats else 0)
     layer.folds = hanging_folds(rng, (points["waist_left"], points["waist_right"]), (left, right), count)
@@ -84,7 +74,7 @@ def _leg_half_width(look: Look, figure: Figure, distance: float) -> float:
     return body + 0.7 + look.leg_width * float(np.clip(distance / look.leg_length, 0.15, 1.0))
 
 
-def _leg_points(long: bool, look: Look, figure: Figure, side: int, end: float) -> dict[str, Points]:
+def _leg_points(long: bool, look: Look, figure: Figure, side: int, end: float) -> Parts:
     """Landmarks of one leg whose cloth ends at the distance `end` from the hip, by part name."""
     name, path = NAMES[side], rounded_limb(figure.leg(side))
 
@@ -104,14 +94,7 @@ def _leg_points(long: bool, look: Look, figure: Figure, side: int, end: float) -
     return points
 
 
-def _legs(
-    category_id: int,
-    look: Look,
-    figure: Figure,
-    fabric: Fabric,
-    points: dict[str, Points],
-    rng: np.random.Generator,
-) -> Garment:
+def _legs(category_id: int, look: Look, figure: Figure, fabric: Fabric, points: Parts, rng: Rng) -> Garment:
     long = category_id == 8
     end = min(look.leg_length, ANKLE - _HIP_Y) * figure.legs
     points["crotch"] = np.array([(figure.leg(-1)[0, 0] + figure.leg(1)[0, 0]) / 2, CROTCH + 1.0])
@@ -133,7 +116,7 @@ def _hip(figure: Figure, side: int) -> Points:
     return np.array([side * (float(figure.half_width(_HIP_Y)) + 0.6), _HIP_Y])
 
 
-def _leg_layer(long: bool, figure: Figure, points: dict[str, Points], side: int, fabric: Fabric) -> Layer:
+def _leg_layer(long: bool, figure: Figure, points: Parts, side: int, fabric: Fabric) -> Layer:
     """One leg together with its half of the seat."""
     name, hem, path = NAMES[side], "ankle" if long else "leg_hem", figure.leg(side)
     outer = [points[f"waist_{name}"], _hip(figure, side), points[f"thigh_outer_{name}"]]
@@ -143,8 +126,8 @@ def _leg_layer(long: bool, figure: Figure, points: dict[str, Points], side: int,
     if long:
         outer.append(points[f"knee_outer_{name}"])
         inner.append(points[f"knee_inner_{name}"])
-    outside = curve(np.array([*outer, points[f"{hem}_outer_{name}"]]))
-    inside = curve(np.array([*inner, points["crotch"]]))
+    outside = curve([*outer, points[f"{hem}_outer_{name}"]])
+    inside = curve([*inner, points["crotch"]])
     overlap = np.array([-side * 0.5, 0.0])
     outline = join(outside, inside, points["crotch"] + overlap, points["waist_centre"] + overlap)
     depth = layers.Z_BOTTOM + 0.01 * (side > 0)
@@ -153,14 +136,7 @@ def _leg_layer(long: bool, figure: Figure, points: dict[str, Points], side: int,
 
 
 def _finish_leg(
-    layer: Layer,
-    long: bool,
-    look: Look,
-    figure: Figure,
-    points: dict[str, Points],
-    side: int,
-    end: float,
-    rng: np.random.Generator,
+    layer: Layer, long: bool, look: Look, figure: Figure, points: Parts, side: int, end: float, rng: Rng
 ) -> None:
     """Hem, cuff, waistband and folds of a leg, in place."""
     name, hem, path = NAMES[side], "ankle" if long else "leg_hem", rounded_limb(figure.leg(side))

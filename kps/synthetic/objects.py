@@ -8,11 +8,11 @@ from kps.synthetic import layers
 from kps.synthetic.body import Figure
 from kps.synthetic.layers import Layer
 from kps.synthetic.look import BOTTOMS
-from kps.synthetic.shapes import curve, ellipse, strip, xy
+from kps.synthetic.shapes import Rng, curve, ellipse, strip, xy
 from kps.synthetic.texture import plain_fabric, random_colour
 
 
-def random_objects(figure: Figure, box: np.ndarray, rng: np.random.Generator) -> list[Layer]:
+def random_objects(figure: Figure, box: np.ndarray, rng: Rng) -> list[Layer]:
     """Objects that may cover parts of the garments, whose extent is `box` (x1, y1, x2, y2)."""
     painted: list[Layer] = []
     if figure.worn and rng.random() < 0.16:
@@ -28,7 +28,7 @@ def random_objects(figure: Figure, box: np.ndarray, rng: np.random.Generator) ->
     return painted
 
 
-def _bag(figure: Figure, rng: np.random.Generator) -> list[Layer]:
+def _bag(figure: Figure, rng: Rng) -> list[Layer]:
     side = int(rng.choice([-1, 1]))
     fabric = plain_fabric(random_colour(rng))
     wrist, shoulder = figure.arm(side)[2], figure.shoulder(-side)
@@ -47,20 +47,20 @@ def _bag(figure: Figure, rng: np.random.Generator) -> list[Layer]:
     return [Layer(strap, fabric, "object", layers.Z_OBJECT - 0.1, relief=0.4), body]
 
 
-def _phone(figure: Figure, rng: np.random.Generator) -> Layer:
+def _phone(figure: Figure, rng: Rng) -> Layer:
     hand = figure.arm(int(rng.choice([-1, 1])))[2]
     corners = np.array([[-3.6, -7.5], [3.6, -7.5], [3.6, 7.5], [-3.6, 7.5]]) + hand + rng.normal(0, 2, 2)
     return Layer(corners, plain_fabric(random_colour(rng)), "object", layers.Z_OBJECT)
 
 
-def hanger(category_id: int, rng: np.random.Generator) -> list[Layer]:
+def hanger(category_id: int, rng: Rng) -> list[Layer]:
     """A hanger behind an upper garment, sometimes; nothing for one that is laid down."""
     if category_id in BOTTOMS or rng.random() < 0.5:
         return []
     wood = plain_fabric(random_colour(rng))
-    bar = curve(np.array([[-16.0, 4.5], [-6, -1], [0, -3], [6, -1], [16, 4.5]]))
+    bar = curve([[-16.0, 4.5], [-6, -1], [0, -3], [6, -1], [16, 4.5]])
     outline = np.vstack([bar, bar[::-1] + xy(0, 1.6)])
-    hook = curve(np.array([[0.0, -2], [0, -7], [2.4, -9.5], [0, -12], [-2, -10.5]]))
+    hook = curve([[0.0, -2], [0, -7], [2.4, -9.5], [0, -12], [-2, -10.5]])
     hook_outline = np.vstack([hook - xy(0.35, 0), hook[::-1] + xy(0.35, 0.2)])
     return [
         Layer(outline, wood, "object", layers.Z_NECK_BACK + 0.2),

@@ -7,18 +7,18 @@ import numpy as np
 from kps.synthetic import layers
 from kps.synthetic.body import CROTCH, Figure
 from kps.synthetic.layers import Layer
-from kps.synthetic.shapes import Points, curve, ellipse, join, xy
-from kps.synthetic.texture import Colour, Fabric, plain_fabric, random_colour, scaled, to_rgb
+from kps.synthetic.shapes import Points, Rng, curve, ellipse, join, xy
+from kps.synthetic.texture import Fabric, plain_fabric, random_colour, scaled, to_rgb
 
 
-def skin_fabric(rng: np.random.Generator) -> Fabric:
+def skin_fabric(rng: Rng) -> Fabric:
     """Skin of a random tone."""
     lightness = rng.beta(3.2, 1.4)
     colour = to_rgb(rng.uniform(0.04, 0.075), 0.62 - 0.42 * lightness, 0.34 + 0.62 * lightness)
     return plain_fabric(colour)
 
 
-def person_layers(figure: Figure, rng: np.random.Generator) -> list[Layer]:
+def person_layers(figure: Figure, rng: Rng) -> list[Layer]:
     """Body, head, hair and shoes of the figure in its pose."""
     skin = skin_fabric(rng)
     painted = [*_torso(figure, skin), *_legs(figure, skin, rng)]
@@ -45,7 +45,7 @@ def _torso(figure: Figure, skin: Fabric) -> list[Layer]:
     return [torso]
 
 
-def _legs(figure: Figure, skin: Fabric, rng: np.random.Generator) -> list[Layer]:
+def _legs(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
     painted = []
     shoe = plain_fabric(random_colour(rng))
     leggings = skin if rng.random() > 0.07 else plain_fabric(scaled((45, 40, 45), 1.0))
@@ -83,19 +83,18 @@ def _arm(figure: Figure, side: int, skin: Fabric) -> list[Layer]:
     return [upper, lower, hand]
 
 
-def _head(figure: Figure, skin: Fabric, rng: np.random.Generator) -> list[Layer]:
+def _head(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
     lean, turn, back = rng.normal(0, 0.1), figure.facing + rng.normal(0, 0.15), figure.pose.back
     centre = np.array([2.0 * figure.facing + 10 * lean, -16.0])
     head = Layer(ellipse(centre, (7.6, 10.6), lean), skin, "skin", layers.Z_HEAD, shadow=0.35)
-    hair_colour = to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42))
-    hair = plain_fabric(hair_colour)
+    hair = plain_fabric(to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42)))
     if not back:
-        _face(head, centre, turn, hair_colour)
+        _face(head, centre, turn)
     hat = _hat(centre, lean, rng) if rng.random() < 0.13 else []
     return [head, *_hair(centre, turn, hair, back, rng), *hat]
 
 
-def _hat(centre: Points, lean: float, rng: np.random.Generator) -> list[Layer]:
+def _hat(centre: Points, lean: float, rng: Rng) -> list[Layer]:
     cloth = plain_fabric(random_colour(rng))
     brim, height = rng.uniform(9.5, 17), rng.uniform(7, 10)
     crown = curve(
@@ -106,7 +105,7 @@ def _hat(centre: Points, lean: float, rng: np.random.Generator) -> list[Layer]:
     return [Layer(brim_outline, cloth, "hat", depth, shadow=0.4), Layer(crown, cloth, "hat", depth + 0.05)]
 
 
-def _face(head: Layer, centre: Points, turn: float, hair: Colour) -> None:
+def _face(head: Layer, centre: Points, turn: float) -> None:
     shift = 5.0 * np.clip(turn, -0.9, 0.9)
     for side in (-1, 1):
         eye = centre + xy(side * 2.9 + shift, 0.3)
@@ -118,7 +117,7 @@ def _face(head: Layer, centre: Points, turn: float, hair: Colour) -> None:
     head.bands.append((ellipse(centre + xy(shift * 0.95, 6.2), (2.1, 0.75), samples=10), "seam"))
 
 
-def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: np.random.Generator) -> list[Layer]:
+def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> list[Layer]:
     length = float(rng.choice([rng.uniform(-4, 2), rng.uniform(8, 32)], p=[0.42, 0.58]))
     bottom = centre[1] + 14 + length
     volume = rng.uniform(9.0, 11.5)
@@ -145,7 +144,7 @@ def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: np.random.
     return painted
 
 
-def _lock(centre: Points, side: int, bottom: float, hair: Fabric, rng: np.random.Generator) -> Layer:
+def _lock(centre: Points, side: int, bottom: float, hair: Fabric, rng: Rng) -> Layer:
     """A lock of hair that falls over the shoulder."""
     x, width = side * rng.uniform(7.5, 9.5) + centre[0], rng.uniform(1.5, 3.6)
     y = np.array([centre[1] - 4, centre[1] + 8, (centre[1] + 8 + bottom) / 2, bottom])

@@ -6,33 +6,31 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from kps.synthetic.annotate import annotate
 from kps.synthetic.background import random_background
 from kps.synthetic.canvas import Canvas
 from kps.synthetic.plan import SPLIT_CODES, PhotoPlan
 from kps.synthetic.scene import compose
+from kps.synthetic.shapes import Image, Rng
 
 _ATTEMPTS = 4  # at a picture that shows all garments of the plan
 
 
-def render_photo(
-    seed: int, split: str, index: int, plan: PhotoPlan
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def render_photo(seed: int, split: str, index: int, plan: PhotoPlan) -> tuple[Image, dict[str, Any]]:
     """Draw photo `index` (from 0) of a split: image (H, W, 3) uint8 RGB and its raw annotation.
 
     The result depends on the arguments alone; coordinates are 0-indexed pixels.
     """
     for attempt in range(_ATTEMPTS):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], index, attempt]))
+        rng = np.random.default_rng([seed, SPLIT_CODES[split], index, attempt])
         image, annotation = _draw(plan, rng)
         if sum(key.startswith("item") for key in annotation) == len(plan.items):
             break
     return degrade(image, rng), annotation
 
 
-def _draw(plan: PhotoPlan, rng: np.random.Generator) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def _draw(plan: PhotoPlan, rng: Rng) -> tuple[Image, dict[str, Any]]:
     scene = compose(plan, rng)
     plain = (plan.source == "shop" and rng.random() < 0.5) or (scene.view == "flat" and rng.random() < 0.6)
     background = random_background(scene.camera.width, scene.camera.height, rng, plain)
@@ -49,11 +47,11 @@ def _draw(plan: PhotoPlan, rng: np.random.Generator) -> tuple[NDArray[np.uint8],
 
 def jpeg_quality(seed: int, split: str, index: int) -> int:
     """The JPEG quality of a photo."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], index, 7]))
+    rng = np.random.default_rng([seed, SPLIT_CODES[split], index, 7])
     return int(rng.integers(55, 96))
 
 
-def degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def degrade(image: Image, rng: Rng) -> Image:
     """Blur, colour cast, exposure, noise, a watermark: geometry is left as it is."""
     height, width = image.shape[:2]
     if rng.random() < 0.5:
@@ -73,7 +71,7 @@ def degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return image
 
 
-def _watermark(image: NDArray[np.uint8], rng: np.random.Generator) -> None:
+def _watermark(image: Image, rng: Rng) -> None:
     text = "".join(rng.choice(list("abcdefghiklmnoprstuvw .-"), int(rng.integers(6, 18))))
     place = int(rng.uniform(0, 0.6) * image.shape[1]), int(rng.uniform(0.05, 0.98) * image.shape[0])
     shade = int(rng.choice([235, 250, 60]))

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from kps.synthetic.look import BOTTOMS, DRESSES, OUTWEAR, TOPS
+from kps.synthetic.shapes import Rng
 
 # Items of a category per split in the real data set (the paper's Table 3), categories 1..13.
 TRAIN_ITEMS = (71645, 36064, 543, 13457, 16095, 1985, 36616, 55387, 30835, 17211, 7907, 17949, 6492)
 ITEMS_PER_PHOTO = 1.63  # 312,186 items on 191,961 photos
-FLOOR_SHARE = (
-    0.015  # of a split's items: short sleeve outwear is 0.17 % of the real ones, too few to learn in a
-)
-# small set and to score; the price is that the rarest categories are more frequent here than in the real data
+# Of a split's items: short sleeve outwear is 0.17 % of the real ones, too few to learn in a small set and to
+# score; the price is that the rarest categories are more frequent here than in the real data.
+FLOOR_SHARE = 0.015
 FLOOR_ITEMS = 3
 SPLIT_CODES = {"train": 0, "validation": 1, "test": 2}
 
@@ -37,21 +37,20 @@ class PhotoPlan:
     pair_id: int
 
 
-def category_counts(photos: int, floor_share: float = FLOOR_SHARE) -> np.ndarray:
+def category_counts(photos: int) -> np.ndarray:
     """Items to draw of each category, (13,) int: Table 3's shares, but at least the floor.
 
-    The floor is `floor_share` of the items and at least FLOOR_ITEMS; a small split spends at most half of its
+    The floor is FLOOR_SHARE of the items and at least FLOOR_ITEMS; a small split spends at most half of its
     items on floors, so from 16 photos on every category is present.
     """
     total = photos * ITEMS_PER_PHOTO
     shares = np.array(TRAIN_ITEMS) / sum(TRAIN_ITEMS)
-    floor = min(
-        max(FLOOR_ITEMS, floor_share * total), total / (2 * len(shares))
-    )  # small splits: half the items
+    half = total / (2 * len(shares))
+    floor = min(max(FLOOR_ITEMS, FLOOR_SHARE * total), half)
     rare = shares * total < floor
     counts = np.where(rare, floor, 0.0)
     counts[~rare] = shares[~rare] / shares[~rare].sum() * (total - counts.sum())
-    counts = np.maximum(counts, min(floor, total / (2 * len(shares))))
+    counts = np.maximum(counts, floor)
     counts *= total / max(counts.sum(), 1e-9)
     whole = np.floor(counts).astype(int)
     missing = round(total) - whole.sum()
@@ -59,16 +58,15 @@ def category_counts(photos: int, floor_share: float = FLOOR_SHARE) -> np.ndarray
     return whole
 
 
-def plan_split(seed: int, split: str, photos: int, floor_share: float = FLOOR_SHARE) -> list[PhotoPlan]:
+def plan_split(seed: int, split: str, photos: int) -> list[PhotoPlan]:
     """The plan of every photo of a split, the same for the same seed, split and size."""
     if photos == 0:
         return []
-    rng = np.random.default_rng(np.random.SeedSequence([seed, SPLIT_CODES[split], 1_000_003]))
-    outfits = _outfits(category_counts(photos, floor_share), photos, rng)
-    return _paired(outfits, rng)
+    rng = np.random.default_rng([seed, SPLIT_CODES[split], 1_000_003])
+    return _paired(_outfits(category_counts(photos), photos, rng), rng)
 
 
-def _outfits(counts: np.ndarray, photos: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+def _outfits(counts: np.ndarray, photos: int, rng: Rng) -> list[tuple[int, ...]]:
     """Combinations that people wear, one for each photo."""
 
     def pool(categories: set[int]) -> list[int]:
@@ -83,11 +81,9 @@ def _outfits(counts: np.ndarray, photos: int, rng: np.random.Generator) -> list[
     both = int(np.clip(len(tops) + len(bottoms) - left, 0, min(len(tops), len(bottoms))))
     worn = [(tops[i], bottoms[i]) for i in range(both)]
     worn += [(category,) for category in tops[both:]]
-    outfits = [(coat, *worn[i]) if i < len(worn) else (coat,) for i, coat in enumerate(over_top)]
+    outfits = [(coat, *(worn[i] if i < len(worn) else ())) for i, coat in enumerate(over_top)]
     outfits += worn[len(over_top) :] + [(category,) for category in bottoms[both:]]
-    outfits += [
-        (over_dress[i], dress) if i < len(over_dress) else (dress,) for i, dress in enumerate(dresses)
-    ]
+    outfits += [(*over_dress[i : i + 1], dress) for i, dress in enumerate(dresses)]
     outfits += [(coat,) for coat in alone]
     while len(outfits) < photos:  # tiny splits: show two garments of an outfit one by one
         longest = max(range(len(outfits)), key=lambda i: len(outfits[i]), default=None)
@@ -99,7 +95,7 @@ def _outfits(counts: np.ndarray, photos: int, rng: np.random.Generator) -> list[
     return [outfits[i] for i in rng.permutation(len(outfits))][:photos]
 
 
-def _paired(outfits: list[tuple[int, ...]], rng: np.random.Generator) -> list[PhotoPlan]:
+def _paired(outfits: list[tuple[int, ...]], rng: Rng) -> list[PhotoPlan]:
     """Join photos that share a category into pairs of one garment, one from the shop, others from users."""
     groups: list[list[int]] = []
     by_category: dict[int, list[int]] = {}
@@ -115,9 +111,9 @@ def _paired(outfits: list[tuple[int, ...]], rng: np.random.Generator) -> list[Ph
         group = groups[number]
         shared = int(rng.integers(2**31))
         for place, photo in enumerate(group):
-            source = (
-                ("shop" if place == 0 else "user") if len(group) > 1 else str(rng.choice(["shop", "user"]))
-            )
+            source = "shop" if place == 0 else "user"
+            if len(group) == 1:
+                source = str(rng.choice(["shop", "user"]))
             own = rng.integers(2**31, size=len(outfits[photo]))
             items = tuple(
                 Item(category, int(i == 0 and len(group) > 1), shared if i == 0 else int(own[i]))

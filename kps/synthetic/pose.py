@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from kps.synthetic.body import Figure, Pose
+from kps.synthetic.shapes import Rng
 
 
-def sample_figure(rng: np.random.Generator, view: str) -> Figure:
+def sample_figure(rng: Rng, view: str) -> Figure:
     """A person seen from `view`: front, side or back."""
     man = rng.random() < 0.25
     yaw = {"front": rng.normal(0, 0.2), "side": rng.choice([-1, 1]) * rng.uniform(0.6, 1.2),
            "back": rng.normal(0, 0.2)}[view]  # fmt: skip
     arms = [_arm(rng) for _ in range(2)]
     legs, knees = _legs(rng)
+    upper_arms, elbows = zip(*arms, strict=True)
     pose = Pose(
-        upper_arm=(arms[0][0], arms[1][0]),
-        elbow=(arms[0][1], arms[1][1]),
+        upper_arm=upper_arms,
+        elbow=elbows,
         leg=legs,
         knee=knees,
         yaw=float(np.clip(yaw, -1.2, 1.2) if view == "side" else np.clip(yaw, -0.5, 0.5)),
@@ -33,7 +35,7 @@ def sample_figure(rng: np.random.Generator, view: str) -> Figure:
     )
 
 
-def _arm(rng: np.random.Generator) -> tuple[float, float]:
+def _arm(rng: Rng) -> tuple[float, float]:
     """Angle of the upper arm and bend of the elbow: hanging, away, on the hip, across the body, raised."""
     kind = rng.choice(
         ["hang", "away", "hip", "across", "raised", "face"], p=[0.48, 0.14, 0.13, 0.11, 0.05, 0.09]
@@ -49,16 +51,16 @@ def _arm(rng: np.random.Generator) -> tuple[float, float]:
     return float(angle), float(bend)
 
 
-def _legs(rng: np.random.Generator) -> tuple[tuple[float, float], tuple[float, float]]:
+def _legs(rng: Rng) -> tuple[tuple[float, float], tuple[float, float]]:
     stance = rng.uniform(-0.03, 0.15)
     legs = stance + rng.normal(0, 0.02), stance + rng.normal(0, 0.02)
     knees = [0.0, 0.0]
     if rng.random() < 0.25:  # one knee turned in or one leg crossing
         knees[int(rng.integers(2))] = rng.uniform(-0.15, 0.3)
-    return (float(legs[0]), float(legs[1])), (float(knees[0]), float(knees[1]))
+    return legs, tuple(knees)
 
 
-def flat_figure(rng: np.random.Generator) -> Figure:
+def flat_figure(rng: Rng) -> Figure:
     """The arrangement of a garment laid flat or hung up: symmetric, its sleeves and legs spread a little."""
     arm = rng.uniform(0.12, 0.9)
     leg = rng.uniform(0.0, 0.12)

@@ -16,7 +16,7 @@ from kps.synthetic.objects import hanger, random_objects
 from kps.synthetic.person import person_layers
 from kps.synthetic.plan import Item, PhotoPlan
 from kps.synthetic.pose import flat_figure, sample_figure
-from kps.synthetic.shapes import wobble
+from kps.synthetic.shapes import Rng, wobble
 from kps.synthetic.texture import Fabric, random_fabric
 from kps.synthetic.uppers import build_upper
 
@@ -33,15 +33,13 @@ class Scene:
     view: str  # flat, front, side, back
 
 
-def compose(plan: PhotoPlan, rng: np.random.Generator) -> Scene:
+def compose(plan: PhotoPlan, rng: Rng) -> Scene:
     """The scene of a plan."""
     view = _view(plan, rng)
     figure = flat_figure(rng) if view == "flat" else sample_figure(rng, view)
-    looks = [_look(item) for item in plan.items]
+    looks = [sample_look(item.category_id, np.random.default_rng([item.look_seed, 1])) for item in plan.items]
     tucked = _adapt_looks(looks, plan, figure, rng)
-    garments = [_garment(number, item, looks[number], figure, rng) for number, item in enumerate(plan.items)]
-    if tucked:
-        _tuck(garments)
+    garments = [_garment(i, item, looks[i], figure, rng, tucked=tucked) for i, item in enumerate(plan.items)]
     garment_layers = [layer for garment in garments for layer in garment.layers]
     others = person_layers(figure, rng) if figure.worn else hanger(plan.items[0].category_id, rng)
     body = figure.warp
@@ -56,26 +54,24 @@ def compose(plan: PhotoPlan, rng: np.random.Generator) -> Scene:
     return Scene(garments, everything, _camera(box, plan, figure, rng), view)
 
 
-def _view(plan: PhotoPlan, rng: np.random.Generator) -> str:
+def _view(plan: PhotoPlan, rng: Rng) -> str:
     flat = 0.0 if len(plan.items) > 1 else 0.3 if plan.source == "shop" else 0.12
     share = np.array([flat, 0.8, 0.11, 0.09])
     return str(rng.choice(["flat", "front", "side", "back"], p=share / share.sum()))
 
 
-def _look(item: Item) -> Look:
-    return sample_look(item.category_id, np.random.default_rng(np.random.SeedSequence([item.look_seed, 1])))
-
-
-def _garment(number: int, item: Item, look: Look, figure: Figure, rng: np.random.Generator) -> Garment:
-    fabric = _fabric(item.category_id, np.random.default_rng(np.random.SeedSequence([item.look_seed, 2])))
+def _garment(number: int, item: Item, look: Look, figure: Figure, rng: Rng, *, tucked: bool) -> Garment:
+    fabric = _fabric(item.category_id, np.random.default_rng([item.look_seed, 2]))
     build = build_lower if item.category_id in BOTTOMS else build_upper
     garment = build(item.category_id, look, figure, fabric, rng)
     for layer in garment.layers:
         layer.garment = number
+        if tucked and item.category_id in TOPS and layer.panel.startswith("torso"):
+            layer.z = layers.Z_UNDER  # the bottom is painted over it
     return garment
 
 
-def _fabric(category_id: int, identity: np.random.Generator) -> Fabric:
+def _fabric(category_id: int, identity: Rng) -> Fabric:
     if category_id in {7, 8} and identity.random() < 0.55:
         return random_fabric(identity, ("denim",))
     if category_id in {7, 8}:
@@ -83,7 +79,7 @@ def _fabric(category_id: int, identity: np.random.Generator) -> Fabric:
     return random_fabric(identity)
 
 
-def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: np.random.Generator) -> bool:
+def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: Rng) -> bool:
     """Fit garments to one another and to being worn or laid down, in place; True: the top is tucked in."""
     kinds = [item.category_id for item in plan.items]
     tops, bottoms = ([i for i, kind in enumerate(kinds) if kind in group] for group in (TOPS, BOTTOMS))
@@ -105,22 +101,13 @@ def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: np.ran
     return True
 
 
-def _tuck(garments: list[Garment]) -> None:
-    """The bottom is painted over the top's torso."""
-    for garment in garments:
-        if garment.category_id in TOPS:
-            for layer in garment.layers:
-                if layer.panel.startswith("torso"):
-                    layer.z = layers.Z_UNDER
-
-
 def _box(garments: list[Garment]) -> np.ndarray:
     """Extent (x1, y1, x2, y2) of the landmarks of all garments, cm."""
     points = np.array([point for garment in garments for point, _ in garment.landmarks.values()])
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
-def _camera(box: np.ndarray, plan: PhotoPlan, figure: Figure, rng: np.random.Generator) -> Camera:
+def _camera(box: np.ndarray, plan: PhotoPlan, figure: Figure, rng: Rng) -> Camera:
     width, height = _size(rng)
     kind = rng.random()
     if not figure.worn:
@@ -146,7 +133,7 @@ def _camera(box: np.ndarray, plan: PhotoPlan, figure: Figure, rng: np.random.Gen
     return framed((*corner, *(corner + size)), width, height, rng.uniform(-0.05, 0.1), rng, wild=1.4)
 
 
-def _size(rng: np.random.Generator) -> tuple[int, int]:
+def _size(rng: Rng) -> tuple[int, int]:
     """Width and height of the photo in px: mostly the real set's commonest 468 x 624."""
     sizes = ((468, 624), (468, 702), (440, 624), (520, 640), (600, 468), (560, 560), (400, 640))
     return sizes[int(rng.choice(len(sizes), p=[0.5, 0.14, 0.1, 0.1, 0.06, 0.06, 0.04]))]

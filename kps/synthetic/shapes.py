@@ -5,13 +5,16 @@ Lengths are centimetres, x to the picture's right and y downwards, with the orig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]  # (N, 2)
+Parts = dict[str, Points]  # points (2,) by the name of the garment's part
 Move = Callable[[Points], Points]  # a displacement field
+Image = NDArray[np.uint8]  # (H, W, 3) RGB, or a mask (H, W)
+Rng = np.random.Generator
 
 
 def xy(x: float, y: float) -> Points:
@@ -19,7 +22,7 @@ def xy(x: float, y: float) -> Points:
     return np.array([x, y], dtype=float)
 
 
-def curve(points: Points, samples: int = 6) -> Points:
+def curve(points: Points | Sequence[Points], samples: int = 6) -> Points:
     """Catmull-Rom curve through `points` (N, 2), `samples` new points per span, ends included."""
     points = np.asarray(points, dtype=float)
     if len(points) < 3:
@@ -67,11 +70,8 @@ def offsets(
 
     `side` -1 is the picture's left when the limb hangs down, +1 its right.
     """
-    centre = along(path, distance)
-    reach = 1.5
-    tangent = along(path, np.atleast_1d(distance) + reach) - along(
-        path, np.maximum(np.atleast_1d(distance) - reach, 0)
-    )
+    centre, reach, distance = along(path, distance), 1.5, np.atleast_1d(distance)
+    tangent = along(path, distance + reach) - along(path, np.maximum(distance - reach, 0))
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-6)
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], axis=1) * side
     return centre + normal * np.broadcast_to(np.atleast_1d(half_width), (len(centre),))[:, None]
@@ -91,7 +91,7 @@ def ellipse(centre: Points, half_axes: tuple[float, float], angle: float = 0.0, 
     return np.stack([x * cos - y * sin, x * sin + y * cos], axis=1) + np.asarray(centre)
 
 
-def wobble(rng: np.random.Generator, amplitude: float, wavelength: float, terms: int = 3) -> Move:
+def wobble(rng: Rng, amplitude: float, wavelength: float, terms: int = 3) -> Move:
     """A random smooth displacement field: a function of points (N, 2) that returns moved points (N, 2)."""
     wave = rng.normal(0, 2 * np.pi / wavelength, (terms, 2))
     phase = rng.uniform(0, 2 * np.pi, (terms, 2))

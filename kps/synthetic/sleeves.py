@@ -9,13 +9,13 @@ from kps.synthetic.body import UPPER_ARM, Figure
 from kps.synthetic.folds import limb_folds
 from kps.synthetic.layers import Layer
 from kps.synthetic.look import LONG_SLEEVED, OUTWEAR, Look
-from kps.synthetic.shapes import Points, curve, join, offsets, rounded_limb
+from kps.synthetic.shapes import Parts, Points, Rng, curve, join, offsets, rounded_limb, xy
 from kps.synthetic.texture import Fabric
 
 NAMES = {-1: "left", 1: "right"}
 
 
-def sleeve_points(category_id: int, look: Look, figure: Figure, side: int) -> dict[str, Points]:
+def sleeve_points(category_id: int, look: Look, figure: Figure, side: int) -> Parts:
     """Points (2,) of a sleeve by part name without the side: shoulder, outside, cuff, inside."""
     path = rounded_limb(figure.arm(side))
     girth = figure.girth**0.7
@@ -37,8 +37,7 @@ def sleeve_points(category_id: int, look: Look, figure: Figure, side: int) -> di
     }
     if category_id not in LONG_SLEEVED:
         points["upper_arm_outer"] = beside(0.52 * look.sleeve, True)
-        middle = (points["armpit"] + points["cuff_inner"]) / 2
-        points["upper_arm_inner"] = middle
+        points["upper_arm_inner"] = (points["armpit"] + points["cuff_inner"]) / 2
         return points
     below = UPPER_ARM + (look.sleeve - UPPER_ARM) * 0.5
     points |= {"upper_arm_outer": beside(14, True), "elbow_outer": beside(UPPER_ARM, True)}
@@ -67,18 +66,16 @@ def armpit_point(look: Look, figure: Figure, side: int, sleeve_inside: Points) -
 
 
 def sleeve_layer(
-    category_id: int, look: Look, figure: Figure, side: int, fabric: Fabric, rng: np.random.Generator
-) -> tuple[Layer, dict[str, Points]]:
+    category_id: int, look: Look, figure: Figure, side: int, fabric: Fabric, rng: Rng
+) -> tuple[Layer, Parts]:
     """The painted sleeve of one side and its points by part name without the side."""
     points = sleeve_points(category_id, look, figure, side)
     long = category_id in LONG_SLEEVED
     outer = ["upper_arm_outer", *(["elbow_outer", "forearm_outer"] if long else []), "cuff_outer"]
     inner = ["cuff_inner", *(["forearm_inner", "elbow_inner"] if long else []), "upper_arm_inner", "armpit"]
-    outside = curve(np.array([points["shoulder"], *(points[name] for name in outer)]))
-    inside = curve(np.array([points[name] for name in inner]))
-    inward = np.array(
-        [-side * 1.2 * np.cos(figure.pose.yaw), 0.3]
-    )  # the sleeve is sewn over the torso's edge
+    outside = curve([points["shoulder"], *(points[name] for name in outer)])
+    inside = curve([points[name] for name in inner])
+    inward = xy(-side * 1.2 * np.cos(figure.pose.yaw), 0.3)  # the sleeve is sewn over the torso's edge
     outline = join(outside, inside, points["armpit"] + inward, points["shoulder"] + inward)
     path = rounded_limb(figure.arm(side))
     angle = float(np.arctan2(*(path[-1] - path[0])))
@@ -92,7 +89,7 @@ def sleeve_layer(
         upper = ("shoulder", "upper_arm_outer", "elbow_outer", "elbow_inner", "upper_arm_inner", "armpit")
         lower = ("elbow_outer", "forearm_outer", "cuff_outer", "cuff_inner", "forearm_inner", "elbow_inner")
         layer.pieces = [np.array([points[name] for name in names]) for names in (upper, lower)]
-    _finish_cuff(layer, look, path, points, side, rng)
+    _finish_cuff(layer, look, path, points, side)
     if look.shoulder_drop >= 0:
         layer.strokes.append((np.array([points["shoulder"], points["armpit"]]), 0.35, "seam"))
     half_width = (points["cuff_outer"] - points["cuff_inner"]) / 2
@@ -100,19 +97,13 @@ def sleeve_layer(
     return layer, points
 
 
-def _finish_cuff(
-    layer: Layer, look: Look, path: Points, points: dict[str, Points], side: int, rng: np.random.Generator
-) -> None:
+def _finish_cuff(layer: Layer, look: Look, path: Points, points: Parts, side: int) -> None:
     height = {"plain": 1.6, "band": 3.0, "rolled": 3.4, "elastic": 4.0}[look.cuff]
     width = max(look.cuff_width, 3.2) + 1.5
-    upper = (
-        offsets(path, look.sleeve - height, width, side)[0],
-        offsets(path, look.sleeve - height, width, -side)[0],
-    )
+    upper = [offsets(path, look.sleeve - height, width, way)[0] for way in (side, -side)]
     end = points["cuff_outer"], points["cuff_inner"]
     past = path[-1] - path[-2]
     past = past / max(np.linalg.norm(past), 1e-6)
     if look.cuff != "plain":
         layer.bands.append((np.array([upper[0], upper[1], end[1] + past, end[0] + past]), "trim"))
-    layer.strokes.append((np.array(upper), 0.3, "seam"))
-    layer.strokes.append((np.array(end), 0.35, "seam"))
+    layer.strokes += [(np.array(upper), 0.3, "seam"), (np.array(end), 0.35, "seam")]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from kps.synthetic.shapes import Image, Rng
 
 TILE = 192  # pixels; a multiple of every pattern's period
 TILE_CM = 48.0  # width of a tile on the garment
@@ -21,7 +22,7 @@ _CHANCES = (0.47, 0.12, 0.09, 0.06, 0.1, 0.07, 0.06, 0.03)
 class Fabric:
     """A repeating tile (TILE, TILE, 3) uint8 RGB and the colours that go with it."""
 
-    tile: NDArray[np.uint8]
+    tile: Image
     seam: Colour
     trim: Colour
     accent: Colour
@@ -33,7 +34,7 @@ class Fabric:
         return getattr(self, role)
 
 
-def random_colour(rng: np.random.Generator) -> Colour:
+def random_colour(rng: Rng) -> Colour:
     """A colour of clothes: often black, white, grey, navy or beige, else any hue."""
     kind = rng.random()
     if kind < 0.2:
@@ -61,16 +62,13 @@ def scaled(colour: Colour, factor: float) -> Colour:
     return tuple(int(np.clip(channel * factor + (12 if factor > 1 else 0), 0, 255)) for channel in colour)
 
 
-def plain_fabric(colour: Colour, *, grain: float = 0.0, rng: np.random.Generator | None = None) -> Fabric:
-    """A fabric of one colour, with an optional grain; also used for skin, hair and objects."""
-    tile = np.full((TILE, TILE, 3), colour, np.uint8)
-    if grain and rng is not None:
-        tile = _with_grain(tile, rng, grain)
+def plain_fabric(colour: Colour) -> Fabric:
+    """A fabric of one colour, for linings, skin, hair and objects."""
     roles = (scaled(colour, factor) for factor in (0.6, 0.8, 1.3, 1.15))
-    return Fabric(tile, *roles, is_plain=not grain)
+    return Fabric(np.full((TILE, TILE, 3), colour, np.uint8), *roles, is_plain=True)
 
 
-def random_fabric(rng: np.random.Generator, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
+def random_fabric(rng: Rng, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
     """A fabric with a random pattern out of `patterns` in colours that go together."""
     chances = np.array([_CHANCES[_PATTERNS.index(name)] for name in patterns])
     pattern = str(rng.choice(patterns, p=chances / chances.sum()))
@@ -83,18 +81,15 @@ def random_fabric(rng: np.random.Generator, patterns: tuple[str, ...] = _PATTERN
     tile = np.full((TILE, TILE, 3), base, np.uint8)
     if pattern != "plain":
         _DRAW[pattern](tile, rng, accent)
-    tile = _with_grain(tile, rng, rng.uniform(1.5, 5))
+    strength = rng.uniform(1.5, 5)
+    grain = rng.standard_normal((TILE, TILE, 1)).astype(np.float32) * strength
+    tile = np.clip(tile + grain, 0, 255).astype(np.uint8)
     seam = scaled(base, 0.55) if sum(base) > 200 else scaled(base, 1.9)
     trim = accent if rng.random() < 0.3 else scaled(base, 0.82 if sum(base) > 200 else 1.5)
     return Fabric(tile, seam, trim, accent, scaled(base, 1.25))
 
 
-def _with_grain(tile: NDArray[np.uint8], rng: np.random.Generator, strength: float) -> NDArray[np.uint8]:
-    noise = rng.standard_normal((TILE, TILE, 1)).astype(np.float32) * strength
-    return np.clip(tile + noise, 0, 255).astype(np.uint8)
-
-
-def _stripes(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _stripes(tile: Image, rng: Rng, accent: Colour) -> None:
     period = int(rng.choice(_PERIODS))
     width = max(2, int(period * rng.uniform(0.2, 0.6)))
     lines = (np.arange(TILE) % period) < width
@@ -104,24 +99,22 @@ def _stripes(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) 
         tile[:, lines] = accent
 
 
-def _checks(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _checks(tile: Image, rng: Rng, accent: Colour) -> None:
     period = int(rng.choice(_PERIODS[1:5]))
     lines = ((np.arange(TILE) % period) < period * rng.uniform(0.3, 0.55)).astype(np.float32)
     weight = ((lines[:, None] + lines[None]) / 2)[..., None]
     tile[:] = (tile * (1 - weight) + np.array(accent) * weight).astype(np.uint8)
 
 
-def _dots(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _dots(tile: Image, rng: Rng, accent: Colour) -> None:
     period = int(rng.choice(_PERIODS[1:5]))
     radius = max(1, int(period * rng.uniform(0.15, 0.35)))
-    for row in range(TILE // period):
-        for column in range(TILE // period):
-            shift = period // 2 if row % 2 else 0
-            centre = (column * period + shift, row * period + period // 2)
-            cv2.circle(tile, centre, radius, accent, -1, cv2.LINE_AA)
+    for row, column in np.ndindex(TILE // period, TILE // period):
+        centre = (column * period + row % 2 * (period // 2), row * period + period // 2)
+        cv2.circle(tile, centre, radius, accent, -1, cv2.LINE_AA)
 
 
-def _print(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _print(tile: Image, rng: Rng, accent: Colour) -> None:
     colours = [accent, random_colour(rng), random_colour(rng)]
     size = rng.uniform(4, 16)
     for _ in range(int(rng.integers(25, 70))):
@@ -131,7 +124,7 @@ def _print(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) ->
         cv2.ellipse(tile, centre, axes, angle, 0, 360, colours[int(rng.integers(3))], -1, cv2.LINE_AA)
 
 
-def _denim(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _denim(tile: Image, rng: Rng, accent: Colour) -> None:
     half = TILE // 2
     noise = rng.standard_normal((half, half)).astype(np.float32)
     streaks = cv2.blur(noise, (1, 15)) * 26
@@ -144,14 +137,14 @@ def _denim(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) ->
     tile[:] = np.clip(tile + whole[..., None], 0, 255).astype(np.uint8)
 
 
-def _knit(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _knit(tile: Image, rng: Rng, accent: Colour) -> None:
     period = int(rng.choice((4, 6, 8, 12)))
     wave = 0.5 + 0.5 * np.sin(np.arange(TILE) * 2 * np.pi / period)
     shade = 1 - 0.25 * wave[None, :, None]
     tile[:] = (tile * shade).astype(np.uint8)
 
 
-def _blocks(tile: NDArray[np.uint8], rng: np.random.Generator, accent: Colour) -> None:
+def _blocks(tile: Image, rng: Rng, accent: Colour) -> None:
     edge = int(rng.uniform(0.3, 0.7) * TILE)
     tile[edge:] = accent
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from kps.synthetic.body import Figure
 from kps.synthetic.look import DRESSES, LONG_SLEEVED, OUTWEAR, SHORT_SLEEVED, SLINGS, Look
-from kps.synthetic.shapes import Points
+from kps.synthetic.shapes import Parts
 from kps.synthetic.sleeves import NAMES
 
 
-def neck_points(category_id: int, look: Look, figure: Figure) -> dict[str, Points]:
+def neck_points(category_id: int, look: Look, figure: Figure) -> Parts:
     """Neckline landmarks by part name, and the straps of slings."""
     cos, turn = np.cos(figure.pose.yaw), figure.facing
     width, depth = look.neck_width, look.neck_depth
@@ -63,10 +63,10 @@ def garment_half_width(category_id: int, look: Look, figure: Figure, y: float, t
     return max(width, float(figure.half_width(y)) + 0.5) if y < 62 else width
 
 
-def side_points(category_id: int, look: Look, figure: Figure, points: dict[str, Points]) -> dict[str, Points]:
+def side_points(category_id: int, look: Look, figure: Figure, points: Parts) -> Parts:
     """Landmarks below the armpits on both sides and at the hem, by part name."""
     hem_part = "skirt_hem" if category_id in DRESSES else "hem"
-    added: dict[str, Points] = {}
+    added: Parts = {}
     for side in (-1, 1):
         name = NAMES[side]
         armpit_y = float(points[f"armpit_{name}"][1])
@@ -90,9 +90,9 @@ def side_points(category_id: int, look: Look, figure: Figure, points: dict[str, 
     return added
 
 
-def front_points(look: Look, figure: Figure, points: dict[str, Points]) -> dict[str, Points]:
+def front_points(look: Look, figure: Figure, points: Parts) -> Parts:
     """The two edges of an open front, from the end of the neckline to the hem."""
-    added: dict[str, Points] = {}
+    added: Parts = {}
     for side in (-1, 1):
         name = NAMES[side]
         start_y, hem_y = look.neck_depth, look.hem_y + look.hem_curve

@@ -10,7 +10,7 @@ from kps.synthetic.details import decorate_torso
 from kps.synthetic.folds import drag_lines, hanging_folds
 from kps.synthetic.layers import Garment, Layer
 from kps.synthetic.look import DRESSES, LONG_SLEEVED, OUTWEAR, SHORT_SLEEVED, SLINGS, Look
-from kps.synthetic.shapes import Points, curve, join, xy
+from kps.synthetic.shapes import Parts, Points, Rng, curve, join, xy
 from kps.synthetic.sleeves import NAMES, armpit_point, shoulder_point, sleeve_layer
 from kps.synthetic.texture import Fabric, plain_fabric, scaled
 from kps.synthetic.torso import front_points, neck_points, side_points
@@ -18,11 +18,9 @@ from kps.synthetic.torso import front_points, neck_points, side_points
 _HIDDEN = ()  # panels of a landmark that cannot be seen
 
 
-def build_upper(
-    category_id: int, look: Look, figure: Figure, fabric: Fabric, rng: np.random.Generator
-) -> Garment:
+def build_upper(category_id: int, look: Look, figure: Figure, fabric: Fabric, rng: Rng) -> Garment:
     """A top, an outwear or a dress on the figure."""
-    points: dict[str, Points] = {}
+    points: Parts = {}
     painted: list[Layer] = []
     for side in (-1, 1):
         if category_id in SHORT_SLEEVED | LONG_SLEEVED:
@@ -38,16 +36,11 @@ def build_upper(
     if category_id in OUTWEAR:
         points |= front_points(look, figure, points)
     painted += _torso_layers(category_id, look, figure, points, fabric, rng)
-    return Garment(category_id, painted, _visible_on(category_id, figure, points))
+    return Garment(category_id, painted, _visible_on(figure, points))
 
 
 def _torso_layers(
-    category_id: int,
-    look: Look,
-    figure: Figure,
-    points: dict[str, Points],
-    fabric: Fabric,
-    rng: np.random.Generator,
+    category_id: int, look: Look, figure: Figure, points: Parts, fabric: Fabric, rng: Rng
 ) -> list[Layer]:
     dress, outwear = category_id in DRESSES, category_id in OUTWEAR
     depth = layers.Z_OUTWEAR if outwear else layers.Z_DRESS if dress else layers.Z_TOP
@@ -55,23 +48,24 @@ def _torso_layers(
     sides = {side: _side_line(category_id, points, NAMES[side]) for side in (-1, 1)}
     neck = "strap_base" if category_id in SLINGS else "neck"
     back_part = "bodice_back" if category_id in SLINGS else "neck_back"
-    back = curve(np.array([points[f"{neck}_left"], points[back_part], points[f"{neck}_right"]]))
+    back = curve([points[f"{neck}_left"], points[back_part], points[f"{neck}_right"]])
     if outwear and not figure.pose.back:
-        panels = [_front_panel(look, points, side, sides[side], fabric, depth) for side in (-1, 1)]
-        hem = curve(np.array([sides[-1][-1], [0.0, look.hem_y - 0.5], sides[1][-1]]))
-        lining = Layer(
-            join(back, sides[1], hem[::-1], sides[-1][::-1]), inner, "lining", layers.Z_LINING, shadow=0
-        )
-        parts = [lining, *panels]
+        panels = [_front_panel(points, side, sides[side], fabric, depth) for side in (-1, 1)]
+        hem = curve([sides[-1][-1], [0.0, look.hem_y - 0.5], sides[1][-1]])
+        outline = join(back, sides[1], hem[::-1], sides[-1][::-1])
+        parts = [Layer(outline, inner, "lining", layers.Z_LINING, shadow=0), *panels]
     else:
         hem_part = "skirt_hem" if dress else "hem"
         centre = points.get(f"{hem_part}_centre", np.array([0.0, look.hem_y + look.hem_curve]))
-        hem = curve(np.array([sides[-1][-1], centre, sides[1][-1]]))
+        hem = curve([sides[-1][-1], centre, sides[1][-1]])
         top = back if figure.pose.back else _neckline(points, neck, look)
         outline = join(top, sides[1], hem[::-1], sides[-1][::-1])
         parts = [Layer(outline, fabric, "torso", depth)]
         if not figure.pose.back:
-            parts.append(_inside_back(points, neck, back, top, inner))
+            # The inside of the back, seen through the neck opening when no neck is there.
+            inside = join(back, top[::-1])
+            parts.append(Layer(inside, inner, "back", layers.Z_NECK_BACK, shadow=0.0, relief=0.3))
+            parts[-1].strokes.append((back, 0.9, "trim"))
     if category_id in SLINGS:
         parts += _straps(look, points, fabric, depth)
     for layer in parts:
@@ -81,7 +75,7 @@ def _torso_layers(
     return parts
 
 
-def _neckline(points: dict[str, Points], neck: str, look: Look) -> Points:
+def _neckline(points: Parts, neck: str, look: Look) -> Points:
     names = [f"{neck}_left", "neckline_left", "neck_front", "neckline_right", f"{neck}_right"]
     line = np.array([points[name] for name in names])
     if look.neck_shape == "round":
@@ -89,7 +83,7 @@ def _neckline(points: dict[str, Points], neck: str, look: Look) -> Points:
     return line if look.neck_shape == "v" else join(curve(line[:2], 3), line[2:])
 
 
-def _side_line(category_id: int, points: dict[str, Points], name: str) -> Points:
+def _side_line(category_id: int, points: Parts, name: str) -> Points:
     """From the shoulder (or strap base) down to the hem corner."""
     order = ["side_chest", "side_ribs", "side_waist", "side_thigh", "hem_corner", "skirt_hem_corner"]
     below = [points[f"{part}_{name}"] for part in order if f"{part}_{name}" in points]
@@ -99,13 +93,11 @@ def _side_line(category_id: int, points: dict[str, Points], name: str) -> Points
     armhole = np.array([start, armpit])
     if category_id not in SHORT_SLEEVED | LONG_SLEEVED:
         inward = np.array([-0.08 * armpit[0], 0.08 * (armpit[1] - start[1])])
-        armhole = curve(np.array([start, (start + armpit) / 2 + inward, armpit]), 5)
-    return join(*rise, armhole, curve(np.array([armpit, *below]))[1:])
+        armhole = curve([start, (start + armpit) / 2 + inward, armpit], 5)
+    return join(*rise, armhole, curve([armpit, *below])[1:])
 
 
-def _front_panel(
-    look: Look, points: dict[str, Points], side: int, side_line: Points, fabric: Fabric, depth: float
-) -> Layer:
+def _front_panel(points: Parts, side: int, side_line: Points, fabric: Fabric, depth: float) -> Layer:
     name = NAMES[side]
     edge = np.array([points[f"front_{part}_{name}"] for part in ("hem", "lower", "upper", "top")])
     neckline = np.array([points[f"front_top_{name}"], points[f"neckline_{name}"], points[f"neck_{name}"]])
@@ -113,20 +105,7 @@ def _front_panel(
     return Layer(outline, fabric, f"torso_{name}", depth + (0.1 if side > 0 else 0.0), shadow=0.45)
 
 
-def _inside_back(points: dict[str, Points], neck: str, back: Points, front: Points, inner: Fabric) -> Layer:
-    """The inside of the back, seen through the neck opening when no neck is there."""
-    return Layer(
-        join(back, front[::-1]),
-        inner,
-        "back",
-        layers.Z_NECK_BACK,
-        shadow=0.0,
-        relief=0.3,
-        strokes=[(back, 0.9, "trim")],
-    )
-
-
-def _straps(look: Look, points: dict[str, Points], fabric: Fabric, depth: float) -> list[Layer]:
+def _straps(look: Look, points: Parts, fabric: Fabric, depth: float) -> list[Layer]:
     straps = []
     for name in NAMES.values():
         base, top = points[f"strap_base_{name}"], points[f"strap_top_{name}"]
@@ -136,7 +115,7 @@ def _straps(look: Look, points: dict[str, Points], fabric: Fabric, depth: float)
     return straps
 
 
-def _torso_folds(category_id: int, look: Look, points: dict[str, Points], rng: np.random.Generator):
+def _torso_folds(category_id: int, look: Look, points: Parts, rng: Rng):
     armpits = points["armpit_left"], points["armpit_right"]
     waists = points["side_waist_left"], points["side_waist_right"]
     folds = drag_lines(rng, armpits[0], (waists[0] + waists[1]) / 2, int(rng.integers(1, 5)))
@@ -148,7 +127,7 @@ def _torso_folds(category_id: int, look: Look, points: dict[str, Points], rng: n
     return folds
 
 
-def _visible_on(category_id: int, figure: Figure, points: dict[str, Points]):
+def _visible_on(figure: Figure, points: Parts):
     """Landmark points with the panels on which they can be seen."""
     torso = ("torso", "torso_left", "torso_right")
     landmarks = {}
