@@ -8,10 +8,11 @@ from pathlib import Path
 import kps
 from kps.coco import Coco, category_counts, load_coco
 from kps.coco_selection import save_selection
-from kps.convert import convert_split
+from kps.convert import check_limit, convert_split
 from kps.detections import ground_truth_detections, save_detections
 from kps.errors import InputError
 from kps.files import progress, read_json, write_json
+from kps.photos import stored_path
 from kps.raw import find_raw
 from kps.synthetic import write_dataset
 from kps.workspace import GROUND_TRUTH, SPLITS, Workspace
@@ -32,6 +33,7 @@ def prepare_built_in(
     Raises:
         InputError: the folder holds something that was not made here.
     """
+    check_limit(limit)
     note, wanted = work.built_in_data / "built_in.json", {**photos, "seed": seed, "version": kps.__version__}
     if note.exists() and read_json(note) != wanted:
         shutil.rmtree(work.built_in_data)
@@ -78,9 +80,10 @@ def prepare_coco(
     Raises:
         InputError: the file is malformed, or the first photo without a file is named.
     """
+    check_limit(limit)
     coco = load_coco(coco_file)
     kept = coco.images[:limit]
-    missing = [row.file_name for row in kept if not (Path(image_dir) / row.file_name).exists()]
+    missing = [row.file_name for row in kept if not stored_path(Path(image_dir) / row.file_name).exists()]
     if missing:
         raise InputError(f"{image_dir}: expected the photos of {coco_file}, but {missing[0]} is not there")
     ids = {row.id for row in kept}

@@ -14,6 +14,7 @@ from kps.doctor.checks import Size, check_annotation, check_item, own_landmarks
 from kps.doctor.findings import Finding
 from kps.doctor.numbering import CATEGORY_ID as SHORT_SLEEVE_OUTWEAR
 from kps.errors import InputError
+from kps.files import reason_of
 from kps.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
 
 # A JPEG ends in FF D9, and some writers add a few bytes; so short a tail holds no thumbnail with a mark.
@@ -108,7 +109,8 @@ def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding
                 return image.size, findings
     except HEADER_ERRORS as error:
         reason = (isinstance(error, OSError) and error.strerror) or "its header cannot be decoded"
-        return None, [Finding("image_unreadable", f"{path}: expected a JPEG image, but {reason}")]
+        text = f"{path}: expected a JPEG image, but {reason_of(path, reason)}"
+        return None, [Finding("image_unreadable", text)]
 
 
 def _has_end(file: BinaryIO, num_bytes: int) -> bool:

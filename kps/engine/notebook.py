@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TextIO
 
 from kps.engine.kernel import kernel_manager
-from kps.engine.parameters import check_parameters, code_cells, read_parameters
+from kps.engine.parameters import check_data, check_parameters, code_cells, read_parameters
 from kps.engine.processes import FileLock, free_gpu
-from kps.engine.steps import ON_GPU, step_name
+from kps.engine.steps import ON_GPU, PREPARE, step_name
 from kps.errors import InputError
 from kps.files import read_json, write_json
 from kps.workspace import REPOSITORY, Workspace
@@ -68,6 +68,7 @@ def run_notebook(
         if is_done(marker, state) and record.exists() and executed.exists():
             print(f"[{step}] done before, nothing to do", flush=True)
             return executed
+        check_data(given if name == PREPARE else {}, work.root)
         marker.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
         started = time.monotonic()

@@ -191,5 +191,7 @@ def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) ->
     prepare = overrides.get(NOTEBOOKS[0], {})
     if ("coco_file" in prepare) != ("image_dir" in prepare):
         raise InputError("--coco-file and --image-dir belong together: give both or neither")
+    if {"data_root", "coco_file"} <= set(prepare):
+        raise InputError("--data-root and --coco-file exclude each other: give one")
     if profile.data == "own" and not {"data_root", "coco_file"} & set(prepare):
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,12 +16,13 @@ from matplotlib.patheffects import withStroke
 
 from kps.coco import Coco
 from kps.detections import Detections
-from kps.photos import read_photo
+from kps.photos import photo_of
 from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, new_figure
 from kps.predictions import Predictions
 from kps.schema import category
 
 OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
+MAX_SHOWN = 4000  # px of a picture's longer side
 MAX_DRAWN = 5  # garments a photo, the best scored
 
 
@@ -53,7 +55,7 @@ def draw_instances(
 ) -> Figure:
     """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
     height, width = image.shape[:2]
-    figure, ((axes,),) = new_figure(1, 1, (5, 5 * height / width))
+    figure, ((axes,),) = new_figure(1, 1, (5, min(max(5 * height / width, 1), 25)))
     _show_photo(axes, image, title)
     _draw_all(axes, keypoints, category_id, score, occluded)
     return figure
@@ -61,9 +63,12 @@ def draw_instances(
 
 def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
     """Show pixels so that pixel centres have whole coordinates, as in COCO files."""
-    axes.imshow(image)
-    axes.set_xlim(-0.5, image.shape[1] - 0.5)
-    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    height, width = image.shape[:2]
+    shrink = min(1.0, MAX_SHOWN / max(height, width))
+    if shrink < 1:  # matplotlib would hold the whole of it in numbers of 4 bytes
+        size = max(round(shrink * width), 1), max(round(shrink * height), 1)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.set_title(title, fontsize=7.5, fontweight="normal")
     blank(axes)
 
@@ -100,21 +105,29 @@ def showcase(coco: Coco, count: int) -> list[int]:
     return chosen
 
 
-def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
-    rows = max(-(-count // columns), 1)
+def _grid(
+    coco: Coco, image_dir: Path, image_ids: Sequence[int], columns: int
+) -> tuple[Figure, Iterator[tuple[Axes, int]]]:
+    """A figure with a panel for each photo, and the panels that then show one, each with its image id."""
+    rows = max(-(-len(image_ids) // columns), 1)
     figure, axes = new_figure(rows, columns, (2.5 * columns, 3.1 * rows))
+    photos = {row.id: row for row in coco.images}
+
+    def panels() -> Iterator[tuple[Axes, int]]:
+        for panel, image_id in zip(axes.ravel(), image_ids, strict=False):
+            _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
+            yield panel, image_id
+
     for panel in axes.ravel():
         blank(panel)
-    return figure, list(axes.ravel())
+    return figure, panels()
 
 
 @mpl.rc_context(STYLE)
 def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int], *, columns: int = 4) -> Figure:
     """Photos with their annotations: outline in the category's colour, occluded landmarks hollow."""
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids, columns)
+    for axes, image_id in panels:
         items = coco.instances.take(coco.instances.image_id == image_id)
         _draw_all(axes, items.keypoints, items.category_id, None, occluded=True)
     return figure
@@ -137,10 +150,8 @@ def detection_grid(
     columns: int = 4,
 ) -> Figure:
     """Photos with detected boxes in their category's colour over the dashed white ground truth."""
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids, columns)
+    for axes, image_id in panels:
         for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
             axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
         found = detections.take(detections.image_id == image_id)
@@ -171,10 +182,8 @@ def prediction_grid(
 
     A prediction is on a ground-truth box where its detection id is an annotation's and the boxes agree.
     """
-    figure, panels = _grid(len(image_ids), columns)
-    rows = {row.id: row for row in coco.images}
-    for axes, image_id in zip(panels, image_ids, strict=False):
-        _show_photo(axes, read_photo(image_dir / rows[image_id].file_name), f"image {image_id}")
+    figure, panels = _grid(coco, image_dir, image_ids, columns)
+    for axes, image_id in panels:
         found = predictions.take(predictions.image_id == image_id)
         if len(found) == 0:
             continue
