@@ -8,6 +8,7 @@ The commands themselves are in `kps.commands`, which is imported when one runs, 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,13 @@ SUBSETS = ("category", "scale", "occlusion", "zoom_in", "viewpoint", "source")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code; wrong usage ends in SystemExit(2), as argparse has it."""
     arguments = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot take
+            stream.reconfigure(errors="backslashreplace")
     try:
         from kps import commands
 
+        commands.check_places(arguments)
         return getattr(commands, arguments.command)(arguments)
     except InputError as error:
         print(f"kps: {error}", file=sys.stderr)

@@ -40,6 +40,7 @@ class ImageRow:
     height: int
     source: str = ""
     pair_id: int = 0
+    upright: bool = False  # pixels count on the photo as a viewer shows it, not as it is stored
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Each imports what it needs when it is called; each returns the exit code.
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,20 @@ from kps.errors import InputError
 if TYPE_CHECKING:
     from kps.engine.profiles import Step
 
-DONE, STEP_FAILED = 0, 1
+DONE, STEP_FAILED, PHOTO_FAILED = 0, 1, 1
+OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
+
+
+def check_places(arguments: Namespace) -> None:
+    """Refuse outputs that are inputs or lie in raw data; every path but those of OUTPUTS is an input."""
+    from kps.workspace import check_outputs
+
+    places: dict[bool, list[Path]] = {True: [], False: []}
+    for name, value in vars(arguments).items():
+        paths = value if isinstance(value, list) else [value]
+        places[name in OUTPUTS] += [path for path in paths if isinstance(path, Path)]
+    check_outputs(places[True], places[False])
 
 
 def synth(arguments: Namespace) -> int:
@@ -115,11 +128,10 @@ def evaluate(arguments: Namespace) -> int:
 
 def _kind_of_results(path: Path) -> str:
     """`landmarks` or `boxes`, by the first row of a result list."""
+    from kps.files import open_file
     from kps.json_rows import iter_json_rows
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         row = next(iter_json_rows(file.read, str(path)), (0, None))[1]
     if row is None:
         raise InputError(f"{path}: expected at least one result, but the list is empty")
@@ -154,11 +166,20 @@ def validate(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Find garments and landmarks on photos of one's own."""
+    from kps.files import read_json
     from kps.predict import predict_photos
 
-    for path in predict_photos(arguments.images, arguments.models, arguments.out):
-        print(f"wrote {path} and {path.with_suffix('.jpg').name}")
-    return DONE
+    warnings.simplefilter("ignore")  # Pillow's, of odd EXIF data and large sizes: what matters is told
+    failed = []
+
+    def tell(error: InputError) -> None:
+        failed.append(error)
+        print(f"kps: {error}", file=sys.stderr)
+
+    for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
+        count = len(read_json(path)["garments"])
+        print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
+    return PHOTO_FAILED if failed else DONE
 
 
 def notebook(arguments: Namespace) -> int:
@@ -179,6 +200,7 @@ def notebook(arguments: Namespace) -> int:
 
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
+    from kps.engine.parameters import check_data
     from kps.engine.profiles import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.engine.run import run_plan, steps_to_run
     from kps.engine.steps import PREPARE, REPORT, SUBMISSION
@@ -194,6 +216,8 @@ def run(arguments: Namespace) -> int:
     folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
     steps = make_plan(profile, overrides, **folder)
     workspace = arguments.workspace or Path("runs") / profile.name
+    prepare = [step.parameters for step in steps if step.notebook == PREPARE]
+    check_data(prepare[0] if prepare else {}, workspace)
     cores = arguments.cores or available_cores()
     if arguments.dry_run:
         given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}

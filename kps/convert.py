@@ -107,8 +107,7 @@ def convert_split(
     Raises:
         InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"expected a limit of at least 1 photo, but got {limit}")
+    check_limit(limit)
     raw = find_raw(data_root)
     folders = raw.split(split)
     annotated = split != "test"
@@ -136,6 +135,12 @@ def convert_split(
         if not images or (annotated and not counts.num_items):
             raise _nothing_left(folders, counts, annotated)
     return counts
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a number of photos below 1; None stands for all."""
+    if limit is not None and limit < 1:
+        raise InputError(f"expected a limit of at least 1 photo, but got {limit}")
 
 
 def _head(split: str) -> bytes:

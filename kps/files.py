@@ -8,8 +8,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import ExitStack, contextmanager
+from collections.abc import Container, Iterable, Iterator, Sized
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -20,6 +20,17 @@ from kps.errors import InputError
 T = TypeVar("T")
 MAX_RATIO = 400  # of content to zip: real content stays far below, and more would only fill the memory
 PROGRESS_SECONDS = 15.0
+ZIP, NPZ, CHECKPOINT = "a zip archive", "an .npz archive of NumPy arrays", "a PyTorch checkpoint"
+_KINDS: list[tuple[bytes | tuple[bytes, ...], str]] = [  # what a file is by its first bytes
+    (b"version https://git-lfs", "a Git LFS pointer in place of the file (`git lfs pull` fetches it)"),
+    (b"\xef\xbb\xbf", "text with a byte order mark (save it as UTF-8 without one)"),
+    ((b"\xff\xfe", b"\xfe\xff", b"[\0", b"{\0", b"\0[", b"\0{"), "text in UTF-16 (save it as UTF-8)"),
+    ((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), "a Python pickle"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"PK\3\4", ZIP),
+    (b"\x1f\x8b", "a gzip archive"),
+    ((b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"7z\xbc\xaf", b"Rar!"), "a compressed archive"),
+]
 
 
 @contextmanager
@@ -49,6 +60,22 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
+def kind_of(head: bytes) -> str | None:
+    """Say what a file is by its first 512 bytes or more ("a gzip archive"), None where they tell nothing."""
+    kind = next((kind for start, kind in _KINDS if head.startswith(start)), None)
+    if kind == ZIP:
+        kind = NPZ if b".npy" in head[:512] else CHECKPOINT if b"data.pkl" in head[:512] else ZIP
+    return "a tar archive" if head[257:262] == b"ustar" else kind
+
+
+def reason_of(path: Path, error: object, *, own: Container[str] = ()) -> str:
+    """Say why a file was refused: "got a gzip archive" where it is of no kind of `own`, else the error."""
+    kind = None
+    with suppress(InputError), open_file(path) as file:
+        kind = kind_of(file.read(512))
+    return f"got {kind}" if kind and kind not in own else str(error)[:200]
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file.
 
@@ -58,7 +85,7 @@ def read_json(path: Path) -> Any:
     try:
         return orjson.loads(read_bytes(path))
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}: expected JSON, but {error}") from None
+        raise InputError(f"{path}: expected JSON, but {reason_of(path, error)}") from None
 
 
 def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
@@ -66,8 +93,31 @@ def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
     option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     if indent:
         option |= orjson.OPT_INDENT_2
+    try:
+        content = orjson.dumps(value, option=option)
+    except TypeError:  # a name of a file that is not UTF-8
+        content = orjson.dumps(readable(value), option=option)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(orjson.dumps(value, option=option))
+        temporary.write_bytes(content)
+
+
+def readable(value: Any) -> Any:
+    """Return a value of a JSON file in whose texts bytes that are not UTF-8, of a file's name, read \\xff."""
+    if isinstance(value, dict):
+        return {readable(key): readable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable(item) for item in value]
+    escaped = isinstance(value, str)
+    return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if escaped else value
+
+
+def identity(path: Path) -> object:
+    """Return what a file or folder has in common under all its names, links too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -77,13 +127,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since some writers choose the format by it.
 
     Raises:
-        InputError: `path` is a folder.
+        InputError: `path` is a folder, or a device or pipe, which a rename would replace.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file to write, but it is a folder")
+    if path.exists() and not path.is_file():
+        what = "it is a folder" if path.is_dir() else "it is none"
+        raise InputError(f"{path}: expected a file to write, but {what}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from kps.errors import InputError
+from kps.files import kind_of
 
 Read = Callable[[int], bytes]
 Row = dict[str, Any]
@@ -221,4 +222,5 @@ class _Scanner:
     def broken(self, expected: str) -> InputError:
         """Say what stands where something else was expected."""
         got = self.buffer[self.start : self.start + 20].decode(errors="replace")
-        return InputError(f"{self.where}: {expected}, but " + (f"got {got!r}" if got else "the file ends"))
+        got = got and (kind_of(self.buffer) or repr(got))
+        return InputError(f"{self.where}: {expected}, but " + (f"got {got}" if got else "the file ends"))

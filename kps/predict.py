@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image, ImageOps
 
 from kps.coco import Coco, ImageRow, Instances
 from kps.detections import Detections
 from kps.errors import InputError
-from kps.files import atomic_path, write_json
+from kps.files import atomic_path, identity, read_json, readable, write_json
+from kps.photos import photo_of, read_photo
 from kps.plots.photos import draw_instances
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category
@@ -23,6 +24,7 @@ from kps.workspace import Workspace
 FINAL = "final.pth"  # the name that training gives its last checkpoint
 PREFERRED_DETECTOR, PREFERRED_AGGREGATION = "htc", "hand81"
 PREFERRED_VARIANTS = ("plain", "flip")
+COORDINATES = "pixels of the photo turned upright by its EXIF tag, as viewers show it"
 MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their categories
 
 
@@ -61,76 +63,114 @@ def _trained(root: Path, pattern: str, preferred: Path) -> Path:
 
 
 def predict_photos(
-    images: Sequence[Path], models: Path, out: Path, *, score_threshold: float = 0.3, flip_test: bool = True
+    images: Sequence[Path],
+    models: Path,
+    out: Path,
+    *,
+    score_threshold: float = 0.3,
+    flip_test: bool = True,
+    tell: Callable[[InputError], None] | None = None,
 ) -> list[Path]:
-    """Find garments and their landmarks on photos; write NAME.jpg (drawn) and NAME.json into `out`.
+    """Find garments and their landmarks on photos; write NAME.json and NAME.jpg (drawn) into `out`.
 
     Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo.
 
     Args:
         images: photos of any format that Pillow reads.
         models: a workspace's folder, with trained models in it.
-        out: folder to write to.
+        out: folder to write to; of what is there, only earlier results of the same photos are replaced.
         score_threshold: garments whose box scores less are left out.
         flip_test: average with the mirrored crop.
+        tell: gets the error of each photo that cannot be read or written, and the others are done; without
+            it the first one is raised.
 
     Returns:
         The JSON files, one a photo.
 
     Raises:
-        InputError: a photo is absent or cannot be decoded (it is named), would be overwritten, or models are
-            missing. Nothing is written then.
+        InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
     chosen = find_models(Path(models))
     names = _names(images, Path(out))
+    rows = []
+    for number, path in enumerate(images, start=1):
+        with _telling(tell):
+            height, width = read_photo(path, upright=True).shape[:2]
+            rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
+    if not rows:
+        return []
     from kps.models.detector import detect
     from kps.models.landmarks import predict_landmarks
 
-    with tempfile.TemporaryDirectory(prefix="kps-") as folder:
-        coco = _upright(images, Path(folder))
-        found = detect(chosen.detector, coco, Path(folder), score_threshold=score_threshold)
-        found = found.take(one_box_a_garment(found))
-        predictions = predict_landmarks(chosen.landmarks, found, coco, Path(folder), flip_test=flip_test)
-        for image, name, row in zip(images, names, coco.images, strict=True):
-            garments = predictions.take(np.flatnonzero(predictions.image_id == row.id))
-            _draw(Path(folder) / row.file_name, garments, Path(out) / f"{name}.jpg")
-            value = {"image": str(image), "width": row.width, "height": row.height, "models": chosen.name}
-            write_json(Path(out) / f"{name}.json", {**value, "garments": _garments(garments)}, indent=True)
-    return [Path(out) / f"{name}.json" for name in names]
-
-
-def _names(images: Sequence[Path], out: Path) -> list[str]:
-    """Name the outputs after the photos; a name that repeats gets a number."""
-    if not images:
-        raise InputError("expected at least one photo, but got none")
-    names: list[str] = []
-    for image in images:
-        stem, number = Path(image).stem, 1
-        while (name := stem if number == 1 else f"{stem}_{number}") in names:
-            number += 1
-        names.append(name)
-        if (out / f"{name}.jpg").resolve() == Path(image).resolve():
-            raise InputError(f"{image}: would be overwritten; choose another output folder")
-    return names
-
-
-def _upright(images: Sequence[Path], folder: Path) -> Coco:
-    """Write every photo as it is to be looked at; return them as a COCO file without instances."""
-    rows = []
-    for number, path in enumerate(images, start=1):
-        try:
-            with Image.open(path) as image:
-                photo = ImageOps.exif_transpose(image).convert("RGB")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such image") from None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path}: expected an image, but it cannot be decoded ({error})") from None
-        photo.save(folder / f"{number}.png", compress_level=1)
-        rows.append(ImageRow(number, f"{number}.png", photo.width, photo.height))
     none = np.zeros(0, np.int64)
     empty = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
                       none.astype(bool), {}, ())  # fmt: skip
-    return Coco(folder, tuple(rows), empty)
+    coco = Coco(Path(out), tuple(rows), empty)
+    found = detect(chosen.detector, coco, Path(out), score_threshold=score_threshold)
+    found = found.take(one_box_a_garment(found))
+    predictions = predict_landmarks(chosen.landmarks, found, coco, Path(out), flip_test=flip_test)
+    written = []
+    for row in rows:
+        garments = predictions.take(np.flatnonzero(predictions.image_id == row.id))
+        name = names[row.id - 1]
+        path = Path(out) / f"{name}.json"
+        value = {"image": _absolute(images[row.id - 1]), "width": row.width, "height": row.height}
+        value |= {"coordinates": COORDINATES, "models": chosen.name, "garments": _garments(garments)}
+        with _telling(tell):
+            write_json(path, value, indent=True)  # first: it tells that the picture is ours
+            _draw(photo_of(row, Path(out)), garments, Path(out) / f"{name}.jpg")
+            written.append(path)
+    return written
+
+
+@contextmanager
+def _telling(tell: Callable[[InputError], None] | None) -> Iterator[None]:
+    """Hand what is wrong with one photo to `tell` and go on after the block, or raise it."""
+    try:
+        yield
+    except (InputError, OSError) as error:
+        named = error if isinstance(error, InputError) else InputError(f"{error.filename}: {error.strerror}")
+        if tell is None:
+            raise named from None
+        tell(named)
+
+
+def _names(images: Sequence[Path], out: Path) -> list[str]:
+    """Name the outputs after the photos; a name that another photo's result has gets a number.
+
+    Raises:
+        InputError: no photo, or a file that is in the way is no result of an earlier call.
+    """
+    if not images:
+        raise InputError("expected at least one photo, but got none")
+    names: list[str] = []
+    taken: set[str] = set()  # in small letters: not every disk tells X from x
+    inputs = {identity(image) for image in images}
+    for image in images:
+        stem, number = Path(image).stem, 1
+        name = stem
+        while name.lower() in taken or _is_of_another(image, out / name, inputs):
+            number += 1
+            name = f"{stem}_{number}"
+        names.append(name)
+        taken.add(name.lower())
+    return names
+
+
+def _is_of_another(image: Path, name: Path, inputs: set[object]) -> bool:
+    """Whether NAME.json and NAME.jpg are the result of another photo; other files in the way are refused."""
+    there = [path for end in (".json", ".jpg") if os.path.lexists(path := name.with_name(name.name + end))]
+    value = None
+    with suppress(InputError):
+        value = read_json(there[0]) if there else None
+    ours = isinstance(value, dict) and {"image", "garments", "models"} <= set(value)
+    if there and (not ours or not inputs.isdisjoint(map(identity, there))):
+        raise InputError(f"{there[0]}: would be overwritten; choose another output folder")
+    return ours and value["image"] != _absolute(image)
+
+
+def _absolute(path: Path) -> str:
+    return readable(os.path.abspath(path))
 
 
 def one_box_a_garment(detections: Detections) -> np.ndarray:
@@ -150,10 +190,8 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     return float(common / (np.prod(first[2:]) + np.prod(second[2:]) - common))
 
 
-def _draw(photo: Path, garments: Predictions, out: Path) -> None:
-    with Image.open(photo) as image:
-        pixels = np.asarray(image)
-    figure = draw_instances(pixels, garments.keypoints, garments.category_id, score=garments.score)
+def _draw(photo: np.ndarray, garments: Predictions, out: Path) -> None:
+    figure = draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=200)
     plt.close(figure)

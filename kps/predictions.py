@@ -17,7 +17,7 @@ import numpy as np
 
 from kps.detections import Detections
 from kps.errors import InputError
-from kps.files import MAX_RATIO, atomic_path, open_file
+from kps.files import MAX_RATIO, NPZ, ZIP, atomic_path, open_file, reason_of
 from kps.json_fields import MAX_COORDINATE, field, integer_field, number_field, numbers_field
 from kps.json_rows import iter_json_rows
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
@@ -114,7 +114,7 @@ def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
                 with np.load(file, allow_pickle=False) as arrays:
                     return {name: arrays[name] for name in names}
         except Exception as error:  # NumPy, zipfile and Python's tokenizer raise a dozen kinds on damage
-            raise InputError(f"{expected}{str(error)[:200]}") from None
+            raise InputError(f"{expected}{reason_of(path, error, own=(ZIP, NPZ))}") from None
     raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
 
 
@@ -236,6 +236,8 @@ class ResultRow(NamedTuple):
         image_id, score = integer_field(row, "image_id"), number_field(row, "score")
         points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
         own = points[3 * item.slice.start : 3 * item.slice.stop]
+        if not -MAX_COORDINATE <= score <= MAX_COORDINATE:  # as `Predictions.check` has it
+            raise InputError(f"expected a score within {MAX_COORDINATE:g}, but got {score:g}")
         if image_id < 0:
             raise InputError(f"expected an image_id of at least 0, but got {image_id}")
         if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:

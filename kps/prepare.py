@@ -11,12 +11,13 @@ from typing import Any
 
 from kps.coco import Coco, category_counts, load_coco
 from kps.coco_selection import save_selection
-from kps.convert import convert_split
+from kps.convert import check_limit, convert_split
 from kps.detections import ground_truth_detections, save_detections
 from kps.doctor.labels import check_labels
 from kps.errors import InputError
 from kps.files import progress, read_json, write_json
 from kps.identity import HANDLING, code_sha256
+from kps.photos import stored_path
 from kps.raw import find_raw
 from kps.synthetic import write_dataset
 from kps.workspace import GROUND_TRUTH, REPOSITORY, SPLITS, Workspace
@@ -38,6 +39,7 @@ def prepare_built_in(
     Raises:
         InputError: the folder holds something that was not made here.
     """
+    check_limit(limit)
     note = work.built_in_data / "built_in.json"
     code = code_sha256(["kps.synthetic"], without=HANDLING)  # an edited generator draws others
     wanted = {**photos, "seed": seed, "code_sha256": code}
@@ -101,6 +103,7 @@ def prepare_coco(
         InputError: a file is malformed or contradicts itself or its photos, or has no landmark;
             a photo is absent, or a file would be written to.
     """
+    check_limit(limit)
     files = coco_file if isinstance(coco_file, Mapping) else dict.fromkeys(SPLITS, coco_file)
     folders = image_dir if isinstance(image_dir, Mapping) else dict.fromkeys(files, image_dir)
     folders = {split: Path(folders[split]).resolve() for split in files}
@@ -114,7 +117,7 @@ def prepare_coco(
         labelled = coco.instances.counted
         if split != "test" and not labelled.any():
             raise InputError(NOTHING_LABELLED.format(path, split, len(labelled)))
-        if missing := [photo for photo in photos[split] if not Path(photo).exists()]:
+        if missing := [photo for photo in photos[split] if not stored_path(Path(photo)).exists()]:
             raise InputError(f"{path}: expected its photos, but {min(missing)} is not there")
         if Path(path).resolve().parent == work.coco(split).parent.resolve():
             raise InputError(f"{path}: expected a file outside the folder that is written to")
@@ -150,9 +153,12 @@ def coco_sources(given: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, P
     each. `image_dir` is the folder of each split without a `train_images` (or so) of its own.
 
     Raises:
-        InputError: files without photos or photos without a file, a split that is absent or has two files.
+        InputError: files without photos or photos without a file, a split that is absent or has two files, or
+            a raw folder beside them.
     """
     files = {split: given.get(f"{split}_file") for split in SPLITS}
+    if given.get("data_root") and (given.get("coco_file") or any(files.values())):
+        raise InputError("--data-root and --coco-file exclude each other: give one")
     if whole := given.get("coco_file"):
         if any(files.values()):
             raise InputError(f"expected a --coco-file of all or of each of {', '.join(SPLITS)}, but got both")

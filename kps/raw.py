@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from kps.errors import InputError
-from kps.files import read_json
+from kps.files import read_json, reason_of
 from kps.json_fields import integer_field, shown
 from kps.workspace import SPLITS, check_split
 
@@ -28,6 +28,7 @@ INFORMATION_FILES = {
     "test": "keypoints_test_information.json",
 }
 MAX_DEPTH = 5  # folders below the data root that are searched
+PASSED_OVER = ("image", "annos", "__MACOSX")  # files of a split, and what macOS adds to zips
 _NUMBERED = re.compile(r"(\d{1,12})\.(jpg|jpeg|json)", re.IGNORECASE)
 _ITEM = re.compile(r"item\d+")
 # What Pillow raises for a header that is none.
@@ -222,7 +223,8 @@ def image_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
     except HEADER_ERRORS:
-        raise InputError(f"{path}: expected a JPEG image, but its header cannot be decoded") from None
+        reason = reason_of(path, "its header cannot be decoded")
+        raise InputError(f"{path}: expected a JPEG image, but {reason}") from None
 
 
 def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -244,7 +246,7 @@ def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str],
             yield folder, folders, files
             for name in folders:
                 real = (folder / name).resolve()
-                if name not in ("image", "annos") and not name.startswith(".") and real not in visited:
+                if name not in PASSED_OVER and not name.startswith(".") and real not in visited:
                     visited.add(real)
                     below.append(folder / name)
         level = below

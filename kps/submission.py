@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from kps.errors import InputError
-from kps.files import MAX_RATIO, atomic_path, open_file, progress
+from kps.files import MAX_RATIO, NPZ, ZIP, atomic_path, open_file, progress, reason_of
 from kps.json_fields import integer_field
 from kps.json_rows import iter_json_rows, read_json_lists
 from kps.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, ResultRow, load_results, top_rows
@@ -133,7 +133,8 @@ def _open_json(path: Path | str) -> Iterator[tuple[str, Callable[[int], bytes]]]
             entry = _only_json(archive, path)
             file = stack.enter_context(archive.open(entry))
         except _BROKEN as error:
-            raise InputError(f"{path}: expected a zip with a JSON in it, but {error}") from None
+            reason = reason_of(Path(path), error, own=(ZIP, NPZ))
+            raise InputError(f"{path}: expected a zip with a JSON in it, but {reason}") from None
 
         def read(size: int) -> bytes:
             try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.files import identity, read_json, write_json
 
 SPLITS = ("train", "validation", "test")
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
@@ -133,3 +134,27 @@ class Workspace:
 def submission_zip(name: str, folder: Path = Path("submissions")) -> Path:
     """The zip of a submission."""
     return folder / name / "submission.zip"
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse outputs that would destroy an input, each other or raw data, before anything is done.
+
+    Raises:
+        InputError: an output is an input or another output, under whatever name, or lies in raw data.
+    """
+    used = {identity(path): path for path in inputs}
+    roots = [Path(os.path.realpath(path)) for path in used.values()]
+    for output in outputs:
+        if (other := used.setdefault(identity(output), output)) is not output:
+            raise InputError(f"{output}: expected a place of its own to write to, but it is {other} too")
+        path = Path(os.path.realpath(output))
+        for folder in (path, *path.parents):
+            # A raw set's own folder may be the home of much else: it counts below an input, or right above.
+            near = folder in (path, path.parent) or not set(roots).isdisjoint((folder, *folder.parents))
+            splits = (folder, *(folder / name for name in SPLITS)) if near else (folder,)
+            if any(map(_is_split, splits)) or (folder.name.startswith("json_for_") and folder.is_dir()):
+                raise InputError(f"{output}: expected an output outside of raw data, but it lies in {folder}")
+
+
+def _is_split(folder: Path) -> bool:
+    return folder.name.lower() in SPLITS and (folder / "image").is_dir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import pickle
 import struct
 import zipfile
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken_inputs import DEEP, HUGE, TEXTS, Command, Row, compact
+from broken_inputs import DEEP, HUGE, LFS_POINTER, TEXTS, Command, Row, compact
 from builders import make_predictions
 
 from kps.files import write_json
@@ -61,6 +63,9 @@ def archives() -> list[Row]:
     rows = [
         ("empty", npz(lambda content: b"")),
         ("text", npz(lambda content: b"no archive")),
+        ("a Git LFS pointer", npz(lambda content: LFS_POINTER), "got a Git LFS pointer"),
+        ("a gzip archive", npz(gzip.compress), "got a gzip archive"),
+        ("a pickle", npz(pickle.dumps), "got a Python pickle"),
         ("cut in half", npz(lambda content: content[: len(content) // 2])),
         ("with damaged bytes", npz(lambda content: content[:200] + bytes(40) + content[240:])),
         ("one array", npz(lambda content: saved(np.save, np.zeros(3)))),
@@ -75,6 +80,7 @@ def archives() -> list[Row]:
         ("scores as complex numbers", arrays(score=np.ones(3) * 1j), "score"),
         ("scores of another length", arrays(score=np.ones(4)), "score of shape"),
         ("a score of NaN", arrays(score=np.array([0.5, np.nan, 1])), "finite numbers in score"),
+        ("a score of 1e300", arrays(score=np.array([0.5, 1e300, 1])), "finite numbers in score"),
         ("a box score of infinity", arrays(bbox_score=np.array([0.5, np.inf, 1])), "in bbox_score"),
         ("landmarks of 1e300 px", arrays(keypoints=np.full((3, 39, 3), 1e300)), "in keypoints"),
         ("294 landmarks", arrays(keypoints=np.zeros((3, 294, 3))), "keypoints of shape"),
@@ -185,6 +191,8 @@ def zips() -> list[Row]:
     rows = [
         ("empty", validate(b""), "expected a zip"),
         ("a bare JSON", validate(rows_text()), "expected a zip"),
+        ("a gzip archive", validate(gzip.compress(rows_text())), "expected a zip", "got a gzip archive"),
+        ("a Git LFS pointer", validate(LFS_POINTER), "expected a zip", "got a Git LFS pointer"),
         ("cut at its end", validate(sound[:-30]), "expected a zip"),
         ("cut in half", validate(sound[: len(sound) // 2]), "expected a zip"),
         ("with nothing in it", named(), "found nothing"),
@@ -231,6 +239,7 @@ def zips() -> list[Row]:
         ("an id beyond 64 bits", row(image_id=HUGE), "whole number as image_id"),
         ("a score of NaN", row(score=float("nan")), "expected JSON"),
         ("a score that is a list", row(score=[1]), "number as score"),
+        ("a score of 1e300", row(score=1e300), "a score within 1e+09", "1e+300"),
     ]
     places = [
         ("absent", lambda path: None),

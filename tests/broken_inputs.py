@@ -6,7 +6,12 @@ that reads it, parts of the message that must come.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,15 @@ Command = list[str | Path]
 Row = tuple[Any, ...]  # name, function of the folder, parts of the message
 DEEP = 100_000  # brackets inside each other
 HUGE = 2**70
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n"
+
+
+def saved(content: bytes, name: str) -> bytes:
+    """A zip that holds one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
 
 
 # Ways to break any JSON text: name, the text made of a sound one, a part of the message.
@@ -27,8 +41,16 @@ TEXTS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("null", lambda text: b"null", "expected"),
     ("text", lambda text: b'"text"', "expected"),
     ("an HTML page", lambda text: b"<html>404</html>", "expected"),
-    ("with a byte order mark", lambda text: b"\xef\xbb\xbf" + text, "expected"),
-    ("in UTF-16", lambda text: text.decode().encode("utf-16"), "expected"),
+    ("with a byte order mark", lambda text: b"\xef\xbb\xbf" + text, "got text with a byte order mark"),
+    ("in UTF-16", lambda text: text.decode().encode("utf-16"), "got text in UTF-16"),
+    ("in UTF-16 without a mark", lambda text: text.decode().encode("utf-16-le"), "got text in UTF-16"),
+    ("a gzip archive", gzip.compress, "got a gzip archive"),
+    ("a bzip2 archive", bz2.compress, "got a compressed archive"),
+    ("a zip archive", lambda text: saved(text, "a.json"), "got a zip archive"),
+    ("an .npz archive", lambda text: saved(text, "score.npy"), "got an .npz archive"),
+    ("a checkpoint", lambda text: saved(text, "final/data.pkl"), "got a PyTorch checkpoint"),
+    ("a pickle", pickle.dumps, "got a Python pickle"),
+    ("a Git LFS pointer", lambda text: LFS_POINTER, "got a Git LFS pointer"),
     ("with more after it", lambda text: text + b"]", "expected"),
     ("100,000 brackets", lambda text: b"[" * DEEP, "expected"),
     ("100,000 braces", lambda text: b'{"a":' * DEEP, "expected"),

@@ -231,6 +231,7 @@ def result_files() -> list[Row]:
         ("no keypoints", result(keypoints=None), "keypoints"),
         ("no score", result(score=None), "score"),
         ("a score as text", result(score="0.5"), "number as score", "'0.5'"),
+        ("a score of -1e300", result(score=-1e300), "a score within 1e+09", "-1e+300"),
         ("a score as a boolean", result(score=True), "number as score", "True"),
         ("an image id as text", result(image_id="1"), "whole number as image_id", "'1'"),
         ("an image id of 1.5", result(image_id=1.5), "whole number as image_id", "1.5"),

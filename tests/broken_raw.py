@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broken_inputs import HUGE, Command, Row, broken_texts, compact
+from broken_inputs import HUGE, LFS_POINTER, Command, Row, broken_texts, compact
 from builders import make_item, make_raw_folder
 
 ABSENT = object()
@@ -120,7 +120,8 @@ def photos() -> list[Row]:
         ("65,500 x 65,500 px", photo(jpeg_of(65500, 65500))),
         ("of no width", photo(jpeg_of(0, 10))),
     ]
-    return [(name, make, "000004.jpg", "cannot be decoded") for name, make in rows]
+    pointer = ("a Git LFS pointer", photo(LFS_POINTER), "000004.jpg: expected a JPEG", "got a Git LFS")
+    return [pointer, *[(name, make, "000004.jpg", "cannot be decoded") for name, make in rows]]
 
 
 def layouts() -> list[Row]:

@@ -123,6 +123,75 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"kps: {tmp_path / 'file'}: ")
 
 
+def test_no_command_writes_over_its_input(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    make_raw_folder(tmp_path / "raw")
+    raw, profile = tmp_path / "raw", tmp_path / "tiny.yaml"
+    profile.write_text("size: tiny\nsteps: [01_prepare_data]\n")
+    (tmp_path / "runs" / "coco").mkdir(parents=True)
+    copy = (tmp_path / "runs" / "coco" / "train.json").resolve()
+    copy.write_bytes(truth.read_bytes())
+    own = ["--coco-file", copy, "--image-dir", tmp_path]
+    convert = ["convert", raw, "--split", "train", "--out"]
+    commands = [
+        ["submit", results, "--out", results],
+        ["submit", results, "--out", truth, "--images", truth],
+        ["evaluate", truth, results, "--json", truth],
+        ["evaluate", truth, results, "--json", results],
+        ["evaluate", truth, truth, "--against", results, "--json", results],
+        ["doctor", raw, "--json", raw / "train" / "annos" / "000001.json"],
+        ["doctor", raw, "--json", raw / "doctor.json"],
+        [*convert, raw / "train" / "annos" / "000001.json"],
+        [*convert, tmp_path / "new.json", "--visible-only-out", tmp_path / "new.json"],
+        [*convert, tmp_path / "new.json", "--visible-only-out", raw / "new.json"],
+        ["synth", raw / "train" / "new", "--train", "1"],
+        ["predict", raw / "train" / "image" / "000001.jpg", "--models", tmp_path, "--out", raw],
+        ["predict", raw / "train" / "image" / "000001.jpg", "--models", tmp_path, "--out", tmp_path],
+        ["run", "--profile", profile, "--data-root", raw, "--workspace", raw / "work"],
+        ["run", "--profile", profile, "-p", f"01.data_root={raw}", "--workspace", raw / "work" / "er"],
+        ["run", "--profile", profile, *own, "--workspace", tmp_path / "runs"],
+        ["notebook", "01_prepare_data", "-p", "data_root", raw, "--workspace", raw / "work" / "er"],
+    ]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for command in commands:
+        assert main([str(word) for word in command]) == 1, command
+        line = capsys.readouterr().err
+        assert "expected a place of its own" in line or "outside of raw data" in line, line
+        left = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"}
+        assert left == set(before) and all(path.read_bytes() == before[path] for path in left), command
+
+
+def test_data_that_are_absent_or_named_twice_are_refused_before_a_plan_is_shown(tmp_path, capsys):
+    here = tmp_path / "here"
+    here.mkdir()
+    coco = make_coco(here, (1,)).path
+    bytes_only = tmp_path / os.fsdecode(b"caf\xe9")
+    bytes_only.mkdir()
+    run = ["run", "--profile", "tiny", "--dry-run", "--workspace"]
+    for options, says in (
+        ([tmp_path / "w", "--data-root", tmp_path / "absent"], "absent: no such file or folder"),
+        ([tmp_path / "w", "-p", f"01.data_root={tmp_path / 'absent'}"], "absent: no such file or folder"),
+        ([tmp_path / "w", "--coco-file", here / "no.json", "--image-dir", here], "no.json: no such file"),
+        ([tmp_path / "w", "--coco-file", coco, "--image-dir", here / "no"], "no: no such file"),
+        ([tmp_path / "w", "--data-root", here, "--coco-file", coco, "--image-dir", here], "exclude each"),
+        ([bytes_only], "expected a path in UTF-8"),
+    ):
+        assert main([str(word) for word in (*run, *options)]) == 1
+        shown = capsys.readouterr()
+        assert says in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+        assert not (tmp_path / "w").exists()
+
+
+def test_names_that_are_not_utf_8_are_printed_and_written(tmp_path):
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    for number, split in enumerate(("train", "validation", "test"), start=1):
+        make_raw_folder(tmp_path / "plain", split=split, image_id=number)
+    (tmp_path / "plain").rename(root)
+    done = kps("doctor", root, "--json", tmp_path / "doctor.json")
+    assert done.returncode == 1 and "caf\\udce9" in done.stdout and "Traceback" not in done.stderr
+    assert read_json(tmp_path / "doctor.json")["root"].endswith("caf\\xe9")
+
+
 def test_evaluate_landmarks(tmp_path, capsys):
     truth, results = write_truth_and_results(tmp_path)
     out = tmp_path / "scores.json"

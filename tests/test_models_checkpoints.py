@@ -8,6 +8,7 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
+from broken_inputs import LFS_POINTER, saved
 from torch import nn
 
 from kps.errors import InputError
@@ -62,6 +63,28 @@ def test_numbers_of_numpy_are_read(tmp_path):
     assert (
         read["loss"].tolist() == [0, 1, 2] and read["last"] == 2 and read["flags"][0] and read["steps"] == 3
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (LFS_POINTER, "got a Git LFS pointer"),
+        (pickle.dumps({"w": np.zeros(2)}), "got a Python pickle"),
+        (saved(b"", "w.npy"), "got an .npz archive"),
+        (b'{"state_dict": {}}', "it is damaged or none"),
+        (b"<html>404</html>", "it is damaged or none"),
+    ],
+)
+def test_another_kind_of_file_is_named(tmp_path, content, says):
+    path = tmp_path / "final.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"final\.pth: expected a checkpoint, but {says}"):
+        checkpoints.read_checkpoint(path)
+
+
+def test_what_is_more_than_weights_is_named_without_advice_to_unpickle(trap):
+    with pytest.raises(InputError, match=r"more than weights: posix\.mkdir$|but got a Python pickle"):
+        checkpoints.read_checkpoint(trap[0])
 
 
 @pytest.mark.parametrize("cut", [0, 10, 400, -30])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
+from PIL import Image
 
 from kps.coco import load_coco
 from kps.configs import ARCHITECTURES, detector_config
@@ -14,7 +15,7 @@ from kps.convert import convert_split
 from kps.detections import load_detections, save_detections
 from kps.errors import InputError
 from kps.models import checkpoints, detector, training
-from kps.models.detector_data import GarmentBoxes, Remembered
+from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
 from kps.synthetic import write_dataset
 
 
@@ -104,17 +105,29 @@ def test_a_photo_that_cannot_be_decoded_is_named(trained, tmp_path):
     broken = coco_file.parent / "image" / "000002.jpg"
     for content in (b"", b"no photo", broken.read_bytes()[:20]):
         broken.write_bytes(content)
-        with pytest.raises(InputError, match=r"000002\.jpg: expected a photo"):
+        with pytest.raises(InputError, match=r"000002\.jpg: expected an image"):
             detector.detect(trained, load_coco(coco_file), broken.parent)
     broken.unlink()
-    with pytest.raises(InputError, match=r"000002\.jpg: no such file"):
+    with pytest.raises(InputError, match=r"000002\.jpg: no such image"):
         detector.detect(trained, load_coco(coco_file), broken.parent)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "seen_hw"), [((800, 3), (40, 800)), ((1, 41), (41, 3)), ((40, 2), (2, 40))]
+)
+def test_narrow_strips_get_black_below_or_beside_them(tmp_path, size_wh, seen_hw):
+    Image.new("RGB", size_wh, (255, 0, 9)).save(tmp_path / "a.png")
+    row = {"img_path": str(tmp_path / "a.png"), "width": size_wh[0], "height": size_wh[1], "upright": False}
+    seen = LoadPhoto().transform(row)
+    assert seen["img"].shape[:2] == seen["img_shape"] == seen["ori_shape"] == seen_hw
+    assert seen["img"][0, 0].tolist() == [9, 0, 255]
+    assert seen["img"].any(axis=2).sum() == np.prod(size_wh), "the rest is black"
 
 
 def test_a_broken_photo_in_training_is_named(tmp_path):
     coco_file = write_photos(tmp_path / "photos", count=2)
     (coco_file.parent / "image" / "000001.jpg").write_bytes(b"no photo")
-    with pytest.raises(InputError, match=r"000001\.jpg: expected a photo"):
+    with pytest.raises(InputError, match=r"000001\.jpg: expected an image"):
         train(coco_file, tmp_path / "work")
 
 

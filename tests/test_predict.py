@@ -1,18 +1,22 @@
 """One's own photos: what is written, and what is refused."""
 
+import os
 import sys
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from broken_inputs import LFS_POINTER
 from builders import make_detections, make_predictions
 from PIL import Image
 
 from kps import predict
+from kps.cli import main
 from kps.errors import InputError
 from kps.files import read_json
+from kps.photos import photo_of
 from kps.schema import CATEGORIES, category
 from kps.workspace import Workspace
 
@@ -36,10 +40,9 @@ def models(monkeypatch):
     """Models that find one garment a photo, for tests of what stands around them."""
 
     def detect(checkpoint, coco, image_dir, *, score_threshold):
-        sizes = [Image.open(Path(image_dir) / row.file_name).size for row in coco.images]
-        assert sizes == [(row.width, row.height) for row in coco.images]
-        count = len(coco.images)
-        return make_detections(count, image_id=coco.image_ids, category_id=np.full(count, 9))
+        assert all(photo_of(row, image_dir).shape == (row.height, row.width, 3) for row in coco.images)
+        count = len(coco.images) * (score_threshold < 1)
+        return make_detections(count, image_id=coco.image_ids[:count], category_id=np.full(count, 9))
 
     def predict_landmarks(checkpoints, found, coco, image_dir, *, flip_test):
         predictions = make_predictions(len(found), category_id=found.category_id)
@@ -61,7 +64,7 @@ def test_a_picture_and_a_json_for_each_photo(models, workspace, tmp_path):
     written = predict.predict_photos(images, workspace.root, tmp_path / "out")
     assert [path.name for path in written] == ["x.json", "x_2.json"]
     value = read_json(written[1])
-    assert set(value) == {"image", "width", "height", "models", "garments"}
+    assert set(value) == {"image", "width", "height", "coordinates", "models", "garments"}
     assert (value["image"], value["width"], value["height"]) == (str(images[1]), 50, 40)
     (garment,) = value["garments"]
     skirt = category(9)
@@ -79,6 +82,7 @@ def test_photos_are_turned_upright(models, workspace, tmp_path):
     photo = make_photo(tmp_path / "p.jpg", (80, 60), exif=exif)
     (written,) = predict.predict_photos([photo], workspace.root, tmp_path / "out")
     assert (read_json(written)["width"], read_json(written)["height"]) == (60, 80)
+    assert "turned upright" in read_json(written)["coordinates"]
 
 
 def test_finetuned_models_are_preferred_once_all_are_there(workspace):
@@ -112,6 +116,94 @@ def test_what_is_at_fault_is_named_and_nothing_is_written(models, workspace, tmp
     for images, root, message in cases:
         with pytest.raises(InputError, match=message):
             predict.predict_photos(images, root, out)
-    with pytest.raises(InputError, match="would be overwritten"):
-        predict.predict_photos([good], workspace.root, tmp_path)
     assert not out.exists()
+
+
+def kps_predict(workspace, out, *images):
+    """The command line's exit code."""
+    return main(["predict", *map(str, images), "--models", str(workspace.root), "--out", str(out)])
+
+
+def test_bad_photos_do_not_stop_the_others(models, workspace, tmp_path, capsys):
+    images = [make_photo(tmp_path / name) for name in ("a.jpg", "cut.jpg", "z.png")]
+    images[1].write_bytes(images[1].read_bytes()[:400])
+    bad = [tmp_path / "absent.jpg", tmp_path / "pointer.jpg", tmp_path]
+    bad[1].write_bytes(LFS_POINTER)
+    assert kps_predict(workspace, tmp_path / "out", bad[0], *images, *bad[1:]) == 1
+    shown = capsys.readouterr()
+    out = tmp_path / "out"
+    assert shown.out == f"wrote {out}/a.json and a.jpg: 1 garment\nwrote {out}/z.json and z.jpg: 1 garment\n"
+    said = ("absent.jpg: no such", "cut.jpg: expected", "pointer.jpg: expected", f"{tmp_path.name}: expected")
+    lines = shown.err.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("kps: ") and part in line for line, part in zip(lines, said, strict=True))
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a.json", "z.jpg", "z.json"]
+
+
+def test_no_garment_is_said_of_each_photo(models, workspace, tmp_path, capsys, monkeypatch):
+    real = predict.predict_photos
+    monkeypatch.setattr(predict, "predict_photos", partial(real, score_threshold=1.0))
+    assert kps_predict(workspace, tmp_path / "out", make_photo(tmp_path / "a.jpg")) == 0
+    assert capsys.readouterr().out.endswith("a.json and a.jpg: 0 garments\n")
+
+
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["dress.json", "dress.jpg"])
+@pytest.mark.parametrize("content", [b"mine", b"[]", b'{"image": "dress.png"}'])
+def test_nothing_is_replaced_that_was_not_written_here(
+    models, workspace, tmp_path, capsys, monkeypatch, name, content
+):
+    make_photo(tmp_path / "dress.png")
+    (tmp_path / name).write_bytes(content)
+    before = files_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert kps_predict(workspace, ".", "dress.png") == 1
+    assert capsys.readouterr().err.startswith(f"kps: {name}: would be overwritten")
+    assert files_in(tmp_path) == before
+
+
+def test_a_link_and_a_photo_are_in_the_way_too(models, workspace, tmp_path):
+    png = make_photo(tmp_path / "dress.png")
+    (tmp_path / "dress.json").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"dress\.json: would be overwritten"):
+        predict.predict_photos([png], workspace.root, tmp_path)
+    (tmp_path / "dress.json").unlink()
+    predict.predict_photos([png], workspace.root, tmp_path)
+    with pytest.raises(InputError, match="would be overwritten"):
+        predict.predict_photos([png, tmp_path / "dress.jpg"], workspace.root, tmp_path)
+
+
+def test_photos_of_one_name_keep_their_results_apart_and_find_them_again(
+    models, workspace, tmp_path, monkeypatch
+):
+    photos = [make_photo(tmp_path / folder / "x.jpg") for folder in ("a", "b", "c")]
+    out = tmp_path / "out"
+    for photo in (photos[0], photos[1], photos[0], photos[2], photos[1]):
+        monkeypatch.chdir(photo.parent)
+        assert kps_predict(workspace, "../out", "x.jpg") == 0
+    results = {path.name: read_json(path)["image"] for path in out.glob("*.json")}
+    assert results == dict(zip(("x.json", "x_2.json", "x_3.json"), map(str, photos), strict=True))
+    written = predict.predict_photos(photos[::-1], workspace.root, out)
+    assert [path.name for path in written] == ["x_3.json", "x_2.json", "x.json"]
+
+
+def test_a_name_that_is_not_utf_8(models, workspace, tmp_path, capsys):
+    photo = tmp_path / os.fsdecode(b"caf\xe9.png")
+    make_photo(photo)
+    for _ in range(2):
+        assert kps_predict(workspace, tmp_path / "out", photo) == 0
+    assert len(files_in(tmp_path / "out")) == 2
+    (result,) = (tmp_path / "out").glob("*.json")
+    assert read_json(result)["image"] == f"{tmp_path}/caf\\xe9.png"
+    assert "1 garment" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4000, 15), (15, 4000), (30_000, 1), (12_000, 900)])
+def test_photos_of_extreme_shape_are_drawn(models, workspace, tmp_path, size):
+    photo = make_photo(tmp_path / "p.png", size)
+    (written,) = predict.predict_photos([photo], workspace.root, tmp_path / "out")
+    assert (read_json(written)["width"], read_json(written)["height"]) == size
+    assert max(Image.open(written.with_suffix(".jpg")).size) <= 5000

@@ -1,6 +1,7 @@
 """kps.prepare: the three ways to get data into a workspace."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kps.coco import load_coco
 from kps.detections import load_detections
 from kps.errors import InputError
 from kps.files import write_json
+from kps.photos import photo_of
 from kps.workspace import SPLITS, Workspace
 
 
@@ -228,3 +230,25 @@ def test_counts_and_contents(tmp_path):
     assert held["photos"] == held["garments"] == 4 and held["garments without landmarks"] == 0
     labelled = coco.instances.num_keypoints.sum()
     assert held["landmarks visible"] + held["landmarks occluded"] == labelled
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_1_is_refused(tmp_path, limit):
+    work = Workspace(tmp_path / "work")
+    file = write_photos(tmp_path / "set", count=1)
+    with pytest.raises(InputError, match="limit of at least 1 photo"):
+        prepare.prepare_coco(work, file, file.parent / "image", limit=limit)
+    photos = {"train": 1, "validation": 1, "test": 1}
+    with pytest.raises(InputError, match="limit of at least 1 photo"):
+        prepare.prepare_built_in(work, photos=photos, seed=0, limit=limit)
+    assert not work.root.exists()
+
+
+def test_names_may_write_accents_in_another_form_than_the_disk(tmp_path):
+    file = write_photos(tmp_path / "set", count=1)
+    photo = file.parent / "image" / "000001.jpg"
+    photo.rename(photo.with_name(unicodedata.normalize("NFD", "é.jpg")))
+    file.write_text(file.read_text().replace("000001.jpg", unicodedata.normalize("NFC", "é.jpg")))
+    work = Workspace(tmp_path / "work")
+    splits = prepare.prepare_coco(work, file, photo.parent)
+    assert photo_of(splits["train"].images[0], work.image_dir("train")).ndim == 3

@@ -61,6 +61,19 @@ def test_two_equally_near_copies_are_refused(tmp_path: Path) -> None:
         raw.split("train")
 
 
+def test_what_macos_adds_to_zips_is_passed_over(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        make_raw_folder(tmp_path / "unzipped", split=split)
+        for part in ("image", "annos"):
+            shadow = tmp_path / "__MACOSX" / split / part / "._000001.jpg"
+            shadow.parent.mkdir(parents=True)
+            shadow.write_bytes(b"Mac OS X")
+    (tmp_path / "__MACOSX" / "keypoints_val_vis.json").write_bytes(b"Mac OS X")
+    raw = find_raw(tmp_path)
+    assert not raw.copies and not raw.information
+    assert raw.split("train").image_dir == tmp_path / "unzipped" / "train" / "image"
+
+
 def test_linked_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
     make_raw_folder(tmp_path / "store")
     (tmp_path / "root").mkdir()

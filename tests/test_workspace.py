@@ -1,11 +1,14 @@
 """Every artifact has one path, and no two share one."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from builders import make_raw_folder
 
 from kps.errors import InputError
-from kps.workspace import SPLITS, Workspace, submission_zip
+from kps.workspace import SPLITS, Workspace, check_outputs, submission_zip
 
 WORKSPACE = Workspace(Path("runs/test"))
 
@@ -43,3 +46,44 @@ def test_image_folders_are_remembered(tmp_path: Path) -> None:
     assert workspace.data_source() == "built-in"
     with pytest.raises(InputError, match="no images of the test split"):
         workspace.image_dir("test")
+
+
+@pytest.mark.parametrize(
+    "name_again",
+    [
+        lambda path: path,
+        lambda path: Path(os.path.relpath(path)),
+        lambda path: path.parent / "folder" / ".." / path.name,
+        lambda path: linked(path, Path.symlink_to),
+        lambda path: linked(path, Path.hardlink_to),
+    ],
+)
+def test_no_output_is_an_input_under_any_name(tmp_path: Path, name_again: Callable[[Path], Path]) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "in.json").write_text("{}")
+    with pytest.raises(InputError, match="expected a place of its own"):
+        check_outputs([name_again(tmp_path / "in.json")], [tmp_path / "other.json", tmp_path / "in.json"])
+    with pytest.raises(InputError, match="expected a place of its own"):
+        check_outputs([tmp_path / "new.json", tmp_path / "folder" / ".." / "new.json"], [])
+    check_outputs([tmp_path / "new.json", tmp_path / "folder"], [tmp_path / "in.json", tmp_path / "absent"])
+
+
+def linked(path: Path, link: Callable[[Path, Path], None]) -> Path:
+    link(path.with_name("link.json"), path)
+    return path.with_name("link.json")
+
+
+def test_no_output_lies_in_raw_data(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    make_raw_folder(raw)
+    (raw / "json_for_validation").mkdir()
+    (tmp_path / "link").symlink_to(raw / "train")
+    places = ("train", "train/x.json", "train/image/new/x.json", "json_for_validation/x.json", "", "x.json")
+    for place in places:
+        with pytest.raises(InputError, match="expected an output outside of raw data"):
+            check_outputs([raw / place], [])
+    with pytest.raises(InputError, match="outside of raw data"):
+        check_outputs([tmp_path / "link" / "x.json"], [])
+    check_outputs([raw / "runs" / "demo" / "x.json", tmp_path, tmp_path / "x.json"], [])
+    with pytest.raises(InputError, match="outside of raw data"):
+        check_outputs([raw / "runs" / "demo" / "x.json"], [tmp_path])

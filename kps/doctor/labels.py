@@ -23,6 +23,7 @@ from kps.errors import InputError
 from kps.evaluation.association import iou
 from kps.evaluation.protocol import check_images
 from kps.files import progress
+from kps.photos import stored_path
 from kps.predictions import Predictions
 from kps.schema import own_landmark_mask
 
@@ -180,7 +181,7 @@ def _check_photos(coco: Coco, image_dir: Path) -> list[str]:
     """Hold every photo's header against its row; return a line for each kind of finding."""
     found: dict[str, list[str]] = {}
     for row in progress(coco.images, desc="looking at photos", unit="photo"):
-        path = Path(image_dir) / row.file_name
+        path = stored_path(Path(image_dir) / row.file_name)
         size, findings = check_image(path)
         if size is None:
             raise InputError(findings[0].text)

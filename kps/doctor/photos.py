@@ -14,6 +14,7 @@ from kps.doctor.checks import Size, check_annotation, check_item, own_landmarks
 from kps.doctor.findings import Finding
 from kps.doctor.numbering import CATEGORY_ID as SHORT_SLEEVE_OUTWEAR
 from kps.errors import InputError
+from kps.files import reason_of
 from kps.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
 
 UPRIGHT = 1  # of EXIF's orientations
@@ -111,7 +112,8 @@ def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding
                 return image.size, findings
     except HEADER_ERRORS as error:
         reason = (isinstance(error, OSError) and error.strerror) or "its header cannot be decoded"
-        return None, [Finding("image_unreadable", f"{path}: expected a JPEG image, but {reason}")]
+        text = f"{path}: expected a JPEG image, but {reason_of(path, reason)}"
+        return None, [Finding("image_unreadable", text)]
 
 
 def _orientation(image: Image.Image) -> int:

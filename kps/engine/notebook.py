@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TextIO
 
 from kps.engine.kernel import kernel_manager
-from kps.engine.parameters import check_parameters, code_cells, read_parameters
+from kps.engine.parameters import check_data, check_parameters, code_cells, read_parameters
 from kps.engine.processes import FileLock, free_gpus
-from kps.engine.steps import NOT_RUN, OUTPUTS, gpus_wanted, step_name
+from kps.engine.steps import NOT_RUN, OUTPUTS, PREPARE, gpus_wanted, step_name
 from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.identity import changed_names, code_sha256, content_sha256, imported_names
@@ -72,6 +72,7 @@ def run_notebook(
         if outdated is None and record.exists() and executed.exists():
             print(f"[{step}] done before, nothing to do", flush=True)
             return executed
+        check_data(given if name == PREPARE else {}, work.root)
         with free_gpus(step, gpus_wanted(name, state["parameters"])) as gpus:
             marker.unlink(missing_ok=True)
             record.unlink(missing_ok=True)

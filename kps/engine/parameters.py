@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from kps.errors import InputError
-from kps.files import read_json
+from kps.files import read_json, readable
+from kps.workspace import REPOSITORY, SPLITS, Workspace, check_outputs
 
 TAG = "parameters"
 WORDS = {"true": True, "false": False}
@@ -78,6 +79,23 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]
             expected = known[name].annotation
             raise InputError(f"{notebook.stem}: expected {name}: {expected}, but got {value!r}") from None
     return checked
+
+
+def check_data(parameters: Mapping[str, Any], workspace: Path) -> None:
+    """Raise InputError where data of one's own are absent, or the first notebook would write over them.
+
+    Data are its parameters called "..._root", "..._file", "..._dir" and "..._images". Paths are UTF-8, since
+    records are.
+    """
+    work, places = Workspace(workspace), ("_root", "_file", "_dir", "_images")
+    data = [REPOSITORY / value for name, value in parameters.items() if name.endswith(places) and value]
+    for path in (work.root, *data):
+        if readable(str(path)) != str(path):
+            raise InputError(f"{path}: expected a path in UTF-8")
+        if path in data and not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    copies = [place(split) for split in SPLITS for place in (work.coco, work.coco_visible_only)]
+    check_outputs([work.root, *copies], data)
 
 
 def convert(value: Any, annotation: str) -> Any:

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kps.coco import Coco, Instances
+from kps.coco import Coco, ImageRow, Instances
 from kps.errors import InputError
 from kps.files import progress
 from kps.parallel import ordered_map
-from kps.photos import read_photo
+from kps.photos import photo_of
 from kps.schema import FLIP_INDICES, own_indices
 
 PER_LANDMARK = 60  # places sampled of each landmark
@@ -98,20 +98,20 @@ def gradient_descriptors(
     if not len(places.row):
         raise InputError(f"{coco.path}: expected visible landmarks, but found none")
     image_id = coco.instances.image_id[places.row]
-    name = {row.id: row.file_name for row in coco.images}
+    images = {row.id: row for row in coco.images}
     unit = np.sqrt(coco.instances.area[places.row])
     photos, starts = np.unique(image_id, return_index=True)
     parts = np.split(np.column_stack([places.xy, unit]), starts[1:])
-    tasks = [(name[photo], part) for photo, part in zip(photos.tolist(), parts, strict=True)]
+    tasks = [(images[photo], part) for photo, part in zip(photos.tolist(), parts, strict=True)]
     described = ordered_map(partial(_describe_photo, Path(image_dir)), tasks, workers=workers, chunk=16)
     values = list(progress(described, desc="describing landmarks", total=len(tasks), unit="photo"))
     return Descriptors(np.concatenate(values), places.landmark, image_id)
 
 
-def _describe_photo(image_dir: Path, task: tuple[str, np.ndarray]) -> np.ndarray:
+def _describe_photo(image_dir: Path, task: tuple[ImageRow, np.ndarray]) -> np.ndarray:
     """(m, 2, D) descriptors of a photo's places (m, 3): x, y and the garment's size, px."""
-    file_name, places = task
-    photo = read_photo(image_dir / file_name, grey=True)
+    image, places = task
+    photo = photo_of(image, image_dir, grey=True)
     return np.stack([gradient_descriptor(photo, place[:2], place[2]) for place in places])
 
 

@@ -8,6 +8,8 @@ full unpickle where that fails; importing this module replaces it, so that weigh
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
 from kps.errors import InputError
-from kps.files import atomic_path
+from kps.files import CHECKPOINT, atomic_path, reason_of
 
 # What checkpoints of mmengine hold besides tensors: loss histories as NumPy arrays. None of these runs code.
 SAFE_TYPES = [
@@ -34,6 +36,10 @@ SAFE_TYPES = [
     },
     HistoryBuffer,
 ]
+# What torch raises on other files than checkpoints, and how it names an object that is not weights.
+_BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError)
+_BROKEN += (ValueError, TypeError, AttributeError)
+_OBJECT = re.compile(r"GLOBAL (\S+)")
 
 
 def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
@@ -55,15 +61,15 @@ def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, An
 def _load_strictly(file: Any, map_location: Any = None, weights_only: bool = True) -> Any:
     """Stand in for mmengine's loader: the same call, but only ever with weights_only=True."""
     try:
-        with torch.serialization.safe_globals(SAFE_TYPES):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(SAFE_TYPES):
+            warnings.simplefilter("ignore")  # of other protocols of pickle
             return torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n", 1)[0]
-        raise InputError(
-            f"{file}: refused, since it holds more than weights or is damaged ({reason})"
-        ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: expected a checkpoint, but it is damaged ({str(error)[:200]})") from None
+    except _BROKEN as error:
+        if found := _OBJECT.search(str(error)):  # of torch's own words the rest is advice to unpickle
+            raise InputError(f"{file}: refused, since it holds more than weights: {found[1]}") from None
+        words = "" if isinstance(error, pickle.UnpicklingError) else str(error).split(". ")[0]
+        reason = reason_of(file, f"it is damaged or none{words and f' ({words})'}", own=(CHECKPOINT,))
+        raise InputError(f"{file}: expected a checkpoint, but {reason}") from None
 
 
 mmengine_checkpoint._safe_torch_load = _load_strictly

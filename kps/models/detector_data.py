@@ -14,11 +14,11 @@ from mmdet.registry import DATASETS, TRANSFORMS
 
 from kps.coco import Coco, load_coco
 from kps.errors import InputError
-from kps.files import read_bytes
 from kps.models.held_out import learnt_part
+from kps.photos import read_photo
 from kps.schema import CATEGORIES
 
-_DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
 
 
 @DATASETS.register_module()
@@ -65,6 +65,7 @@ def photo_rows(coco: Coco, image_dir: Path) -> list[dict]:
             "img_path": str(image_dir / image.file_name),
             "height": image.height,
             "width": image.width,
+            "upright": image.upright,
             "instances": [],
         }
         for image in coco.images
@@ -97,26 +98,22 @@ def _add_garments(rows: list[dict], coco: Coco) -> None:
 
 @TRANSFORMS.register_module()
 class LoadPhoto(BaseTransform):
-    """Decode a photo to (H, W, 3) BGR, as stored: landmarks refer to its pixels before any EXIF rotation."""
+    """Decode a photo to (H, W, 3) BGR; black is put below or beside narrow strips."""
 
     def transform(self, results: dict) -> dict:
         """Add the pixels.
 
         Raises:
-            InputError: the photo is absent, cannot be decoded, or is not of the size that its row states.
+            InputError: see `kps.photos.read_photo`.
         """
-        path = results["img_path"]
-        content = np.frombuffer(read_bytes(path), np.uint8)
-        image = cv2.imdecode(content, _DECODING) if len(content) else None
-        if image is None:
-            raise InputError(f"{path}: expected a photo, but it cannot be decoded")
-        height, width = image.shape[:2]
-        if (width, height) != (results["width"], results["height"]):
-            stated = f"{results['width']} x {results['height']}"
-            raise InputError(
-                f"{path}: expected a photo of {stated} as its row states, but got {width} x {height}"
-            )
-        results.update(img=image, img_shape=(height, width), ori_shape=(height, width))
+        size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
+        image = read_photo(path, upright=results["upright"], size_wh=size_wh)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        least = -(-max(image.shape) // MAX_ASPECT)
+        below, beside = (max(least - side, 0) for side in image.shape[:2])
+        if below or beside:
+            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 
 

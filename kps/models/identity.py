@@ -14,6 +14,7 @@ from kps.coco import load_coco
 from kps.errors import InputError
 from kps.files import read_json, sha256, write_json
 from kps.identity import HANDLING, changed_names, code_sha256
+from kps.photos import stored_path
 
 # Parts registered for each scope; imported on demand, since each pulls in a large library.
 PARTS = {
@@ -54,7 +55,7 @@ def input_hashes(value: Any, key: str = "") -> dict[str, str]:
 
 def _photos_sha256(coco_file: Path, image_dir: Path) -> str:
     """Return a digest of the photos that are named; one that is absent is found missing when it is read."""
-    paths = [image_dir / row.file_name for row in load_coco(coco_file).images]
+    paths = [stored_path(image_dir / row.file_name) for row in load_coco(coco_file).images]
     with ThreadPoolExecutor() as pool:
         digests = pool.map(lambda path: sha256(path) if path.is_file() else "", paths)
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()

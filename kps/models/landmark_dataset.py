@@ -17,7 +17,7 @@ from kps.coco import load_coco
 from kps.errors import InputError
 from kps.models.crops import Patch, apply_affine, crop_affine, cut_patch
 from kps.models.held_out import learnt_part
-from kps.photos import read_photo
+from kps.photos import photo_of
 
 
 @DATASETS.register_module()
@@ -60,16 +60,15 @@ class LandmarkDataset(Dataset):
         if not len(instances):
             which = "" if category_id is None else f" of category {category_id}"
             raise InputError(f"{coco_file}: expected instances with landmarks{which}, but found none")
-        paths = {image.id: Path(image_dir) / image.file_name for image in coco.images}
-        self.paths = [paths[image_id] for image_id in instances.image_id.tolist()]
-        self.category_id, self.bbox_xywh = instances.category_id, instances.bbox_xywh
-        self.keypoints = instances.keypoints
+        self.images, self.image_dir = {image.id: image for image in coco.images}, Path(image_dir)
+        self.image_id, self.category_id = instances.image_id, instances.category_id
+        self.bbox_xywh, self.keypoints = instances.bbox_xywh, instances.keypoints
         self.size_wh, self.padding = tuple(size_wh), padding
         self.scale, self.rotation, self.shift, self.hflip = scale, rotation, shift, hflip
         self._patches: dict[int, Patch] | None = {} if cache else None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.image_id)
 
     def __getitem__(self, index: int) -> dict:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))  # torch's seed differs between workers
@@ -98,10 +97,10 @@ class LandmarkDataset(Dataset):
     def _patch(self, index: int) -> Patch:
         if self._patches is not None and index in self._patches:
             return self._patches[index]
-        photo = read_photo(self.paths[index])
+        photo = photo_of(self.images[int(self.image_id[index])], self.image_dir)
         if self._patches is None:
             return cut_patch(photo, self.bbox_xywh[index], self.size_wh, self.padding)
-        for other in np.flatnonzero([path == self.paths[index] for path in self.paths]):
+        for other in np.flatnonzero(self.image_id == self.image_id[index]):
             self._patches[int(other)] = cut_patch(photo, self.bbox_xywh[other], self.size_wh, self.padding)
         return self._patches[index]
 

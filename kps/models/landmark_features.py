@@ -24,7 +24,7 @@ from kps.homogeneity import Cue, appearance_cue, cue
 from kps.homogeneity.descriptors import PER_LANDMARK, Descriptors, sample_places
 from kps.models.crops import apply_affine, crop_affine, cut_patch
 from kps.models.landmarks import LandmarkModel
-from kps.photos import read_photo
+from kps.photos import photo_of
 
 PER_CATEGORY = 100  # garments that other categories' channels are read on
 MIN_READ = 5  # garments on which a landmark must be labelled
@@ -44,14 +44,14 @@ def _crops(
 ) -> Iterator[_Crops]:
     """Yield the crops of the given instances in batches; a photo is read once, a batch is held at a time."""
     image_id, boxes = coco.instances.image_id, coco.instances.bbox_xywh
-    names = {image.id: image.file_name for image in coco.images}
+    images = {image.id: image for image in coco.images}
     rows = rows[np.argsort(image_id[rows], kind="stable")]
-    photos = [(names[i], list(of_photo)) for i, of_photo in groupby(rows.tolist(), key=image_id.__getitem__)]
+    photos = [(images[i], list(of_photo)) for i, of_photo in groupby(rows.tolist(), key=image_id.__getitem__)]
     taken: list[int] = []
     pixels: list[np.ndarray] = []
     affines: list[np.ndarray] = []
-    for file_name, of_photo in progress(photos, desc=desc, unit="photo"):
-        photo = read_photo(Path(image_dir) / file_name)
+    for image, of_photo in progress(photos, desc=desc, unit="photo"):
+        photo = photo_of(image, image_dir)
         for row in of_photo:
             affine = crop_affine(boxes[row], model.size_wh, padding=model.padding)
             patch = cut_patch(photo, boxes[row], model.size_wh, model.padding)

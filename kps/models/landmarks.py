@@ -17,14 +17,14 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
-from kps.coco import Coco
+from kps.coco import Coco, ImageRow
 from kps.detections import Detections
 from kps.errors import InputError
 from kps.files import progress
 from kps.models import landmark_dataset, landmark_head  # noqa: F401  (fill the registry)
 from kps.models.checkpoints import load_config, load_into
 from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine
-from kps.photos import read_photo
+from kps.photos import photo_of
 from kps.predictions import Predictions
 from kps.scoring import instance_score
 
@@ -146,9 +146,9 @@ def predict_landmarks(
         batches[id(model)] = _Batch()
 
     rank, world_size = get_dist_info()
-    photos = list(_rows_by_photo(detections, coco, image_dir))[rank::world_size]
-    for path, rows in progress(photos, desc="locating landmarks", unit="photo"):
-        photo = read_photo(path)
+    photos = list(_rows_by_photo(detections, coco))[rank::world_size]
+    for image, rows in progress(photos, desc="locating landmarks", unit="photo"):
+        photo = photo_of(image, image_dir)
         for row in rows:
             model = models[int(detections.category_id[row])]
             batch, box = batches[id(model)], detections.bbox_xywh[row]
@@ -189,8 +189,8 @@ def _load_models(
     return {value: loaded[checkpoints[value]] for value in present}
 
 
-def _rows_by_photo(detections: Detections, coco: Coco, image_dir: Path) -> Iterator[tuple[Path, np.ndarray]]:
-    """Yield each photo's path with its detections' rows, photos in the order of the COCO file."""
+def _rows_by_photo(detections: Detections, coco: Coco) -> Iterator[tuple[ImageRow, np.ndarray]]:
+    """Yield each photo with its detections' rows, photos in the order of the COCO file."""
     unknown = ~np.isin(detections.image_id, coco.image_ids)
     if unknown.any():
         image_id = detections.image_id[np.argmax(unknown)]
@@ -199,4 +199,4 @@ def _rows_by_photo(detections: Detections, coco: Coco, image_dir: Path) -> Itera
     for image in coco.images:
         bounds = np.searchsorted(detections.image_id, [image.id, image.id + 1], sorter=order)
         if bounds[0] < bounds[1]:
-            yield Path(image_dir) / image.file_name, order[bounds[0] : bounds[1]]
+            yield image, order[bounds[0] : bounds[1]]

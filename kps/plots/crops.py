@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kps.coco import Coco
-from kps.photos import read_photo
+from kps.photos import photo_of
 from kps.schema import LANDMARK_CATEGORY, category
 
 SIDE_OF_GARMENT = 0.4  # a cut-out's side in parts of the square root of the box's area
@@ -22,7 +22,7 @@ def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dic
     From a random garment on which the landmark is visible; landmarks that no photo shows are left out.
     """
     rng, items = np.random.default_rng(0), coco.instances
-    paths = {row.id: Path(image_dir) / row.file_name for row in coco.images}
+    images = {row.id: row for row in coco.images}
     crops = {}
     for landmark in dict.fromkeys(landmarks):
         item = category(int(LANDMARK_CATEGORY[landmark]))
@@ -35,6 +35,6 @@ def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dic
         scale = PIXELS / side
         x, y = items.keypoints[row, own, :2]
         affine = np.array([[scale, 0, PIXELS / 2 - scale * x], [0, scale, PIXELS / 2 - scale * y]])
-        photo = read_photo(paths[int(items.image_id[row])])
+        photo = photo_of(images[int(items.image_id[row])], image_dir)
         crops[landmark] = cv2.warpAffine(photo, affine, (PIXELS, PIXELS), borderValue=(230, 230, 230))
     return crops

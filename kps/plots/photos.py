@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,12 +16,13 @@ from matplotlib.patheffects import withStroke
 
 from kps.coco import Coco
 from kps.detections import Detections
-from kps.photos import read_photo
+from kps.photos import photo_of
 from kps.plots.style import CATEGORY_COLOURS, STYLE, blank, draw_outline, new_figure
 from kps.predictions import Predictions
 from kps.schema import category
 
 OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
+MAX_SHOWN = 4000  # px of a picture's longer side
 MAX_DRAWN, MIN_SCORE = 5, 0.3  # garments a photo, the best scored
 COLUMNS = 4  # photos side by side
 
@@ -35,7 +37,7 @@ def draw_instances(
 ) -> Figure:
     """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
     height, width = image.shape[:2]
-    figure, ((axes,),) = new_figure(1, 1, (5, 5 * height / width))
+    figure, ((axes,),) = new_figure(1, 1, (5, min(max(5 * height / width, 1), 25)))
     _show_photo(axes, image, "")
     _draw_garments(axes, keypoints, category_id, score, occluded=False)
     return figure
@@ -43,9 +45,12 @@ def draw_instances(
 
 def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
     """Show pixels so that pixel centres have whole coordinates, as in COCO files."""
-    axes.imshow(image)
-    axes.set_xlim(-0.5, image.shape[1] - 0.5)
-    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    height, width = image.shape[:2]
+    shrink = min(1.0, MAX_SHOWN / max(height, width))
+    if shrink < 1:  # matplotlib would hold the whole of it in numbers of 4 bytes
+        size = max(round(shrink * width), 1), max(round(shrink * height), 1)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.set_title(title, fontsize=7.5, fontweight="normal")
     blank(axes)
 
@@ -89,17 +94,22 @@ def showcase(coco: Coco, count: int) -> list[int]:
     return chosen
 
 
-def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, list[tuple[Axes, int]]]:
-    """A figure of photos, and the axes of each with its id."""
+def _grid(
+    coco: Coco, image_dir: Path, image_ids: Sequence[int]
+) -> tuple[Figure, Iterator[tuple[Axes, int]]]:
+    """A figure with a panel for each photo, and the panels that then show one, each with its image id."""
     rows = max(-(-len(image_ids) // COLUMNS), 1)
     figure, axes = new_figure(rows, COLUMNS, (2.5 * COLUMNS, 3.1 * rows))
+    photos = {row.id: row for row in coco.images}
+
+    def panels() -> Iterator[tuple[Axes, int]]:
+        for panel, image_id in zip(axes.flat, image_ids, strict=False):
+            _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
+            yield panel, image_id
+
     for panel in axes.flat:
         blank(panel)
-    panels = list(zip(axes.flat, image_ids, strict=False))
-    names = {row.id: row.file_name for row in coco.images}
-    for panel, image_id in panels:
-        _show_photo(panel, read_photo(image_dir / names[image_id]), f"image {image_id}")
-    return figure, panels
+    return figure, panels()
 
 
 @mpl.rc_context(STYLE)
