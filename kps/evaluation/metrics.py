@@ -11,7 +11,7 @@ Letters: T thresholds, R recall steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from kps.evaluation.average_precision import precision_and_recall
 from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.protocol import Comparison, compare
 from kps.evaluation.similarity import oks
+from kps.files import without_nan
 from kps.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
@@ -58,8 +59,7 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file, NaN as None."""
-        values = {name: _null(value) for name, value in vars(self).items() if name != "per_category"}
-        return values | {"per_category": {str(key): _null(value) for key, value in self.per_category.items()}}
+        return without_nan(asdict(self))
 
 
 def evaluate_landmarks(ground_truth: Coco, results: Predictions, *, visible_only: bool = False) -> Scores:
@@ -103,7 +103,3 @@ def score(comparison: Comparison) -> Scores:
 def _mean(values: np.ndarray) -> float:
     present = values[values > -1]
     return float(present.mean()) if present.size else float("nan")
-
-
-def _null(value: float) -> float | None:
-    return None if value != value else value

@@ -10,13 +10,11 @@ import pandas as pd
 from kps.coco import Coco
 from kps.detections import Detections
 from kps.evaluation.causes import analyse_causes
-from kps.evaluation.intervals import Intervals, PairedDifference, bootstrap, paired_bootstrap
+from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
 from kps.evaluation.metrics import Scores, evaluate_boxes, evaluate_landmarks
 from kps.evaluation.subsets import SOURCE, evaluate_subsets
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES
-
-FIGURES = ("AP", "AP50", "AP75", "AR")
 
 
 def summarise(
@@ -92,7 +90,7 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
         interval = getattr(ranges, name) if isinstance(name, str) else ranges.per_category[name]
         return f"  [{_text(interval.low)}, {_text(interval.high)}]"
 
-    figures = [f"{name} {_text(values[name])}{between(name)}" for name in FIGURES]
+    figures = [f"{name} {_text(values[name])}{between(name)}" for name in STATISTICS]
     head = ["  ".join(figures)] if ranges is None else figures
     per_category = values["per_category"]
     return head + [
@@ -104,7 +102,7 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
 def _subset_table(attribute: str, subsets: dict[str, Scores]) -> list[str]:
     lines = [f"by {attribute:<16}{'AP':>6}{'AP50':>8}{'AP75':>8}{'AR':>8}{'items':>9}{'images':>9}"]
     for label, part in subsets.items():
-        figures = [_text(getattr(part, name)) for name in FIGURES]
+        figures = [_text(getattr(part, name)) for name in STATISTICS]
         cells = "".join(f"{figure:>8}" for figure in figures[1:])
         lines.append(f"   {label:<16}{figures[0]:>6}{cells}{part.num_items:>9}{part.num_images:>9}")
     return lines
