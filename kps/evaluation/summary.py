@@ -109,10 +109,11 @@ def _subset_table(attribute: str, subsets: dict[str, Scores]) -> list[str]:
 
 
 def _gain(paired: PairedDifference) -> list[str]:
+    """Each category's difference, its interval and the share of halves that agree, as far as known."""
     rows = [("all", paired.AP)] + [(item.name, paired.per_category[item.id]) for item in CATEGORIES]
     return [
         f"   {name:<22}{_text(gain.estimate, '+')}  [{_text(gain.low, '+')}, {_text(gain.high, '+')}]"
-        f"  better in {gain.share_better:.0%}"
+        + (f"  better in {gain.share_better:.0%}" if gain.low == gain.low else "  too few photos")
         for name, gain in rows
         if gain.estimate == gain.estimate
     ]
