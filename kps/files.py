@@ -120,6 +120,13 @@ def identity(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
+def without_nan(value: Any) -> Any:
+    """Return a value for JSON: in dictionaries, however deep, NaN as None and keys as text."""
+    if isinstance(value, dict):
+        return {str(key): without_nan(part) for key, part in value.items()}
+    return None if isinstance(value, float) and value != value else value
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` on success, remove it otherwise.

@@ -370,6 +370,7 @@ def test_evaluate_with_all_that_can_be_asked_for(tmp_path, capsys):
     value, shown = read_json(tmp_path / "all.json"), capsys.readouterr().out
     assert value["interval"] == pytest.approx([1.0, 1.0]) and value["difference"]["AP"]["estimate"] == 0
     assert value["subsets"]["scale"]["2"]["AP"] == pytest.approx(1.0)
+    assert "too few photos" in shown and "nan" not in shown
     assert value["causes"] and "by scale" in shown and "wrong category" in shown
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from kps.coco import Coco, Instances
 from kps.errors import InputError
 from kps.evaluation.similarity import oks
+from kps.files import without_nan
 from kps.predictions import Predictions
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES
 
@@ -37,8 +38,7 @@ class LandmarkAccuracy:
         """Return the values for a JSON file, NaN as None."""
         values = {"mean_oks": self.mean_oks}
         values |= {f"PCK@{threshold:g}": value for threshold, value in self.pck.items()}
-        values |= {"AUC": self.auc, "EPE": self.epe, "num_items": self.num_items}
-        return {name: None if np.isnan(value) else value for name, value in values.items()}
+        return without_nan(values | {"AUC": self.auc, "EPE": self.epe, "num_items": self.num_items})
 
 
 def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> LandmarkAccuracy:

@@ -39,7 +39,7 @@ from kps.evaluation.landmark_errors import KINDS, UNLABELLED, landmark_errors
 from kps.evaluation.metrics import evaluate_landmarks
 from kps.evaluation.protocol import check_images
 from kps.evaluation.repairs import REPAIRS, in_strict_order, repairs
-from kps.files import progress
+from kps.files import progress, without_nan
 from kps.predictions import Predictions, top_rows
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_indices
 
@@ -62,10 +62,10 @@ class Causes:
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file, NaN as None."""
         return {
-            "AP": _known(self.AP),
-            "loss": {cause: _known(row) for cause, row in self.loss.iterrows()},
+            "AP": without_nan(self.AP.to_dict()),
+            "loss": without_nan(self.loss.to_dict("index")),
             "counts": {kind: row.to_dict() for kind, row in self.counts.iterrows()},
-            "landmarks": [_known(row) for _, row in self.landmarks.iterrows()],
+            "landmarks": [without_nan(row) for row in self.landmarks.to_dict("records")],
         }
 
 
@@ -151,7 +151,3 @@ def _shape(ground_truth: Coco) -> np.ndarray:
         )
         place *= size / max(size.max(), 1)
     return shape
-
-
-def _known(values: pd.Series) -> dict[str, Any]:
-    return {name: None if pd.isna(value) else value for name, value in values.items()}

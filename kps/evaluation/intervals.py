@@ -31,6 +31,7 @@ from kps.detections import Detections
 from kps.errors import InputError
 from kps.evaluation.protocol import compare
 from kps.evaluation.resampling import resampled_scores
+from kps.files import without_nan
 from kps.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
@@ -58,29 +59,25 @@ class Difference(Interval):
 
 
 @dataclass(frozen=True)
-class _Resampled:
+class Intervals:
+    """Intervals of the mean over categories and of each category's AP."""
+
     level: float
     samples: int
     num_images: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values for a JSON file, NaN as None."""
-        return _without_nan(asdict(self))
-
-
-@dataclass(frozen=True)
-class Intervals(_Resampled):
-    """Intervals of the mean over categories and of each category's AP."""
-
     AP: Interval
     AP50: Interval
     AP75: Interval
     AR: Interval
     per_category: dict[int, Interval]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a JSON file, NaN as None."""
+        return without_nan(asdict(self))
+
 
 @dataclass(frozen=True)
-class PairedDifference(_Resampled):
+class PairedDifference(Intervals):
     """Second minus first on the same halves of the images, as Intervals."""
 
     AP: Difference
@@ -212,9 +209,3 @@ def _named(values: list[Any]) -> tuple[Any, ...]:
     """The four of the mean, then a dict of the 13 categories."""
     names = range(1, NUM_CATEGORIES + 1)
     return *values[: len(STATISTICS)], dict(zip(names, values[len(STATISTICS) :], strict=True))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(part) for key, part in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value

@@ -9,7 +9,7 @@ Letters: T thresholds, R recall steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from kps.coco import Coco
 from kps.detections import Detections
 from kps.evaluation.average_precision import precision_and_recall
 from kps.evaluation.protocol import Comparison, compare
+from kps.files import without_nan
 from kps.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
@@ -37,8 +38,7 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file, NaN as None."""
-        values = {name: _null(value) for name, value in vars(self).items() if name != "per_category"}
-        return values | {"per_category": {str(key): _null(value) for key, value in self.per_category.items()}}
+        return without_nan(asdict(self))
 
 
 def evaluate_landmarks(ground_truth: Coco, results: Predictions, *, visible_only: bool = False) -> Scores:
@@ -82,7 +82,3 @@ def score(comparison: Comparison) -> Scores:
 def _mean(values: np.ndarray) -> float:
     present = values[values > -1]
     return float(present.mean()) if present.size else float("nan")
-
-
-def _null(value: float) -> float | None:
-    return None if value != value else value

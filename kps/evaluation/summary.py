@@ -11,13 +11,11 @@ from kps.coco import Coco
 from kps.detections import Detections
 from kps.errors import InputError
 from kps.evaluation.causes import analyse_causes
-from kps.evaluation.intervals import Intervals, PairedDifference, bootstrap, paired_bootstrap
+from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
 from kps.evaluation.metrics import Scores, evaluate_boxes, evaluate_landmarks
 from kps.evaluation.subsets import SOURCE, evaluate_subsets
 from kps.predictions import Predictions
 from kps.schema import CATEGORIES
-
-FIGURES = ("AP", "AP50", "AP75", "AR")
 
 
 def summarise(
@@ -98,7 +96,7 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
         interval = getattr(ranges, name) if isinstance(name, str) else ranges.per_category[name]
         return f"  [{_text(interval.low)}, {_text(interval.high)}]"
 
-    figures = [f"{name} {_text(values[name])}{between(name)}" for name in FIGURES]
+    figures = [f"{name} {_text(values[name])}{between(name)}" for name in STATISTICS]
     head = ["  ".join(figures)] if ranges is None else figures
     per_category = values["per_category"]
     return head + [
@@ -110,17 +108,18 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
 def _subset_table(attribute: str, subsets: dict[str, Scores]) -> list[str]:
     lines = [f"by {attribute:<16}{'AP':>6}{'AP50':>8}{'AP75':>8}{'AR':>8}{'items':>9}{'images':>9}"]
     for label, part in subsets.items():
-        figures = [_text(getattr(part, name)) for name in FIGURES]
+        figures = [_text(getattr(part, name)) for name in STATISTICS]
         cells = "".join(f"{figure:>8}" for figure in figures[1:])
         lines.append(f"   {label:<16}{figures[0]:>6}{cells}{part.num_items:>9}{part.num_images:>9}")
     return lines
 
 
 def _gain(paired: PairedDifference) -> list[str]:
+    """Each category's difference, its interval and the share of halves that agree, as far as known."""
     rows = [("all", paired.AP)] + [(item.name, paired.per_category[item.id]) for item in CATEGORIES]
     return [
         f"   {name:<22}{_text(gain.estimate, '+')}  [{_text(gain.low, '+')}, {_text(gain.high, '+')}]"
-        f"  better in {gain.share_better:.0%}"
+        + (f"  better in {gain.share_better:.0%}" if gain.low == gain.low else "  too few photos")
         for name, gain in rows
         if gain.estimate == gain.estimate
     ]
