@@ -110,7 +110,8 @@ def audit_short_sleeve_outwear(distances: Mapping[str, np.ndarray]) -> pd.DataFr
 
 def _decisions(distance: np.ndarray, map_: Aggregation) -> pd.DataFrame:
     """All decisions of known distance: whether the map merges, and whether each is the other's nearest."""
-    allowed = np.nan_to_num(np.where(MAY_SHARE, symmetrised(distance), np.inf), nan=np.inf)
+    mean = symmetrised(distance)
+    allowed = np.where(MAY_SHARE & np.isfinite(mean), mean, np.inf)
     starts = [item.first_index for item in CATEGORIES]
     nearest = np.minimum.reduceat(allowed, starts, axis=1)[:, LANDMARK_CATEGORY - 1]
     first, second = np.nonzero(np.isfinite(allowed))
