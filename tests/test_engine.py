@@ -480,12 +480,12 @@ def test_ctrl_c_lets_a_training_end_its_step(tmp_path):
     write_notebook(tmp_path / "10_report.ipynb", HEAD, SLOW_END)
     command = [sys.executable, "-m", "kps", "notebook", "10_report", "--notebooks", str(tmp_path)]
     runner = subprocess.Popen(
-        [*command, "--workspace", str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        [*command, "--workspace", str(tmp_path / "work")], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     )
     assert any(line.rstrip().endswith("at work") for line in runner.stdout)
     runner.send_signal(signal.SIGINT)
     runner.communicate()
-    assert runner.returncode == 130 and (tmp_path / "state").exists()
+    assert runner.returncode == 130 and (tmp_path / "work" / "state").exists()
 
 
 def test_failing_step_ends_the_run_with_its_line(tmp_path, notebooks):

@@ -183,7 +183,6 @@ class ResumableRunner(Runner):
     def load_or_resume(self) -> None:
         """Go on from the newest state that is whole, or start from the given weights, or from nothing."""
         model = self.model.module if hasattr(self.model, "module") else self.model
-        model.to(memory_format=memory_format())
         for path in saved_states(Path(self.work_dir)):
             try:
                 state = read_checkpoint(path)
@@ -219,8 +218,15 @@ class ResumableRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_model(self, model: Any) -> nn.Module:
-        """Build the network; weights are drawn by lot in memory's order: here in the same one everywhere."""
-        return super().build_model(model).to(memory_format=torch.channels_last)
+        """Build the network with its weights in the order that is fast here."""
+        return super().build_model(model).to(memory_format=memory_format())
+
+    def _init_model_weights(self) -> None:
+        """Draw the first weights, which fill memory in its order, in the same order wherever we run."""
+        model = self.model.module if hasattr(self.model, "module") else self.model
+        model.to(memory_format=torch.channels_last)
+        super()._init_model_weights()
+        model.to(memory_format=memory_format())
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Share the gradients between processes, also where there are no GPUs."""
