@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch
+from matplotlib.patches import Circle, Patch, Wedge
 from matplotlib.patheffects import withStroke
 
 from kps.evaluation.association import OWN
@@ -116,9 +116,11 @@ def _draw_pie(axes: Axes, centre: np.ndarray, radius: float, share: np.ndarray) 
     if share.sum() == 0:
         axes.add_patch(Circle(centre, radius, facecolor="#8a9199", linewidth=0, zorder=3))
         return
-    colours = [CAUSE_COLOURS[kind] for kind in KINDS[1:]]
-    look = {"linewidth": 0, "zorder": 3}
-    axes.pie(share, radius=radius, center=centre, startangle=-90, colors=colours, frame=True, wedgeprops=look)
+    ends = -90 + 360 * np.concatenate([[0], np.cumsum(share)]) / share.sum()
+    for kind, start, end in zip(KINDS[1:], ends[:-1], ends[1:], strict=True):
+        if end > start:
+            look = {"facecolor": CAUSE_COLOURS[kind], "linewidth": 0, "zorder": 3}
+            axes.add_patch(Wedge(centre, radius, start, end, **look))
     axes.add_patch(Circle(centre, radius, fill=False, edgecolor="white", linewidth=0.8, zorder=4))
 
 
