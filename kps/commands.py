@@ -17,7 +17,7 @@ from kps.errors import InputError
 if TYPE_CHECKING:
     from kps.engine.profiles import Step
 
-DONE, STEP_FAILED, PHOTO_FAILED = 0, 1, 1
+DONE, STEP_FAILED = 0, 1
 OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
 
@@ -179,7 +179,7 @@ def predict(arguments: Namespace) -> int:
     for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
         count = len(read_json(path)["garments"])
         print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
-    return PHOTO_FAILED if failed else DONE
+    return STEP_FAILED if failed else DONE
 
 
 def notebook(arguments: Namespace) -> int:
