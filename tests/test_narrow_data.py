@@ -19,7 +19,7 @@ steps:
   - {notebook: 02_landmark_homogeneity, parameters: {per_landmark: 10}}
   - 03_aggregation_mapping
   - {notebook: 04_train_detector, parameters: {epochs: 1}}
-  - {notebook: 05_train_landmarks, parameters: {epochs: 1}}
+  - {notebook: 05_train_landmarks, parameters: {epochs: 1, held_out: 0.3}}
   - notebook: 06_finetune_category
     parameters: {epochs: 1, held_out: 0.3}
     for_each: {category_id: [8, 2]}
