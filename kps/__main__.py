@@ -1,8 +1,415 @@
-"""`python -m kps`."""
+"""The command line: each command reads its options, calls one function and says what was written.
 
+Exit codes: 0 done, 1 the input is at fault (one line on stderr), 2 wrong usage, 130 stopped by
+Ctrl-C; `kps doctor`: 0 fit, 1 fit with warnings, 2 unfit.
+Each command imports what it needs when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
 import sys
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kps.cli import main
+from kps import __version__
+from kps.files import InputError
+
+if TYPE_CHECKING:
+    from kps.flow.profiles import Step
+
+DONE, STEP_FAILED = 0, 1
+OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
+VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
+
+
+def check_places(arguments: Namespace) -> None:
+    """Refuse outputs that are inputs or lie in raw data; every path but those of OUTPUTS is an input."""
+    from kps.workspace import check_outputs
+
+    places: dict[bool, list[Path]] = {True: [], False: []}
+    for name, value in vars(arguments).items():
+        paths = value if isinstance(value, list) else [value]
+        places[name in OUTPUTS] += [path for path in paths if isinstance(path, Path)]
+    check_outputs(places[True], places[False])
+
+
+def synth(arguments: Namespace) -> int:
+    """Write the built-in data set."""
+    from kps.synthetic import write_dataset
+
+    counts = {split: getattr(arguments, split) for split in ("train", "validation", "test")}
+    write_dataset(arguments.out, **counts, seed=arguments.seed, workers=arguments.workers)
+    photos = ", ".join(f"{count} {split}" for split, count in counts.items())
+    print(f"wrote {arguments.out}: photos {photos}")
+    return DONE
+
+
+def doctor(arguments: Namespace) -> int:
+    """Look at every file of a raw folder; the exit code tells fit (0), warnings (1), unfit (2)."""
+    from kps.data.doctor import diagnose, format_diagnosis
+    from kps.files import write_json
+
+    diagnosis = diagnose(arguments.data_root, workers=arguments.workers, decode=arguments.decode)
+    print(format_diagnosis(diagnosis))
+    if arguments.json:
+        write_json(arguments.json, diagnosis.to_json(), indent=True)
+        print(f"wrote {arguments.json}")
+    return VERDICTS[diagnosis.verdict]
+
+
+def convert(arguments: Namespace) -> int:
+    """Convert a split of a raw folder to COCO-294; compare it with the official file where there is one."""
+    from kps.data.convert import convert_split
+
+    counts = convert_split(
+        arguments.data_root, arguments.split, arguments.out, visible_only_out=arguments.visible_only_out,
+        limit=arguments.limit, workers=arguments.workers, strict=arguments.strict,
+    )  # fmt: skip
+    for line in counts.skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    files = " and ".join(str(path) for path in (arguments.out, arguments.visible_only_out) if path)
+    print(
+        f"wrote {files}: {counts.num_images} photos, {counts.num_items} items, "
+        f"{counts.num_items_without_landmarks} without landmarks, {counts.num_skipped} skipped"
+    )
+    if arguments.split == "validation" and arguments.limit is None:
+        _compare_with_official(arguments)
+    return DONE
+
+
+def _compare_with_official(arguments: Namespace) -> None:
+    """Say how the written ground truths differ from those of json_for_validation, where these are."""
+    from kps.data.information import compare_with_information
+    from kps.data.raw import find_raw
+
+    information = find_raw(arguments.data_root).information
+    ours = {
+        "validation": arguments.out,
+        "validation_visible_and_occluded": arguments.out,
+        "validation_visible_only": arguments.visible_only_out,
+    }
+    for key, path in ours.items():
+        if path and key in information:
+            print(f"compared with {information[key]}:")
+            print("\n".join(f"  {line}" for line in compare_with_information(path, information[key]).lines()))
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
+    from kps.data.coco import load_coco
+    from kps.data.labels import check_labels, check_results
+    from kps.evaluation.summary import summarise
+    from kps.files import write_json
+    from kps.results.detections import load_detections
+    from kps.results.predictions import load_results
+
+    kind = arguments.kind or _kind_of_results(arguments.results)
+    if kind == "boxes" and (arguments.visible_only or arguments.causes):
+        option = "--visible-only" if arguments.visible_only else "--causes"
+        raise InputError(f"{option} is about landmarks, but the results are boxes")
+    load: Callable[[Path], Any] = load_detections if kind == "boxes" else load_results
+    truth = load_coco(arguments.ground_truth)
+    loaded = {path: load(path) for path in (arguments.results, arguments.against) if path}
+    warnings = sum((check_results(truth, rows, path) for path, rows in loaded.items()), check_labels(truth))
+    values, lines = summarise(
+        truth, loaded[arguments.results], rival=loaded.get(arguments.against),
+        by=[name for name in dict.fromkeys(arguments.by) if name != "category"],  # it is always shown
+        intervals=arguments.intervals, causes=arguments.causes, samples=arguments.samples,
+        visible_only=arguments.visible_only,
+    )  # fmt: skip
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    print("\n".join(lines))
+    if arguments.json:
+        write_json(arguments.json, values, indent=True)
+        print(f"wrote {arguments.json}")
+    return DONE
+
+
+def _kind_of_results(path: Path) -> str:
+    """`landmarks` or `boxes`, by the first row of a result list."""
+    from kps.data.rows import iter_json_rows
+    from kps.files import open_file
+
+    with open_file(path) as file:
+        row = next(iter_json_rows(file.read, str(path)), (0, None))[1]
+    if row is None:
+        raise InputError(f"{path}: expected at least one result, but the list is empty")
+    for key, kind in (("keypoints", "landmarks"), ("bbox", "boxes")):
+        if key in row:
+            return kind
+    raise InputError(f"{path}: row 0: expected keypoints or bbox, but got {', '.join(row) or 'nothing'}")
+
+
+def submit(arguments: Namespace) -> int:
+    """Write a submission zip."""
+    from kps.results.submission import NAME_IN_ZIP, write_submission
+
+    name = arguments.name or NAME_IN_ZIP
+    rows = write_submission(arguments.results, arguments.out, name_in_zip=name, images=arguments.images)
+    print(f"wrote {arguments.out}: {rows} rows in {name}")
+    return DONE
+
+
+def validate(arguments: Namespace) -> int:
+    """Read a submission zip back and check it."""
+    from kps.results.submission import validate_submission
+
+    summary = validate_submission(arguments.submission, images=arguments.images)
+    for warning in summary.warnings:
+        print(f"warning: {warning}")
+    low, high = summary.score_range
+    holds = f"{summary.num_rows} rows on {summary.num_images} images, scores {low:.3f} to {high:.3f}"
+    print(f"{arguments.submission} is valid: {holds}, {len(summary.warnings)} warnings")
+    return DONE
+
+
+def predict(arguments: Namespace) -> int:
+    """Find garments and landmarks on photos of one's own."""
+    from kps.files import read_json
+    from kps.predict import predict_photos
+
+    warnings.simplefilter("ignore")  # Pillow's, of odd EXIF data and large sizes: what matters is told
+    failed = []
+
+    def tell(error: InputError) -> None:
+        failed.append(error)
+        print(f"kps: {error}", file=sys.stderr)
+
+    for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
+        count = len(read_json(path)["garments"])
+        print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
+    return STEP_FAILED if failed else DONE
+
+
+def notebook(arguments: Namespace) -> int:
+    """Run one notebook as a step."""
+    from kps.flow.locks import die_with_parent
+    from kps.flow.notebook import NOTEBOOK_FOLDER, run_notebook
+
+    if arguments.die_with_parent:
+        die_with_parent()
+    executed = run_notebook(
+        arguments.name, dict(arguments.parameter), workspace=arguments.workspace, threads=arguments.threads,
+        folder=arguments.notebooks or NOTEBOOK_FOLDER,
+    )  # fmt: skip
+    if not arguments.die_with_parent:
+        print(f"wrote {executed}")
+    return DONE
+
+
+def run(arguments: Namespace) -> int:
+    """Run a profile, or list the steps that it would run."""
+    from kps.files import available_cores
+    from kps.flow.parameters import check_data
+    from kps.flow.profiles import load_profile, make_plan, parse_overrides, parse_split_paths
+    from kps.flow.run import run_plan, steps_to_run
+    from kps.flow.steps import PREPARE, REPORT, SUBMISSION
+
+    overrides = parse_overrides(arguments.parameter)
+    data = {"data_root": str(arguments.data_root.resolve())} if arguments.data_root else {}
+    data |= parse_split_paths("coco_file", arguments.coco_file, "{}_file")
+    data |= parse_split_paths("image_dir", arguments.image_dir, "{}_images")
+    if data:
+        overrides.setdefault(PREPARE, {}).update(data)
+    profile = load_profile(arguments.profile, arguments.experiment)
+    folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
+    steps = make_plan(profile, overrides, **folder)
+    workspace = arguments.workspace or Path("runs") / profile.name
+    prepare = [step.parameters for step in steps if step.notebook == PREPARE]
+    check_data(prepare[0] if prepare else {}, workspace)
+    cores = arguments.cores or available_cores()
+    if arguments.dry_run:
+        given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
+        todo = dict(steps_to_run(steps, **given, **folder))
+        _print_plan([step for step in steps if step.name in todo], todo, size=profile.size)
+        print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
+        return DONE
+    print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
+    cluster = {"executor": arguments.executor, "jobs": arguments.jobs}
+    if run_plan(steps, workspace=workspace, cores=cores, **cluster, **folder):
+        _print_outputs([step.name for step in steps if step.notebook in (SUBMISSION, REPORT)], workspace)
+        print(f"done: all {len(steps)} steps; the notebooks as they ran are in {workspace / 'executed'}")
+        return DONE
+    print("stopped at the step named above; the same command goes on from there", flush=True)
+    return STEP_FAILED
+
+
+def _print_plan(steps: list[Step], reasons: dict[str, str], *, size: str) -> None:
+    """List steps; those of the paper's size with what they would cost."""
+    from kps.flow.estimates import SIZE, estimate, total
+
+    for step in steps:
+        cost = ""
+        if size == SIZE:
+            one = estimate(step)
+            cost = f"{one.gpu_hours:>7.1f} GPU h{one.disk_gb:>7.2f} GB   "
+        print(f"{step.name:<48}{cost}{reasons[step.name]}")
+    if size == SIZE:
+        whole = total(steps)
+        print(
+            f"about {whole.gpu_hours:.0f} GPU hours and {whole.disk_gb:.0f} GB in all: estimated for one "
+            "data-centre GPU, not measured"
+        )
+
+
+def _print_outputs(steps: list[str], workspace: Path) -> None:
+    """Name the files that steps say they wrote."""
+    from kps.files import read_json
+    from kps.workspace import Workspace
+
+    for step in steps:
+        for name, path in read_json(Workspace(workspace).record(step)).get("outputs", {}).items():
+            print(f"{name}: {path}")
+
+
+INPUT_AT_FAULT, INTERRUPTED = 1, 130
+SUBSETS = ("category", "scale", "occlusion", "zoom_in", "viewpoint", "source")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code; wrong usage ends in SystemExit(2), as argparse has it."""
+    arguments = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot take
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        check_places(arguments)
+        return globals()[arguments.command](arguments)
+    except InputError as error:
+        print(f"kps: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output has gone; Python's own flush at exit must not fail too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"kps: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return INPUT_AT_FAULT
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; `command` is the name of the function in `kps.__main__`."""
+    parser = argparse.ArgumentParser(prog="kps", description="Clothes landmark detection on DeepFashion2.")
+    parser.add_argument("--version", action="version", version=f"kps {__version__}")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
+
+    command = _command(commands, "synth", "make a procedural data set in the raw DeepFashion2 layout")
+    command.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    for split, count in (("train", 1500), ("validation", 300), ("test", 100)):
+        command.add_argument(f"--{split}", type=_count, default=count, metavar="N", help=f"photos ({count})")
+    command.add_argument("--seed", type=_count, default=0, metavar="S", help="decides every pixel (0)")
+    _add_workers(command)
+
+    command = _command(commands, "doctor", "say whether a raw DeepFashion2 folder is whole and sound")
+    command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
+    command.add_argument("--decode", action="store_true", help="decode every pixel too (slow)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    _add_workers(command)
+
+    command = _command(commands, "convert", "convert a split of a raw folder to a COCO-294 file")
+    command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
+    command.add_argument("--split", required=True, choices=("train", "validation", "test"))
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO file to write")
+    command.add_argument("--visible-only-out", type=Path, metavar="FILE", help="and one without occluded")
+    command.add_argument("--limit", type=_positive, metavar="N", help="the first N photos only")
+    command.add_argument("--strict", action="store_true", help="refuse a bad item instead of skipping it")
+    _add_workers(command)
+
+    command = _command(commands, "evaluate", "score results by the challenge's protocol")
+    command.add_argument("ground_truth", type=Path, metavar="GT.json", help="COCO-294 file")
+    command.add_argument("results", type=Path, metavar="RESULTS.json", help="public COCO result list")
+    kind = command.add_mutually_exclusive_group()
+    for name in ("landmarks", "boxes"):
+        kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=f"they are {name}")
+    command.add_argument("--visible-only", action="store_true", help="occluded landmarks do not count")
+    command.add_argument("--by", action="append", default=[], choices=SUBSETS, help="and of each subset")
+    command.add_argument("--intervals", action="store_true", help="with 95 %% intervals over photos")
+    command.add_argument("--against", type=Path, metavar="OTHER.json",
+                         help="how much better than these results, with a paired interval")  # fmt: skip
+    command.add_argument("--causes", action="store_true", help="what the lost points of AP are due to")
+    command.add_argument("--samples", type=_positive, default=1000, metavar="N",
+                         help="random halves of the photos behind an interval (1000)")  # fmt: skip
+    command.add_argument("--json", type=Path, metavar="FILE", help="write all of it there too")
+
+    command = _command(commands, "submit", "write a submission zip")
+    command.add_argument("results", type=Path, metavar="RESULTS.json", help="landmarks, or a run's .npz")
+    command.add_argument("--out", type=Path, required=True, metavar="submission.zip", help="zip to write")
+    command.add_argument("--name", metavar="NAME_IN_ZIP", help="of the JSON in the zip (keypoints_test.json)")
+    _add_images(command)
+
+    command = _command(commands, "validate", "check a submission zip by reading it back")
+    command.add_argument("submission", type=Path, metavar="submission.zip")
+    _add_images(command)
+
+    command = _command(commands, "predict", "find garments and landmarks on photos of your own")
+    command.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="photos")
+    command.add_argument("--models", type=Path, required=True, metavar="DIR", help="work folder of a run")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="for pictures and JSON files")
+    _add_engine_commands(commands)
+    return parser
+
+
+def _add_engine_commands(commands: argparse._SubParsersAction) -> None:
+    command = _command(commands, "run", "run the whole flow; what is done is not done again")
+    command.add_argument("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
+    command.add_argument("--experiment", action="append", default=[], metavar="NAME",
+                         help="named experiment instead of the profile's; all: every one")  # fmt: skip
+    command.add_argument("--workspace", type=Path, metavar="DIR", help="work folder (runs/PROFILE)")
+    command.add_argument("--cores", type=_positive, metavar="N", help="cores to use (all)")
+    command.add_argument("--executor", metavar="NAME", help="Snakemake executor, such as slurm")
+    command.add_argument("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
+    command.add_argument("--dry-run", action="store_true", help="only list the steps that would run")
+    command.add_argument("--data-root", type=Path, metavar="DIR", help="raw DeepFashion2 folder to use")
+    command.add_argument("--coco-file", action="append", default=[], metavar="[SPLIT=]FILE",
+                         help="ready COCO-294 file, of a split (repeatable) or of all alike")  # fmt: skip
+    command.add_argument("--image-dir", action="append", default=[], metavar="[SPLIT=]DIR",
+                         help="its photos")  # fmt: skip
+    command.add_argument("-p", dest="parameter", action="append", default=[], metavar="NOTEBOOK.NAME=VALUE",
+                         help='set a parameter, as "04_train_detector.epochs=2"')  # fmt: skip
+    command.add_argument("--notebooks", type=Path, metavar="DIR", help="other notebooks than the project's")
+
+    command = _command(commands, "notebook", "run one notebook with parameters")
+    command.add_argument("name", metavar="NAME", help='such as "06_finetune_category"')
+    command.add_argument("--workspace", type=Path, default=Path("runs/demo"), metavar="DIR")
+    command.add_argument("-p", dest="parameter", nargs=2, action="append", default=[],
+                         metavar=("NAME", "VALUE"), help="set a parameter")  # fmt: skip
+    command.add_argument("--threads", type=_positive, metavar="N", help="of the numerical libraries")
+    command.add_argument("--notebooks", type=Path, metavar="DIR", help="other notebooks than the project's")
+    command.add_argument("--die-with-parent", action="store_true", help="end when the calling process ends")
+
+
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    return command
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=_positive, metavar="N", help="processes (all cores)")
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--images", type=Path, metavar="INFORMATION.json", help="the only image ids allowed")
+
+
+def _count(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if int(text) < 0:
+        raise ValueError(text)
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
 
 if __name__ == "__main__":
     sys.exit(main())

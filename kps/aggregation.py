@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.files import InputError, read_json, write_json
 from kps.schema import (
     CATEGORIES,
     FLIP_INDICES,
@@ -61,7 +60,7 @@ class Aggregation:
         if name == "identity":
             return cls(np.arange(NUM_LANDMARKS), LANDMARK_NAMES)
         if name == "hand81":
-            return cls(np.array(orjson.loads(package_data("aggregation_81.json"))["group"]) - 1)
+            return cls(np.array(orjson.loads(package_data("data/aggregation_81.json"))["group"]) - 1)
         raise InputError(f"expected an aggregation out of {', '.join(NAMED)} or a file, but got {name!r}")
 
     @classmethod
@@ -77,9 +76,7 @@ class Aggregation:
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         if value.get("num_groups", aggregation.num_groups) != aggregation.num_groups:
-            raise InputError(
-                f"{path}: expected {value['num_groups']} groups, but got {aggregation.num_groups}"
-            )
+            raise InputError(f"{path}: expected {value['num_groups']} groups, but got {aggregation.num_groups}")
         return aggregation
 
     @classmethod

@@ -5,17 +5,33 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Container, Iterable, Iterator, Sized
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
+from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
-from kps.errors import InputError
+
+class InputError(Exception):
+    """What was expected, what was got, in which file and item: one clear line.
+
+    The command line prints it as it is and exits with 1.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(str(message).split()))
+
 
 T = TypeVar("T")
 MAX_RATIO = 400  # of content to zip: real content stays far below, and more would only fill the memory
@@ -185,9 +201,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def progress(
-    iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item"
-) -> Iterable[T]:
+def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item") -> Iterable[T]:
     """Iterate with a progress bar on a terminal, elsewhere (notebooks, logs) with a line now and then."""
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -208,3 +222,122 @@ def _progress_lines(iterable: Iterable[T], before: str, after: str) -> Iterator[
         if now - last >= PROGRESS_SECONDS:
             print(f"{before}{count}{after}, {now - started:.0f} s", flush=True)
             last = now
+
+
+MAX_INTEGER = 2**63 - 1
+MAX_COORDINATE = 1e9  # px; no photo is near, and areas stay finite
+NUMBERS = frozenset({int, float})  # types; a bool is neither
+_SHOWN = 40  # characters of a wrong value
+
+
+def field(row: Mapping[str, Any], name: str) -> Any:
+    """Return a field that must be there."""
+    if name not in row:
+        raise InputError(f"expected a field {name!r}")
+    return row[name]
+
+
+def integer_field(row: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """Return a whole number that fits 64 bits; null counts as absent where there is a default."""
+    value = field(row, name) if default is None else row.get(name)
+    if value is None and default is not None:
+        return default
+    if type(value) is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise InputError(f"expected a whole number as {name}, but got {shown(value)}")
+    return value
+
+
+def number_field(row: Mapping[str, Any], name: str) -> float:
+    """Return a number."""
+    value = field(row, name)
+    if type(value) not in NUMBERS:
+        raise InputError(f"expected a number as {name}, but got {shown(value)}")
+    return float(value)
+
+
+def numbers_field(row: Mapping[str, Any], name: str, count: int) -> list[float]:
+    """Return a list of so many numbers."""
+    values = field(row, name)
+    if not isinstance(values, list) or len(values) != count:
+        got = f"{len(values)}" if isinstance(values, list) else type(values).__name__
+        raise InputError(f"expected {name} of {count} numbers, but got {got}")
+    if not NUMBERS.issuperset(map(type, values)):
+        wrong = next(value for value in values if type(value) not in NUMBERS)
+        raise InputError(f"expected {name} as numbers, but got {shown(wrong)}")
+    return values
+
+
+def shown(value: Any) -> str:
+    """A wrong value, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Sequence[T], *, workers: int | None = None, chunk: int = 256
+) -> Iterator[R]:
+    """Yield function(item) for each item, in the items' order.
+
+    Only two chunks a worker are under way at a time, so memory does not grow with the number of items. An
+    exception is raised when its item's turn comes, whatever later items did.
+
+    Args:
+        function: of an imported module, or a `partial` of such: it travels to other processes. They do not
+            import the caller's script, so a function of it stays in this process.
+        items: what it is called with, one by one.
+        workers: processes; None takes all cores. One worker, or one chunk, stays in this process.
+        chunk: items handed over at a time.
+    """
+    chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
+    workers = min(workers or available_cores(), -(-len(items) // chunk))
+    if workers <= 1 or getattr(function, "func", function).__module__ == "__main__":
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker) as pool:
+        pending = [pool.submit(_map_chunk, function, part) for part in islice(chunks, 2 * workers)]
+        try:
+            while pending:
+                results = pending.pop(0).result()
+                pending += [pool.submit(_map_chunk, function, part) for part in islice(chunks, 1)]
+                yield from results
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Process(ForkServerProcess):
+    """A process that does not run the caller's script again, which may have no guard or be standard input."""
+
+    _starting = Lock()
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Any:  # noqa: N802  (its name in multiprocessing)
+        with _Process._starting:
+            main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+            try:
+                return ForkServerProcess._Popen(process)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    """Processes by a fork server: "spawn" would import anew, and "fork" may copy a thread's lock."""
+
+    Process = _Process
+
+
+def _prepare_worker() -> None:
+    # Ctrl-C reaches every process of a terminal: only the parent's exception is to be seen.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # there are as many processes as cores
+
+
+def _map_chunk(function: Callable[[T], R], part: Sequence[T]) -> list[R]:
+    return [function(item) for item in part]

@@ -11,13 +11,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kps.coco import Coco, ImageRow, Instances
-from kps.detections import Detections
-from kps.errors import InputError
-from kps.files import atomic_path, identity, read_json, readable, write_json
-from kps.photos import photo_of, read_photo
-from kps.plots.photos import draw_instances
-from kps.predictions import Predictions
+from kps.data.coco import Coco, ImageRow, Instances
+from kps.data.photos import photo_of, read_photo
+from kps.figures.garments import draw_instances
+from kps.files import InputError, atomic_path, identity, read_json, readable, write_json
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category
 from kps.workspace import Workspace
 

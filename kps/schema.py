@@ -14,12 +14,12 @@ from importlib import resources
 import numpy as np
 import orjson
 
-from kps.errors import InputError
+from kps.files import InputError
 
 
 def package_data(name: str) -> bytes:
-    """Return a file of the package's data folder."""
-    return resources.files("kps").joinpath("data", *name.split("/")).read_bytes()
+    """Return a file that the package carries, by its path in `kps`."""
+    return resources.files("kps").joinpath(*name.split("/")).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,9 @@ class Category:
 
 
 def _read_categories() -> tuple[Category, ...]:
-    rows = orjson.loads(package_data("categories.json"))["categories"]
+    rows = orjson.loads(package_data("data/categories.json"))["categories"]
     pairs = ("flip_pairs", "outline_links")
-    return tuple(
-        Category(**{k: tuple(map(tuple, v)) if k in pairs else v for k, v in row.items()}) for row in rows
-    )
+    return tuple(Category(**{k: tuple(map(tuple, v)) if k in pairs else v for k, v in row.items()}) for row in rows)
 
 
 CATEGORIES = _read_categories()
@@ -72,7 +70,7 @@ NUM_LANDMARKS = sum(category.num_landmarks for category in CATEGORIES)
 MAX_LANDMARKS = max(category.num_landmarks for category in CATEGORIES)
 LANDMARK_NAMES = tuple(name for category in CATEGORIES for name in category.landmark_names)
 # The official evaluator's table (k_i = 2 sigma_i, as in COCO).
-SIGMAS = np.array(orjson.loads(package_data("oks_sigmas.json"))["sigmas"])
+SIGMAS = np.array(orjson.loads(package_data("data/oks_sigmas.json"))["sigmas"])
 FLIP_INDICES = np.concatenate([category.first_index + category.flip_indices for category in CATEGORIES])
 # Category id of each of the 294 landmarks.
 LANDMARK_CATEGORY = np.repeat([c.id for c in CATEGORIES], [c.num_landmarks for c in CATEGORIES])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import os
+import platform
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from kps.errors import InputError
-from kps.files import identity, read_json, write_json
+from kps.files import InputError, identity, read_json, sha256, write_json
 
 SPLITS = ("train", "validation", "test")
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
@@ -158,3 +164,209 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 def _is_split(folder: Path) -> bool:
     return folder.name.lower() in SPLITS and (folder / "image").is_dir()
+
+
+PACKAGE = Path(__file__).parent
+# They say how files are read and written and where they lie, not what is in them.
+HANDLING = ("kps.files", "kps.files", "kps.workspace", "kps.workspace")
+
+
+def code_sha256(names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Digests, by name, of the package's modules that are named or imported by these, within functions too.
+
+    Tables of kps/data that a module names count as well; comments, docstrings and layout do not.
+
+    Args:
+        names: of modules; those of other packages are passed over.
+        without: beginnings of names of modules that do not count, nor what only they import.
+    """
+    found: dict[str, str] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path and name not in found and not name.startswith(without):
+            found[name], imports = _read(path, path.stat().st_mtime_ns)
+            waiting += imports
+    return found
+
+
+def imported_names(tree: ast.AST) -> set[str]:
+    """The modules and tables of this package that code names; of `from a import b` a.b if it is a module."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {part for part in parts if _file(part)} or {str(node.module)}
+        elif isinstance(node, ast.Constant) and str(node.value).endswith((".json", ".yaml")):
+            names.add(str(node.value))
+    return {name for name in names if _file(name)}
+
+
+def changed_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words: the first names whose values are others than before."""
+    names = [name for name in sorted(now) if before.get(name) != now[name]]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def content_sha256(path: Path, without: Path) -> str:
+    """Digest of a file, or of a folder: its names, JSON files, and the other files' sizes and times.
+
+    The photos of a large set would take minutes to read. The folder `without` does not count.
+    """
+    if path.is_file():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders[:] = sorted(name for name in folders if Path(folder, name) != without)
+        for file in (os.path.join(folder, name) for name in sorted(files)):
+            try:
+                status = os.stat(file)
+                state = f"{status.st_size} {status.st_mtime_ns}".encode()
+                content = Path(file).read_bytes() if file.endswith(".json") else state
+            except OSError:  # the step that reads it has more to say
+                content = b"unreadable"
+            digest.update(os.fsencode(f"{file[len(str(path)) :]}\0{len(content)}\0") + content)
+    return digest.hexdigest()
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The file of a module of this package, or of a table that it carries."""
+    if re.fullmatch(r"\w+/[\w/]+\.(json|yaml)", name):
+        choices = [PACKAGE / name]
+    elif re.fullmatch(r"kps(\.\w+)*", name):
+        module = PACKAGE.parent.joinpath(*name.split("."))
+        choices = [module.with_suffix(".py"), module / "__init__.py"]
+    else:
+        return None
+    return next((path for path in choices if path.is_file()), None)
+
+
+@cache
+def _read(path: Path, changed: int) -> tuple[str, set[str]]:
+    """Digest of a module or table, and what it names; `changed` is the file's time of change."""
+    if path.suffix != ".py":
+        return sha256(path), set()
+    tree = ast.parse(path.read_bytes())
+    names = imported_names(tree)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [line for line in node.body if not _is_text(line)]
+    # Versions of Python differ in whether they write empty lists and contexts.
+    text = re.sub(r"(, )?\b(\w+=\[\]|ctx=\w+\(\))", "", ast.dump(tree))
+    return hashlib.sha256(text.encode()).hexdigest()[:16], names
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+
+
+PACKAGES = ("torch", "onedl-mmcv", "onedl-mmdetection", "mmpose", "numpy", "pycocotools")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One step's record; `inputs` maps a name to a path and its SHA-256, `outputs` a name to a path."""
+
+    step: str
+    parameters: dict[str, Any]
+    inputs: dict[str, dict[str, str]]
+    outputs: dict[str, str]
+    metrics: dict[str, Any]
+    seconds: float
+    finished: str
+    versions: dict[str, str]
+    hardware: str
+
+
+def write_record(
+    path: Path,
+    *,
+    step: str,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    metrics: Mapping[str, Any],
+    seconds: float,
+) -> Record:
+    """Write a step's record, atomically, as the step's last act.
+
+    Raises:
+        InputError: an input or an output is absent, so the step is not done.
+    """
+    for name, file in {**inputs, **outputs}.items():
+        if not Path(file).exists():
+            raise InputError(f"{path}: step {step} names {name} = {file}, which does not exist")
+    record = Record(
+        step=step,
+        parameters=dict(parameters),
+        inputs={name: {"path": str(file), "sha256": sha256(file)} for name, file in inputs.items()},
+        outputs={name: str(file) for name, file in outputs.items()},
+        metrics=dict(metrics),
+        seconds=round(float(seconds), 1),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        hardware=hardware(),
+    )
+    write_json(path, asdict(record), indent=True)
+    return record
+
+
+def load_record(path: Path) -> Record:
+    """Read a step's record.
+
+    Raises:
+        InputError: the file is absent or is no record.
+    """
+    value = read_json(path)
+    names = {field.name for field in fields(Record)}
+    if not isinstance(value, dict) or set(value) != names:
+        got = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"{path}: expected a record with {sorted(names)}, but got {got}")
+    return Record(**value)
+
+
+def load_records(folder: Path) -> dict[str, Record]:
+    """Read all records of a folder, by step."""
+    records = [load_record(path) for path in sorted(Path(folder).glob("*.json"))]
+    return {record.step: record for record in records}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+@lru_cache(maxsize=1)
+def hardware() -> str:
+    """The machine in words: processor, cores in use, memory, GPUs."""
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    text = f"{_processor_name()}, {len(os.sched_getaffinity(0))} cores, {memory_gib:.0f} GiB"
+    gpus = _gpu_names()
+    return f"{text}, {' + '.join(gpus)}" if gpus else f"{text}, no GPU"
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    folder = Path("/proc/driver/nvidia/gpus")
+    names = []
+    for file in sorted(folder.glob("*/information")):
+        names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
+    return names

@@ -36,17 +36,16 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kps.coco import Instances, coco_categories, load_coco
-from kps.convert import convert_split
-from kps.errors import InputError
+from kps.data.coco import Instances, coco_categories, load_coco
+from kps.data.convert import convert_split
+from kps.data.raw import read_annotation
 from kps.evaluation.metrics import evaluate_landmarks
-from kps.files import atomic_path
-from kps.predictions import Predictions, iter_results, load_results, top_rows
-from kps.raw import read_annotation
-from kps.record import hardware, versions
+from kps.files import InputError, atomic_path
+from kps.results.predictions import Predictions, iter_results, load_results, top_rows
+from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission
 from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS, package_data
-from kps.submission import NAME_IN_ZIP, validate_submission, write_submission
 from kps.synthetic import write_dataset
+from kps.workspace import hardware, versions
 
 VALIDATION_PHOTOS, TEST_PHOTOS = 32_153, 62_629
 TRAIN_ITEMS, VALIDATION_ITEMS, RESULTS = 312_186, 52_490, 500_000
@@ -123,7 +122,7 @@ def validate_plainly() -> Facts:
 
 def examine() -> Facts:
     """Look at every annotation and every photo's header."""
-    from kps.doctor import diagnose  # here, since the workers of every measure import this script
+    from kps.data.doctor import diagnose  # here, since the workers of every measure import this script
 
     splits = diagnose(TREE).splits.values()
     return {"photos": sum(s.num_images for s in splits), "items": sum(s.num_items for s in splits)}
@@ -131,7 +130,7 @@ def examine() -> Facts:
 
 def compare(near: tuple[Instances, np.ndarray]) -> Facts:
     """Measure position, sigma and contour of the landmarks, and fuse them."""
-    from kps.homogeneity import measure
+    from kps.likeness import measure
 
     return {"annotations": len(near[0]), "landmarks": len(measure(near[0]).fused)}
 
@@ -210,7 +209,7 @@ def make_tree(scale: float) -> None:
             pool[item["category_id"]].append((f"pool/train/image/{path.stem}.jpg", item))
     for folder in ("validation/annos", "validation/image", "test/image"):
         (TREE / folder).mkdir(parents=True)
-    table = orjson.loads(package_data("paper_tables.json"))["table3"]
+    table = orjson.loads(package_data("report/paper_tables.json"))["table3"]
     counts = [max(1, round(scale * count)) for count in table["num_val"]]
     photos = [[] for _ in range(max(1, round(scale * VALIDATION_PHOTOS)))]
     for number, kind in enumerate(rng.permutation(np.repeat(np.arange(1, NUM_CATEGORIES + 1), counts))):

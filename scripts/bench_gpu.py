@@ -19,19 +19,18 @@ import torch
 from mmengine.config import Config
 
 from kps.aggregation import Aggregation
-from kps.coco import Coco, load_coco
 from kps.configs.detector import detector_config
 from kps.configs.landmarks import landmark_config
-from kps.detections import ground_truth_detections
-from kps.engine.estimates import Speeds, total
-from kps.engine.experiments import ALL
-from kps.engine.profiles import load_profile, make_plan
-from kps.errors import InputError
-from kps.files import atomic_path
+from kps.data.coco import Coco, load_coco
+from kps.data.prepare import prepare_built_in
+from kps.files import InputError, atomic_path
+from kps.flow.estimates import Speeds, total
+from kps.flow.experiments import ALL
+from kps.flow.profiles import load_profile, make_plan
 from kps.models.detector import detect
 from kps.models.landmarks import predict_landmarks
 from kps.models.training import load_history, train
-from kps.prepare import prepare_built_in
+from kps.results.detections import ground_truth_detections
 from kps.workspace import Workspace
 
 

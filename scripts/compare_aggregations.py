@@ -15,9 +15,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from kps.errors import InputError
-from kps.files import progress
-from kps.study import StudyRun, aggregation_of, grid, train_and_predict
+from kps.files import InputError, progress
+from kps.flow.study import StudyRun, aggregation_of, grid, train_and_predict
 from kps.workspace import Workspace
 
 

@@ -12,15 +12,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from kps.coco import Coco, load_coco
-from kps.detections import Detections, ground_truth_detections
-from kps.ensemble import ensemble
-from kps.errors import InputError
+from kps.data.coco import Coco, load_coco
 from kps.evaluation.accuracy import LandmarkAccuracy, landmark_accuracy
 from kps.evaluation.baseline import mean_shape, mean_shape_predictions
+from kps.files import InputError
 from kps.models.landmarks import predict_landmarks
 from kps.models.stages import landmark_checkpoints
-from kps.predictions import Predictions
+from kps.results.detections import Detections, ground_truth_detections
+from kps.results.ensemble import ensemble
+from kps.results.predictions import Predictions
 from kps.workspace import Workspace
 
 MODELS = ("universal", "finetune_plain", "finetune_flip")
@@ -29,12 +29,8 @@ MODELS = ("universal", "finetune_plain", "finetune_flip")
 def main() -> int:
     """Read the options, evaluate, print the table; 1 where the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument(
-        "--workspace", type=Path, default=Path("runs/demo"), help="a finished run (runs/demo)"
-    )
-    parser.add_argument(
-        "--coco", type=Path, required=True, metavar="FILE", help="COCO-294 file of the photos"
-    )
+    parser.add_argument("--workspace", type=Path, default=Path("runs/demo"), help="a finished run (runs/demo)")
+    parser.add_argument("--coco", type=Path, required=True, metavar="FILE", help="COCO-294 file of the photos")
     parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="the photos")
     parser.add_argument("--aggregation", default="hand81", help="the models' map (hand81)")
     arguments = parser.parse_args()
@@ -60,9 +56,7 @@ def predict_all(work: Workspace, coco: Coco, images: Path, aggregation: str) -> 
     return found | {"ensemble": ensemble(finetuned)}
 
 
-def _predict(
-    work: Workspace, model: str, boxes: Detections, coco: Coco, images: Path, aggregation: str
-) -> Predictions:
+def _predict(work: Workspace, model: str, boxes: Detections, coco: Coco, images: Path, aggregation: str) -> Predictions:
     return predict_landmarks(landmark_checkpoints(work, model, aggregation), boxes, coco, images)
 
 
@@ -72,8 +66,7 @@ def table(accuracy: dict[str, LandmarkAccuracy], *, num_photos: int) -> str:
     thresholds = next(iter(accuracy.values())).pck
     head = ["", "mean OKS", *(f"PCK@{threshold:g}" for threshold in thresholds)]
     rows = [
-        [name, *(f"{value:.3f}" for value in (score.mean_oks, *score.pck.values()))]
-        for name, score in accuracy.items()
+        [name, *(f"{value:.3f}" for value in (score.mean_oks, *score.pck.values()))] for name, score in accuracy.items()
     ]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -16,7 +16,7 @@ from broken_inputs import DEEP, HUGE, LFS_POINTER, TEXTS, Command, Row, compact
 from builders import make_predictions
 
 from kps.files import write_json
-from kps.predictions import iter_results
+from kps.results.predictions import iter_results
 
 NAME = "results.json"
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
@@ -37,9 +37,7 @@ def npz(function: Callable[[bytes], bytes]) -> Callable[[Path], Command]:
 def arrays(**changes: Any) -> Callable[[Path], Command]:
     """Change arrays of a sound archive; None removes one."""
     values = {**vars(make_predictions(3)), **changes}
-    return npz(
-        lambda content: saved(np.savez, **{key: value for key, value in values.items() if value is not None})
-    )
+    return npz(lambda content: saved(np.savez, **{key: value for key, value in values.items() if value is not None}))
 
 
 def saved(save: Callable[..., None], *values: Any, **named: Any) -> bytes:
@@ -249,10 +247,7 @@ def zips() -> list[Row]:
     return [
         *[(name, make, "s.zip", *says) for name, make, *says in rows],
         *[(name, make, f"s.zip: {NAME}: row 1", *says) for name, make, *says in fields],
-        *[
-            (f"a JSON {name}", holding(function(rows_text())), "s.zip", says)
-            for name, function, says in TEXTS
-        ],
+        *[(f"a JSON {name}", holding(function(rows_text())), "s.zip", says) for name, function, says in TEXTS],
         *[(f"{name} in its place", at("s.zip", place, "validate"), "s.zip") for name, place in places],
         ("an information row without a number", broken_information, "information.json: image 0", "'1'"),
     ]

@@ -70,9 +70,7 @@ NUMBERS = [
 ]
 
 
-def broken_texts(
-    write: Callable[[Path, Callable[[bytes], bytes]], Command], name: str, mark: bytes
-) -> list[Row]:
+def broken_texts(write: Callable[[Path, Callable[[bytes], bytes]], Command], name: str, mark: bytes) -> list[Row]:
     """Rows for a kind of JSON file: `write` writes a sound one through the function it is given.
 
     Args:

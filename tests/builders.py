@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kps.coco import Coco, coco_annotation, load_coco, save_coco
-from kps.detections import Detections
-from kps.predictions import Predictions
+from kps.data.coco import Coco, coco_annotation, load_coco, save_coco
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
 from kps.workspace import REPOSITORY
 
@@ -56,15 +56,11 @@ def make_image_row(image_id: int = 1, width: int = 468, height: int = 624) -> di
     return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height}
 
 
-def make_coco(
-    folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0
-) -> Coco:
+def make_coco(folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0) -> Coco:
     """One photo for each category given, with one item each, saved and loaded."""
     images = [make_image_row(number) for number in range(1, len(categories) + 1)]
     annotations = [
-        coco_annotation(
-            make_item(kind, seed=seed + number), annotation_id=number, image_id=number, where="builder"
-        )
+        coco_annotation(make_item(kind, seed=seed + number), annotation_id=number, image_id=number, where="builder")
         for number, kind in enumerate(categories, start=1)
     ]
     save_coco(folder / "coco.json", images, annotations)
@@ -121,9 +117,7 @@ def make_detections(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> 
         "detection_id": np.arange(1, count + 1),
         "image_id": np.arange(1, count + 1),
         "category_id": rng.integers(1, len(CATEGORIES) + 1, count),
-        "bbox_xywh": np.column_stack(
-            [rng.uniform(0, 50, (count, 2)), rng.uniform(60, 300, (count, 2))]
-        ).round(2),
+        "bbox_xywh": np.column_stack([rng.uniform(0, 50, (count, 2)), rng.uniform(60, 300, (count, 2))]).round(2),
         "score": rng.uniform(0, 1, count),
     }
     return Detections(**{**values, **changes})

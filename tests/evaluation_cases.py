@@ -13,16 +13,14 @@ from builders import make_predictions
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kps.coco import Coco, ImageRow, Instances
-from kps.detections import Detections
+from kps.data.coco import Coco, ImageRow, Instances
 from kps.evaluation.metrics import Scores
-from kps.predictions import Predictions
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import NUM_LANDMARKS, SIGMAS, full_from_own, own_landmark_mask
 
 
-def random_case(
-    seed: int, *, num_images: int = 6, num_items: int = 25, scale: float = 1
-) -> tuple[Coco, Predictions]:
+def random_case(seed: int, *, num_images: int = 6, num_items: int = 25, scale: float = 1) -> tuple[Coco, Predictions]:
     """Few images and categories, so that one image holds several items and more than 20 detections of a kind;
     crowds, items without landmarks, images without annotations, tied scores, perfect and far predictions,
     garments whose landmarks all lie at (0, 0), a box of no width, attributes of 0 (unknown) to 3.
@@ -48,17 +46,13 @@ def random_case(
         keypoints=keypoints,
         num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
         iscrowd=rng.random(num_items) < 0.15,
-        attributes={
-            name: rng.integers(0, 4, num_items) for name in ("scale", "occlusion", "zoom_in", "viewpoint")
-        },
+        attributes={name: rng.integers(0, 4, num_items) for name in ("scale", "occlusion", "zoom_in", "viewpoint")},
         segmentation=tuple([] for _ in range(num_items)),
     )
     sources = rng.choice(["shop", "user"], num_images).tolist()
     images = tuple(ImageRow(i, f"{i}.jpg", 300, 300, source) for i, source in enumerate(sources, start=1))
     source = rng.integers(0, num_items, 10 * num_items)
-    noise = (
-        scale * rng.choice([0, 1, 5, 20, 400], (len(source), 1, 1)) * rng.normal(size=(len(source), 39, 2))
-    )
+    noise = scale * rng.choice([0, 1, 5, 20, 400], (len(source), 1, 1)) * rng.normal(size=(len(source), 39, 2))
     points = np.concatenate([place[source] + noise, np.ones((len(source), 39, 1))], axis=2) * mask[source]
     points[::17] = 0
     moved = rng.random(len(source)) < 0.2  # on another image, often one without annotations
@@ -89,9 +83,7 @@ def perfect(coco: Coco) -> Predictions:
 
 def boxes_of(results: Predictions) -> Detections:
     """The boxes that the results lie on."""
-    return Detections(
-        results.detection_id, results.image_id, results.category_id, results.bbox_xywh, results.score
-    )
+    return Detections(results.detection_id, results.image_id, results.category_id, results.bbox_xywh, results.score)
 
 
 def distinct_scores(results: Predictions, *, seed: int = 0) -> Predictions:
@@ -120,9 +112,7 @@ def repeated(coco: Coco, results: Predictions, times: np.ndarray) -> tuple[Coco,
     return replace(coco, images=tuple(rows), instances=instances), copies
 
 
-def stock_scores(
-    coco: Coco, results: Predictions | Detections, *, ignored: np.ndarray | None = None
-) -> list[float]:
+def stock_scores(coco: Coco, results: Predictions | Detections, *, ignored: np.ndarray | None = None) -> list[float]:
     """AP, AP50, AP75, AR and AP per category by pycocotools as it is, with the official sigmas.
 
     `ignored` (G,) marks items as not counting, besides crowds and items without landmarks.
@@ -146,9 +136,7 @@ def stock_scores(
         evaluation.summarize()
     stats = evaluation.stats[[0, 1, 2, 5 if kind == "keypoints" else 8]]
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
-    per_category = [
-        precision[:, :, i].mean() if precision[:, :, i].max() > -1 else float("nan") for i in range(13)
-    ]
+    per_category = [precision[:, :, i].mean() if precision[:, :, i].max() > -1 else float("nan") for i in range(13)]
     return [*np.where(stats == -1, np.nan, stats).tolist(), *per_category]
 
 

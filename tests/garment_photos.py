@@ -6,14 +6,12 @@ import cv2
 import numpy as np
 from builders import make_item
 
-from kps.coco import coco_annotation, save_coco
+from kps.data.coco import coco_annotation, save_coco
 
 COLOURS = {1: (200, 40, 40), 8: (40, 200, 40), 12: (40, 40, 200)}  # category id: BGR
 
 
-def write_photos(
-    folder: Path, *, count: int = 8, size_wh: tuple[int, int] = (120, 160), seed: int = 0
-) -> Path:
+def write_photos(folder: Path, *, count: int = 8, size_wh: tuple[int, int] = (120, 160), seed: int = 0) -> Path:
     """Write photos with a coloured rectangle each to folder/image and return their COCO-294 file."""
     generator = np.random.default_rng(seed)
     width, height = size_wh

@@ -1,9 +1,9 @@
-"""Distances between landmarks, and clusters of orbits, for tests of kps.grouping."""
+"""Distances between landmarks, and clusters of orbits, for tests of kps.likeness."""
 
 import numpy as np
 
 from kps.aggregation import Aggregation
-from kps.grouping.orbits import MAY_JOIN, NUM_ORBITS, symmetrised
+from kps.likeness.orbits import MAY_JOIN, NUM_ORBITS, symmetrised
 from kps.schema import NUM_LANDMARKS
 
 

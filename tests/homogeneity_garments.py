@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from builders import make_coco
 
-from kps.coco import Instances
+from kps.data.coco import Instances
 from kps.schema import CATEGORIES, MAX_LANDMARKS, Category
 
 VEST, SLING = 5, 6  # both have 15 landmarks with the same flip pairs; outlines differ at the strap tops

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from kps.engine import steps
+from kps.flow import steps
 
 HEAD = "from typing import Optional\nworkspace: str = 'runs/demo'\nsize: str = 'demo'  # with a = in it\n"
 SEED = "seed: int = 0\n"
@@ -20,15 +20,13 @@ PARAMETERS = {
     steps.AGGREGATION: AGGREGATION,
     steps.LANDMARKS: AGGREGATION + SEED + "epochs: Optional[int] = None\n",
     steps.DETECTOR: SEED + "detector: str = 'htc'\nfail: str = ''\npause: int = 0\nprocesses: int = 1\n",
-    steps.FINETUNE: AGGREGATION
-    + SEED
-    + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
+    steps.FINETUNE: AGGREGATION + SEED + "category_id: int = 1\nvariant: str = 'plain'\nlearning_rate: float = 1e-3\n",
     steps.PREDICT: RUN + SPLITS + MODEL + AGGREGATION + "flip_test: bool = True\n",
     steps.ENSEMBLE: RUN + SPLITS + "runs: list = ['universal', 'finetune']\n",
     steps.SUBMISSION: RUN + "submission: str = 'small'\n",
 }
 FAILURES = """
-from kps.errors import InputError
+from kps.files import InputError
 if fail == "input":
     raise InputError("photos/7.json: expected 8 landmarks,\\n but got 7")
 if fail == "defect":

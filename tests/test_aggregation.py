@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation, categories_of_group, members
-from kps.errors import InputError
-from kps.files import write_json
+from kps.files import InputError, write_json
 from kps.schema import LANDMARK_NAMES, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
 from kps.workspace import REPOSITORY
 
@@ -102,9 +101,7 @@ def test_the_generator_does_not_know_the_hand_map() -> None:
     package = REPOSITORY / "kps" / "synthetic"
     for path in sorted(package.rglob("*.py")):
         tree = ast.parse(path.read_text())
-        names = {
-            alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-        }
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}

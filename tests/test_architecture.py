@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kps.engine.parameters import code_cells, read_parameters
-from kps.engine.steps import NOTEBOOKS
+from kps.flow.parameters import code_cells, read_parameters
+from kps.flow.steps import NOTEBOOKS
 from kps.workspace import REPOSITORY
 
 PACKAGE = REPOSITORY / "kps"
@@ -96,7 +96,7 @@ def test_only_models_import_torch(module):
 
 
 def test_the_command_line_starts_without_numerical_libraries():
-    code = "import sys, kps.cli; kps.cli.build_parser(); print('numpy' in sys.modules, 'yaml' in sys.modules)"
+    code = "import sys, kps.__main__; kps.__main__.build_parser(); print('numpy' in sys.modules, 'yaml' in sys.modules)"
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert shown.stdout.split() == ["False", "False"]

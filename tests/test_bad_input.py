@@ -13,17 +13,13 @@ from broken_lists import box_files, coco_files, result_files
 from broken_raw import convert, layouts, photos, raw_files, raw_items, sound_raw
 from small_notebooks import write_notebooks
 
-from kps.cli import main
+from kps.__main__ import main
 
 pytestmark = pytest.mark.filterwarnings("error")  # a warning would be a second line
 
 UNTOUCHED = "what an earlier run wrote"
 TABLES = (raw_files, raw_items, photos, layouts, coco_files, result_files, box_files, archives, zips)
-CASES = [
-    pytest.param(make, says, id=f"{table.__name__}: {name}")
-    for table in TABLES
-    for name, make, *says in table()
-]
+CASES = [pytest.param(make, says, id=f"{table.__name__}: {name}") for table in TABLES for name, make, *says in table()]
 
 
 def refused(command: Command, capfd: pytest.CaptureFixture[str]) -> str:

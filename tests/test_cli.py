@@ -13,10 +13,10 @@ import pytest
 from builders import make_coco, make_item, make_raw_folder
 from small_notebooks import write_notebooks
 
-from kps.cli import main
-from kps.detections import ground_truth_detections, save_detections
+from kps.__main__ import main
 from kps.files import read_json, write_json
-from kps.predictions import Predictions, iter_results
+from kps.results.detections import ground_truth_detections, save_detections
+from kps.results.predictions import Predictions, iter_results
 from kps.workspace import REPOSITORY
 
 COMMANDS = ("synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
@@ -49,7 +49,7 @@ def test_help_is_quick():
     """It imports nothing but Python's own: 0.1 s on an idle machine."""
     shown = kps("--help")
     assert shown.returncode == 0 and all(command in shown.stdout for command in COMMANDS)
-    program = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from kps.cli import main; "
+    program = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from kps.__main__ import main; "
     command = [sys.executable, "-S", "-c", program + "main(['--help'])"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     imported = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
@@ -297,7 +297,7 @@ def test_dry_run_lists_the_steps_and_makes_none(tmp_path):
 
 
 def test_ctrl_c_is_130_without_traceback(tmp_path):
-    code = "import kps.commands as c, kps.cli as k, os, signal, sys\n"
+    code = "import kps.__main__ as c, kps.__main__ as k, os, signal, sys\n"
     code += "c.validate = lambda arguments: os.kill(os.getpid(), signal.SIGINT)\n"
     code += "sys.exit(k.main(['validate', 'x.zip']))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)

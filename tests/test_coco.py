@@ -9,9 +9,8 @@ from builders import make_coco, make_image_row, make_item
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.coco import category_counts, coco_annotation, load_coco, save_coco
-from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.data.coco import category_counts, coco_annotation, load_coco, save_coco
+from kps.files import InputError, read_json, write_json
 from kps.schema import CATEGORIES, category
 
 

@@ -3,10 +3,8 @@
 import pytest
 from builders import make_coco
 
-from kps.coco import load_coco
-from kps.coco_selection import save_selection
-from kps.errors import InputError
-from kps.files import read_json
+from kps.data.coco import load_coco, save_selection
+from kps.files import InputError, read_json
 
 
 @pytest.mark.parametrize("visible_only", [False, True])

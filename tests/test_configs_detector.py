@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from kps.configs import ARCHITECTURES, SIZES, detector_config
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models import checkpoints, detector, training  # noqa: F401  (registers the data set)
 
 

@@ -10,7 +10,7 @@ from mmpose.registry import MODELS
 import kps.models.landmarks  # noqa: F401  (fills the registry)
 from kps.aggregation import Aggregation
 from kps.configs.landmarks import landmark_config
-from kps.errors import InputError
+from kps.files import InputError
 
 
 def make_config(**changes):

@@ -10,11 +10,10 @@ from builders import make_item, make_raw_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import kps.convert
-from kps.coco import ATTRIBUTES, load_coco
-from kps.convert import convert_split
-from kps.errors import InputError
-from kps.files import read_json
+import kps.data.convert
+from kps.data.coco import ATTRIBUTES, load_coco
+from kps.data.convert import convert_split
+from kps.files import InputError, read_json
 from kps.schema import category
 
 
@@ -61,7 +60,7 @@ def test_every_item_survives_the_conversion(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_output_does_not_depend_on_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 2)
+    monkeypatch.setattr(kps.data.convert, "CHUNK_FILES", 2)
     for number in range(1, 10):
         make_raw_folder(tmp_path, make_items(number), image_id=number)
     outs = [tmp_path / "one.json", tmp_path / "two.json"]
@@ -165,16 +164,14 @@ def broken_item(**changes: object) -> dict:
 def test_a_bad_item_is_named_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: dict, message: str, workers: int
 ) -> None:
-    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 1)
+    monkeypatch.setattr(kps.data.convert, "CHUNK_FILES", 1)
     make_raw_folder(tmp_path, image_id=1)
     make_raw_folder(tmp_path, items, image_id=2)
     out = tmp_path / "out" / "coco.json"
     out.parent.mkdir()
     out.write_text("what was there")
     with pytest.raises(InputError, match=r"000002\.json, " + message):
-        convert_split(
-            tmp_path, "train", out, visible_only_out=out.with_name("v.json"), workers=workers, strict=True
-        )
+        convert_split(tmp_path, "train", out, visible_only_out=out.with_name("v.json"), workers=workers, strict=True)
     assert os.listdir(out.parent) == ["coco.json"] and out.read_text() == "what was there"
 
 
@@ -194,7 +191,7 @@ def make_flawed_folder(root: Path) -> None:
 def test_what_cannot_be_converted_is_skipped_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(kps.convert, "CHUNK_FILES", 2)
+    monkeypatch.setattr(kps.data.convert, "CHUNK_FILES", 2)
     make_flawed_folder(tmp_path)
     both, visible = tmp_path / "both.json", tmp_path / "visible.json"
     counts = convert_split(tmp_path, "train", both, visible_only_out=visible, workers=workers)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from builders import make_coco, make_detections
 
-from kps.coco import MIN_BOX_SIDE, load_coco
-from kps.detections import ground_truth_detections, load_detections, save_detections
-from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.data.coco import MIN_BOX_SIDE, load_coco
+from kps.files import InputError, read_json, write_json
+from kps.results.detections import ground_truth_detections, load_detections, save_detections
 
 
 def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
@@ -21,9 +20,7 @@ def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
 
 
 def test_rows_without_ids_are_numbered(tmp_path: Path) -> None:
-    write_json(
-        tmp_path / "own.json", [{"image_id": 4, "category_id": 2, "bbox": [0, 0, 5, 5], "score": 1}] * 3
-    )
+    write_json(tmp_path / "own.json", [{"image_id": 4, "category_id": 2, "bbox": [0, 0, 5, 5], "score": 1}] * 3)
     assert load_detections(tmp_path / "own.json").detection_id.tolist() == [1, 2, 3]
 
 

@@ -1,4 +1,4 @@
-"""kps.doctor.checks: each defect of an item gets its code and no other; sound items get none."""
+"""kps.data.checks: each defect of an item gets its code and no other; sound items get none."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from builders import make_item
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.coco import coco_annotation
-from kps.doctor.checks import check_annotation, check_item
-from kps.doctor.findings import KINDS
-from kps.errors import InputError
-from kps.raw import RawAnnotation
+from kps.data.checks import check_annotation, check_item
+from kps.data.coco import coco_annotation
+from kps.data.findings import KINDS
+from kps.data.raw import RawAnnotation
+from kps.files import InputError
 from kps.schema import CATEGORIES, category
 
 SIZE = (468, 624)
@@ -100,9 +100,7 @@ def test_a_box_read_as_xywh_that_shows_is_found(box: tuple[int, int, int, int], 
     codes = {finding.code for finding in check_item(item, where="", size_wh=(x + width, y + height))[1]}
     points = np.array(item["landmarks"]).reshape(-1, 3)[:, :2]
     margin = 0.05 * max(abs(width - x), abs(height - y))
-    hidden = ((points >= [x - margin, y - margin]) & (points <= [width + margin, height + margin])).all(
-        axis=1
-    )
+    hidden = ((points >= [x - margin, y - margin]) & (points <= [width + margin, height + margin])).all(axis=1)
     assert ("box_looks_like_xywh" in codes) == (hidden.mean() <= 0.5)
 
 

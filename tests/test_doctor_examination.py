@@ -1,4 +1,4 @@
-"""kps.doctor.examination: every defect is found where it was put, and nowhere else."""
+"""kps.data.examination: every defect is found where it was put, and nowhere else."""
 
 import json
 import os
@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from builders import make_item, make_raw_folder
 
-import kps.doctor.examination
-import kps.raw
-from kps.convert import convert_split
-from kps.doctor import Diagnosis, diagnose
-from kps.doctor.findings import KINDS
-from kps.doctor.released import released
-from kps.errors import InputError
-from kps.raw import INFORMATION_FILES
+import kps.data.examination
+import kps.data.raw
+from kps.data.convert import convert_split
+from kps.data.doctor import Diagnosis, diagnose
+from kps.data.findings import KINDS
+from kps.data.raw import INFORMATION_FILES
+from kps.data.released import released
+from kps.files import InputError
 from kps.schema import NUM_CATEGORIES
 
 Defect = Callable[[Path], None]
@@ -161,16 +161,12 @@ def test_a_sound_folder_has_no_finding_but_its_size(sound: Path) -> None:
     assert train.per_category == [NUM_TRAIN, *[0] * 6, NUM_TRAIN, *[0] * 5]
     assert (train.image_dir, train.annos_dir) == (sound / "train" / "image", sound / "train" / "annos")
     assert (test.num_images, test.num_items, test.annos_dir) == (1, 0, None)
-    assert {key: file.num_images for key, file in diagnosis.information.items()} == dict.fromkeys(
-        INFORMATION_FILES, 1
-    )
+    assert {key: file.num_images for key, file in diagnosis.information.items()} == dict.fromkeys(INFORMATION_FILES, 1)
     assert json.loads(json.dumps(diagnosis.to_json()))["verdict"] == "warnings"
 
 
 @pytest.mark.parametrize(("code", "split", "where", "spoil"), DEFECTS, ids=[row[0] for row in DEFECTS])
-def test_each_defect_is_found_where_it_was_put(
-    root: Path, code: str, split: str, where: str, spoil: Defect
-) -> None:
+def test_each_defect_is_found_where_it_was_put(root: Path, code: str, split: str, where: str, spoil: Defect) -> None:
     spoil(root)
     diagnosis = diagnose(root, workers=1)
     assert found(diagnosis) == {(split, code): 1}
@@ -203,15 +199,13 @@ def spoil_all(root: Path) -> Iterator[str]:
         yield code
 
 
-def test_many_defects_are_counted_alike_by_any_number_of_workers(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_defects_are_counted_alike_by_any_number_of_workers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Counter(spoil_all(root))
     assert len(expected) >= 20
     one = diagnose(root, workers=1)
     assert Counter({code: count for (_, code), count in found(one).items()}) == expected
     assert one.verdict == "unfit" and "files cannot be used" in " ".join(one.reasons)
-    monkeypatch.setattr(kps.doctor.examination, "CHUNK_FILES", 5)
+    monkeypatch.setattr(kps.data.examination, "CHUNK_FILES", 5)
     assert diagnose(root, workers=2).to_json() == one.to_json()
 
 
@@ -259,7 +253,7 @@ def test_items_that_cannot_be_converted_and_splits_without_items_are_unfit(root:
 def test_notes_do_not_change_the_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_item(landmarks=[0] * 42)(root)
     information(root).unlink()
-    monkeypatch.setattr(kps.doctor.examination, "_compare_counts", lambda split, tally: None)
+    monkeypatch.setattr(kps.data.examination, "_compare_counts", lambda split, tally: None)
     diagnosis = diagnose(root, workers=1)
     assert diagnosis.tally.count("note") == 2 and diagnosis.verdict == "fit"
 
@@ -290,7 +284,7 @@ def test_links_in_a_loop_and_closed_folders_are_survived(root: Path, monkeypatch
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(kps.raw.os, "scandir", refuse)
+    monkeypatch.setattr(kps.data.raw.os, "scandir", refuse)
     diagnosis = diagnose(root, workers=1)
     assert found(diagnosis)["", "folder_passed_over"] == 1
     assert found(diagnosis)["train", "folder_unreadable"] == 1

@@ -14,11 +14,10 @@ from evaluation_cases import perfect
 from garment_photos import write_photos
 from PIL import Image
 
-from kps.coco import Coco, load_coco
-from kps.detections import Detections, ground_truth_detections
-from kps.doctor.labels import check_labels, check_results
-from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.data.coco import Coco, load_coco
+from kps.data.labels import check_labels, check_results
+from kps.files import InputError, read_json, write_json
+from kps.results.detections import Detections, ground_truth_detections
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -121,9 +120,7 @@ def test_photos_as_their_rows_state_them_are_sound(tmp_path: Path) -> None:
 def test_a_photo_of_another_size_is_refused_and_a_turned_one_named(tmp_path: Path) -> None:
     for number, orientation in enumerate((1, 6)):
         folder = tmp_path / str(number)
-        with pytest.raises(
-            InputError, match=r"image id 2: .*000002\.jpg, 160 x 120, but got 120 x 160"
-        ) as caught:
+        with pytest.raises(InputError, match=r"image id 2: .*000002\.jpg, 160 x 120, but got 120 x 160") as caught:
             check_labels(with_photos(folder, orientation, (160, 120)), folder / "image")
         assert ("EXIF orientation 6" in str(caught.value)) == (orientation == 6)
 
@@ -131,10 +128,7 @@ def test_a_photo_of_another_size_is_refused_and_a_turned_one_named(tmp_path: Pat
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_an_exif_turn_that_the_size_does_not_show_is_counted(tmp_path: Path, orientation: int) -> None:
     (line,) = check_labels(with_photos(tmp_path / "set", orientation), tmp_path / "set" / "image")
-    assert (
-        "1 of 3 images with an EXIF orientation" in line
-        and f"000002.jpg: EXIF orientation {orientation}" in line
-    )
+    assert "1 of 3 images with an EXIF orientation" in line and f"000002.jpg: EXIF orientation {orientation}" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>"])
@@ -176,6 +170,4 @@ def test_results_are_compared_with_photos_and_garments(tmp_path: Path) -> None:
 def test_results_of_other_categories_than_the_truth_are_told(tmp_path: Path) -> None:
     coco = make_coco(tmp_path, (1, 2))
     boxes = replace(ground_truth_detections(coco), category_id=np.array([3, 3]))
-    assert check_results(coco, boxes, Path("b.json")) == [
-        f"b.json: no row is of a category that {coco.path} holds"
-    ]
+    assert check_results(coco, boxes, Path("b.json")) == [f"b.json: no row is of a category that {coco.path} holds"]

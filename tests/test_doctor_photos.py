@@ -1,4 +1,4 @@
-"""kps.doctor.photos: what is wrong with a photo's files is told, and never raised."""
+"""kps.data.photo_checks: what is wrong with a photo's files is told, and never raised."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 from builders import make_item, make_raw_folder
 from PIL import Image
 
-from kps.doctor.photos import Photo, check_image, examine_photo
-from kps.raw import RawSplit
+from kps.data.photo_checks import Photo, check_image, examine_photo
+from kps.data.raw import RawSplit
 
 
 def codes(path: Path, *, decode: bool = False) -> list[str]:
@@ -75,9 +75,7 @@ def examine(annotation: Path, *, image: str | None = "000001.jpg"):
         (b'{"pair_id": "x"}', "annotation_malformed"),
     ],
 )
-def test_an_annotation_that_cannot_be_read_makes_the_photo_unusable(
-    tmp_path: Path, text: bytes, code: str
-) -> None:
+def test_an_annotation_that_cannot_be_read_makes_the_photo_unusable(tmp_path: Path, text: bytes, code: str) -> None:
     annotation = make_raw_folder(tmp_path)
     annotation.write_bytes(text)
     report = examine(annotation)

@@ -1,4 +1,4 @@
-"""kps.doctor.text: the summary names what was found, aligned and within its width."""
+"""kps.data.text: the summary names what was found, aligned and within its width."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from builders import make_item, make_raw_folder
 
-from kps.doctor import diagnose, format_diagnosis
-from kps.doctor.text import WIDTH
+from kps.data.doctor import diagnose, format_diagnosis
+from kps.data.text import WIDTH
 
 
 @pytest.fixture(scope="module")

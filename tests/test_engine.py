@@ -13,15 +13,14 @@ import pytest
 from builders import wait_until
 from small_notebooks import HEAD, write_notebook, write_notebooks
 
-from kps.engine import notebook as engine_notebook
-from kps.engine import steps
-from kps.engine.notebook import PrefixedOutput, run_notebook, step_file
-from kps.engine.parameters import check_parameters, convert, read_parameters
-from kps.engine.processes import FileLock
-from kps.engine.profiles import load_profile, make_plan, parse_overrides, profile_names
-from kps.engine.run import run_plan, steps_to_run
-from kps.errors import InputError
-from kps.files import read_json
+from kps.files import InputError, read_json
+from kps.flow import notebook as engine_notebook
+from kps.flow import steps
+from kps.flow.locks import FileLock
+from kps.flow.notebook import PrefixedOutput, run_notebook, step_file
+from kps.flow.parameters import check_parameters, convert, read_parameters
+from kps.flow.profiles import load_profile, make_plan, parse_overrides, profile_names
+from kps.flow.run import run_plan, steps_to_run
 from kps.workspace import REPOSITORY, Workspace
 
 PROFILE = """
@@ -192,7 +191,7 @@ def test_every_path_from_outside_counts_by_content(tmp_path, name, parameter):
 
 READS_BOXES = """
 from pathlib import Path
-from kps.record import write_record
+from kps.workspace import write_record
 from kps.workspace import Workspace
 work = Workspace(Path(workspace))
 file = work.detections("mine", "validation")
@@ -410,9 +409,9 @@ def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, notebooks
     first, second = steps_to_run(plan, **options)
     assert first == ("01_prepare_data", f"changed: {tmp_path / 'raw'}") and second[0] == plan[1].name
     assert run_plan(plan, **options) and steps_to_run(plan, **options) == []
-    edited = lambda *names, **options: {"kps.coco": "edited"}  # noqa: E731
+    edited = lambda *names, **options: {"kps.data.coco": "edited"}  # noqa: E731
     monkeypatch.setattr(engine_notebook, "code_sha256", edited)
-    assert steps_to_run(plan, **options) == [(step.name, "changed: kps.coco") for step in plan]
+    assert steps_to_run(plan, **options) == [(step.name, "changed: kps.data.coco") for step in plan]
 
 
 def test_second_run_in_a_folder_is_refused(finished, notebooks):

@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 from builders import make_raw_folder
 
-from kps.cli import main
-from kps.engine.estimates import estimate, total
-from kps.engine.experiments import Experiments
-from kps.engine.profiles import load_profile, make_plan
-from kps.engine.steps import FINETUNE, LANDMARKS, PREDICT, PREPARE, REPORT, SUBMISSION
-from kps.errors import InputError
+from kps.__main__ import main
+from kps.files import InputError
+from kps.flow.estimates import estimate, total
+from kps.flow.experiments import Experiments
+from kps.flow.profiles import load_profile, make_plan
+from kps.flow.steps import FINETUNE, LANDMARKS, PREDICT, PREPARE, REPORT, SUBMISSION
 from kps.report.tables import DETECTORS, PAPER
 
 TABLE = Experiments.shipped()

@@ -11,13 +11,12 @@ import pytest
 import yaml
 from small_notebooks import write_notebooks
 
-from kps.cli import main
-from kps.engine import processes
-from kps.engine.processes import free_gpus, visible_gpus
-from kps.engine.run import SNAKEFILE
-from kps.engine.steps import ON_GPU
-from kps.errors import InputError
-from kps.files import read_json
+from kps.__main__ import main
+from kps.files import InputError, read_json
+from kps.flow import processes
+from kps.flow.locks import free_gpus, visible_gpus
+from kps.flow.run import SNAKEFILE
+from kps.flow.steps import ON_GPU
 from kps.workspace import REPOSITORY
 
 PLAN = "{size: tiny, steps: [01_prepare_data, 04_train_detector]}"

@@ -8,8 +8,8 @@ from builders import make_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.ensemble import ensemble
-from kps.errors import InputError
+from kps.files import InputError
+from kps.results.ensemble import ensemble
 
 
 @settings(deadline=None)

@@ -9,10 +9,10 @@ import pytest
 from builders import make_coco
 from evaluation_cases import perfect
 
-from kps.coco import Coco
+from kps.data.coco import Coco
 from kps.evaluation.association import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, associate
 from kps.evaluation.landmark_errors import KINDS, UNLABELLED, landmark_errors
-from kps.predictions import Predictions, concatenate
+from kps.results.predictions import Predictions, concatenate
 from kps.schema import own_sigmas
 
 
@@ -43,9 +43,7 @@ def moved(results: Predictions, pixels: float, *, box: float = 0, score: float =
 
 def test_the_best_fit_stands_for_an_item_not_the_best_score(pair: Coco) -> None:
     truth = perfect(pair).take([0])
-    results = concatenate(
-        [moved(truth, 4, score=0.9), moved(truth, 1, score=0.2), moved(truth, 4000, box=4000)]
-    )
+    results = concatenate([moved(truth, 4, score=0.9), moved(truth, 1, score=0.2), moved(truth, 4000, box=4000)])
     joined = associate(pair.instances, np.ones(2, bool), results)
     assert joined.kind.tolist() == [DUPLICATE, OWN, BACKGROUND]
     assert joined.item.tolist() == [0, 0, -1] and joined.result.tolist() == [1, -1]
@@ -108,6 +106,4 @@ def test_an_unlabelled_landmark_is_no_error_and_no_place_to_land_on(pair: Coco) 
 
 def test_a_landmark_on_the_axis_cannot_be_inverted(pair: Coco) -> None:
     points = pair.instances.keypoints[:1, :, :2] + 3000
-    assert {KINDS[kind] for kind in landmark_errors(pair.instances, np.array([0]), points)[0, :14]} == {
-        "miss"
-    }
+    assert {KINDS[kind] for kind in landmark_errors(pair.instances, np.array([0]), points)[0, :14]} == {"miss"}

@@ -13,12 +13,12 @@ from evaluation_cases import distinct_scores, perfect, random_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.coco import Coco
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
 from kps.evaluation.metrics import evaluate_landmarks
 from kps.evaluation.similarity import oks
-from kps.predictions import Predictions, concatenate, empty_predictions
+from kps.files import InputError
+from kps.results.predictions import Predictions, concatenate, empty_predictions
 from kps.schema import CATEGORIES, own_flip_indices, own_landmark_mask, own_sigmas
 
 KINDS = (1, 8, 13)
@@ -77,9 +77,7 @@ def on_nothing(coco: Coco, results: Predictions) -> Predictions:
 
 def of_another_category(coco: Coco, results: Predictions) -> Predictions:
     kind = np.where((np.arange(48) % 5 == 0) & (results.category_id == 1), 8, results.category_id)
-    return replace(
-        results, category_id=kind, keypoints=results.keypoints * own_landmark_mask()[kind - 1][:, :, None]
-    )
+    return replace(results, category_id=kind, keypoints=results.keypoints * own_landmark_mask()[kind - 1][:, :, None])
 
 
 def worse_one_leads(coco: Coco, results: Predictions) -> Predictions:
@@ -127,9 +125,7 @@ def test_an_error_is_found_under_its_cause_alone(garments, cause: str) -> None:
     assert found.AP[MEAN] < 0.98
     expected = {name: pytest.approx(1 - found.AP[MEAN] if name == cause else 0, abs=1e-9) for name in CAUSES}
     assert found.loss[MEAN].to_dict() == expected
-    shares = found.landmarks.loc[
-        found.landmarks["labelled"] > 0, ["good", "jitter", "inversion", "swap", "miss"]
-    ]
+    shares = found.landmarks.loc[found.landmarks["labelled"] > 0, ["good", "jitter", "inversion", "swap", "miss"]]
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     if cause in ("jitter", "inversion", "swap", "miss"):
         assert shares[cause].max() > 0.4

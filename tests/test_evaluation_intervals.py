@@ -10,11 +10,11 @@ import pytest
 from builders import make_coco
 from evaluation_cases import as_list, boxes_of, distinct_scores, perfect, random_case
 
-from kps.coco import Coco
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.intervals import bootstrap, paired_bootstrap
 from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
-from kps.predictions import Predictions
+from kps.files import InputError
+from kps.results.predictions import Predictions
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from evaluation_cases import as_list, boxes_of, perfect, random_case, stock_scor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.coco import Coco, load_coco
-from kps.detections import Detections, ground_truth_detections
-from kps.errors import InputError
+from kps.data.coco import Coco, load_coco
 from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
-from kps.predictions import Predictions, empty_predictions
+from kps.files import InputError
+from kps.results.detections import Detections, ground_truth_detections
+from kps.results.predictions import Predictions, empty_predictions
 
 SEEDS = st.integers(0, 10**6)
 SCALES = st.sampled_from([1e-6, 0.01, 1, 1e3, 1e6])
@@ -102,9 +102,7 @@ def test_random_cases_are_not_trivial() -> None:
     coco, results = random_case(3)
     scores = evaluate_landmarks(coco, results)
     assert 0.05 < scores.AP < 0.95 and scores.AP50 > scores.AP75
-    _, counts = np.unique(
-        np.column_stack([results.image_id, results.category_id]), axis=0, return_counts=True
-    )
+    _, counts = np.unique(np.column_stack([results.image_id, results.category_id]), axis=0, return_counts=True)
     assert counts.max() > 20
     assert coco.instances.iscrowd.any() and (coco.instances.num_keypoints == 0).any()
 

@@ -13,9 +13,9 @@ from mmpose.registry import MODELS as LANDMARK_MODELS
 from kps.aggregation import Aggregation
 from kps.configs import detector_config
 from kps.configs.landmarks import landmark_config
-from kps.engine.experiments import Experiments
-from kps.engine.profiles import load_profile
-from kps.engine.steps import DETECTOR, FINETUNE, LANDMARKS
+from kps.flow.experiments import Experiments
+from kps.flow.profiles import load_profile
+from kps.flow.steps import DETECTOR, FINETUNE, LANDMARKS
 from kps.models import detector, landmarks  # noqa: F401  (fill the registries)
 
 PAPER = load_profile("paper", ["all"])

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kps.coco import load_coco
+from kps.data.coco import load_coco
 from kps.files import read_json
-from kps.predictions import Predictions
-from kps.record import load_records
-from kps.submission import validate_submission
-from kps.workspace import REPOSITORY, Workspace, submission_zip
+from kps.results.predictions import Predictions
+from kps.results.submission import validate_submission
+from kps.workspace import REPOSITORY, Workspace, load_records, submission_zip
 
 PHOTOS = ("-p", "01.train_photos=39", "-p", "01.validation_photos=13", "-p", "01.test_photos=3")
 STEPS = 41
@@ -44,10 +43,7 @@ def flow(tmp_path_factory) -> tuple[Path, str]:
 def test_progress_is_seen(flow):
     _, shown = flow
     assert f"{STEPS} of {STEPS} steps done after" in shown
-    assert (
-        "[04_train_detector_htc] epoch 1/" in shown
-        and "[06_finetune_category_hand81_flip_13] done in" in shown
-    )
+    assert "[04_train_detector_htc] epoch 1/" in shown and "[06_finetune_category_hand81_flip_13] done in" in shown
 
 
 def test_submission_is_valid(flow):

@@ -5,7 +5,7 @@ import pytest
 from grouping_cases import noisy_distance
 
 from kps.aggregation import Aggregation
-from kps.grouping import audit_merges, audit_missed, audit_short_sleeve_outwear, derive_map
+from kps.likeness import audit_merges, audit_missed, audit_short_sleeve_outwear, derive_map
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
 
 HAND = Aggregation.named("hand81")

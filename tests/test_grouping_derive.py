@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
-from kps.errors import InputError
-from kps.grouping import (
+from kps.files import InputError
+from kps.likeness import (
     METHODS,
     THRESHOLDS,
     adjusted_rand,
@@ -22,7 +22,7 @@ from kps.grouping import (
     random_map,
     stability,
 )
-from kps.grouping.orbits import SELF_SYMMETRIC
+from kps.likeness.orbits import SELF_SYMMETRIC
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
 
 HAND = Aggregation.named("hand81")
@@ -57,9 +57,7 @@ def test_any_distance_gives_a_valid_map(distance, threshold, method):
 @settings(max_examples=15, deadline=None)
 @given(distance=distances, threshold=st.floats(0, 1))
 def test_the_multicut_gains_at_least_what_average_linkage_does(distance, threshold):
-    ours, baseline = (
-        derive_map(distance, threshold, method=method, time_limit_s=0).objective for method in METHODS
-    )
+    ours, baseline = (derive_map(distance, threshold, method=method, time_limit_s=0).objective for method in METHODS)
     assert ours >= baseline - 1e-9 and ours >= 0
 
 
@@ -101,9 +99,7 @@ def test_average_linkage_needs_no_order_along_the_outline():
 
 def test_noise_costs_the_baseline_more_than_the_multicut():
     distance = noisy_distance(HAND, seed=0, noise=0.35)
-    ours, baseline = (
-        adjusted_rand(derive_map(distance, 0.5, method=method).aggregation, HAND) for method in METHODS
-    )
+    ours, baseline = (adjusted_rand(derive_map(distance, 0.5, method=method).aggregation, HAND) for method in METHODS)
     assert ours > baseline > 0.3
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from kps.aggregation import Aggregation
-from kps.grouping import exact, local_search
-from kps.grouping.multicut import _ordered_matches, assign, multicut, pair_weights
-from kps.grouping.orbits import NUM_ORBITS, ORBIT_CATEGORY, collapse
+from kps.likeness import exact, local_search
+from kps.likeness.multicut import _ordered_matches, assign, multicut, pair_weights
+from kps.likeness.orbits import NUM_ORBITS, ORBIT_CATEGORY, collapse
 
 
 def partitions(count: int):

@@ -1,4 +1,4 @@
-"""kps.grouping.orbits: what comes out is a valid map whatever distances come in."""
+"""kps.likeness.orbits: what comes out is a valid map whatever distances come in."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
-from kps.errors import InputError
-from kps.grouping.orbits import (
+from kps.files import InputError
+from kps.likeness.orbits import (
     FIRST,
     MAY_JOIN,
     NUM_ORBITS,

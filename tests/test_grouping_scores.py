@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
-from kps.errors import InputError
-from kps.grouping import (
+from kps.files import InputError
+from kps.likeness import (
     adjusted_rand,
+    category_shapes,
     placed,
     random_map,
     same_number,
@@ -20,8 +21,7 @@ from kps.grouping import (
     score_table,
     stability,
 )
-from kps.grouping.scores import v_measure
-from kps.homogeneity import category_shapes
+from kps.likeness.map_scores import v_measure
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
 
 HAND, IDENTITY = Aggregation.named("hand81"), Aggregation.named("identity")

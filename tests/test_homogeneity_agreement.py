@@ -1,4 +1,4 @@
-"""kps.homogeneity.agreement: against a map, cue by cue, and on other samples of the data."""
+"""kps.likeness.agreement: against a map, cue by cue, and on other samples of the data."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from homogeneity_garments import make_garments
 from scipy.stats import mannwhitneyu
 
 from kps.aggregation import Aggregation
-from kps.homogeneity import (
+from kps.likeness import (
     CROSS_PAIRS,
     cue,
     fused_of,
@@ -66,9 +66,7 @@ def test_a_bootstrap_sample_draws_photos_with_all_their_garments(tmp_path):
     ids, times = np.unique(sample.annotation_id, return_counts=True)
     of_photo = dict(zip(ids.tolist(), times.tolist(), strict=True))
     first, second = garments.annotation_id[::2], garments.annotation_id[1::2]
-    assert all(
-        of_photo.get(a) == of_photo.get(b) for a, b in zip(first.tolist(), second.tolist(), strict=True)
-    )
+    assert all(of_photo.get(a) == of_photo.get(b) for a, b in zip(first.tolist(), second.tolist(), strict=True))
     assert len(sample) == len(garments) and times.max() > 1 and len(ids) < len(garments)
     assert (resampled(garments, 3).annotation_id == sample.annotation_id).all()
     assert not np.array_equal(resampled(garments, 4).annotation_id, sample.annotation_id)

@@ -1,4 +1,4 @@
-"""kps.homogeneity.descriptors and appearance: only patches that differ are told apart."""
+"""kps.likeness.descriptors and appearance: only patches that differ are told apart."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ import pytest
 from builders import make_coco
 from homogeneity_garments import SLING, VEST
 
-from kps.errors import InputError
-from kps.homogeneity import Descriptors, appearance_cue, compare, gradient_descriptors, sample_places
-from kps.homogeneity.descriptors import gradient_descriptor
+from kps.files import InputError
+from kps.likeness import Descriptors, appearance_cue, compare, gradient_descriptors, sample_places
+from kps.likeness.descriptors import gradient_descriptor
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY
 
 EACH = 8
@@ -93,10 +93,7 @@ def test_the_sample_is_capped_and_visible(drawn):
     places = sample_places(replace(coco.instances, keypoints=keypoints), per_landmark=5)
     number = np.bincount(places.landmark, minlength=294)
     assert number[VESTS].tolist() == [5, 5, 5, 0] + [5] * 11 and not number[:128].any()
-    own = (
-        places.landmark
-        - np.array([c.first_index for c in CATEGORIES])[LANDMARK_CATEGORY[places.landmark] - 1]
-    )
+    own = places.landmark - np.array([c.first_index for c in CATEGORIES])[LANDMARK_CATEGORY[places.landmark] - 1]
     assert np.array_equal(keypoints[places.row, own, :2], places.xy)
 
 
@@ -119,9 +116,7 @@ def test_places_of_one_photo_are_not_compared():
 
 
 def test_mirrored_places_stand_for_mirrored_landmarks():
-    described = Descriptors(
-        np.arange(12, dtype=np.float32).reshape(3, 2, 2), np.array([1, 5, 0]), np.arange(3)
-    )
+    described = Descriptors(np.arange(12, dtype=np.float32).reshape(3, 2, 2), np.array([1, 5, 0]), np.arange(3))
     values, landmark, image_id = described.both()
     assert landmark.tolist() == [1, 5, 0, *FLIP_INDICES[[1, 5, 0]]]
     assert np.array_equal(values[3], described.values[0, 1]) and image_id.tolist() == [0, 1, 2] * 2

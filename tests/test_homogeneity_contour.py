@@ -1,4 +1,4 @@
-"""kps.homogeneity.contour and outline: one side of a garment, and counterparts along two outlines."""
+"""kps.likeness.contour and outline: one side of a garment, and counterparts along two outlines."""
 
 from itertools import combinations
 
@@ -8,9 +8,9 @@ from homogeneity_garments import SLING, SLING_DRESS, VEST, VEST_DRESS, make_garm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.homogeneity import Shapes, category_shapes, contour_cue, counterparts
-from kps.homogeneity.contour import SKIP, alignment_probability
-from kps.homogeneity.outline import half_outline
+from kps.likeness import Shapes, category_shapes, contour_cue, counterparts
+from kps.likeness.contour import SKIP, alignment_probability
+from kps.likeness.outline import half_outline
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY
 
 VESTS, SLINGS = CATEGORIES[VEST - 1].slice, CATEGORIES[SLING - 1].slice
@@ -31,9 +31,7 @@ def test_outwear_keeps_its_front_edge_on_the_side_it_belongs_to():
 
 def test_strap_tops_are_ends_and_neck_sides_forks():
     sling = half_outline(SLING)
-    number = {
-        int(landmark): len(linked) for landmark, linked in zip(sling.landmarks, sling.neighbours, strict=True)
-    }
+    number = {int(landmark): len(linked) for landmark, linked in zip(sling.landmarks, sling.neighbours, strict=True)}
     assert number[6] == 1 and number[1] == 4 and number[8] == 2
 
 

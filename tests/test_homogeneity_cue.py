@@ -1,12 +1,12 @@
-"""kps.homogeneity.cue: what every distance obeys, and how it is made to."""
+"""kps.likeness.cue: what every distance obeys, and how it is made to."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.errors import InputError
-from kps.homogeneity import CROSS_PAIRS, Cue, cue
+from kps.files import InputError
+from kps.likeness import CROSS_PAIRS, Cue, cue
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)

@@ -1,4 +1,4 @@
-"""kps.homogeneity.measured and sigma: cues together, their weights, and files that come back."""
+"""kps.likeness.measured and sigma: cues together, their weights, and files that come back."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
-from kps.errors import InputError
-from kps.homogeneity import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_cue
+from kps.files import InputError
+from kps.likeness import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_cue
 from kps.schema import LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)
@@ -96,9 +96,7 @@ def test_what_is_saved_is_read_back(tmp_path, garments):
     assert loaded.shapes.mean.shape == (NUM_CATEGORIES, MAX_LANDMARKS, 2)
 
 
-@pytest.mark.parametrize(
-    "text", ["{}", '{"mean": [[1]]}', "[]", '{"cues": {"a": 1}, "shapes": {"mean": [[1]]}}']
-)
+@pytest.mark.parametrize("text", ["{}", '{"mean": [[1]]}', "[]", '{"cues": {"a": 1}, "shapes": {"mean": [[1]]}}'])
 def test_a_file_of_another_kind_is_refused(tmp_path, text):
     path = tmp_path / "h.json"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""kps.homogeneity.position: the same place is near, whatever the size; another place is far."""
+"""kps.likeness.position: the same place is near, whatever the size; another place is far."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
-from kps.homogeneity import Shapes, align, category_shapes, hellinger, position_cue, position_distance
+from kps.likeness import Shapes, align, category_shapes, hellinger, position_cue, position_distance
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY
 
 VESTS, SLINGS = CATEGORIES[VEST - 1].slice, CATEGORIES[SLING - 1].slice
@@ -64,9 +64,7 @@ def test_views_are_measured_apart(tmp_path):
     behind = np.arange(len(garments)) % 2 == 1
     garments = replace(garments, attributes={"viewpoint": np.where(behind, 3, 2)})
     keypoints = garments.keypoints.copy()
-    keypoints[behind, :15, :2] = keypoints[behind, :15, :2][
-        :, [0, 9, 2, 10, 4, 13, 6, 7, 8, 1, 3, 11, 12, 5, 14]
-    ]
+    keypoints[behind, :15, :2] = keypoints[behind, :15, :2][:, [0, 9, 2, 10, 4, 13, 6, 7, 8, 1, 3, 11, 12, 5, 14]]
     swapped = replace(garments, keypoints=keypoints)
     apart = position_cue(swapped, category_shapes(swapped)).distance[VESTS, SLINGS]
     together = position_distance(category_shapes(swapped))[VESTS, SLINGS]

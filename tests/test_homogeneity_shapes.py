@@ -1,4 +1,4 @@
-"""kps.homogeneity.shapes: mean shapes that no camera changes."""
+"""kps.likeness.shapes: mean shapes that no camera changes."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
-from kps.homogeneity import category_shapes
-from kps.homogeneity import shapes as shapes_module
+from kps.likeness import category_shapes
+from kps.likeness import shapes as shapes_module
 from kps.schema import CATEGORIES
 
 

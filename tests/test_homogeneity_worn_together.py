@@ -10,9 +10,9 @@ import pytest
 from builders import make_coco
 from homogeneity_garments import symmetric_shape
 
-from kps.coco import Instances
-from kps.homogeneity import category_shapes
-from kps.homogeneity.worn_together import MIN_PEOPLE, worn_together
+from kps.data.coco import Instances
+from kps.likeness import category_shapes
+from kps.likeness.worn_together import MIN_PEOPLE, worn_together
 from kps.schema import CATEGORIES
 
 TOP, SKIRT = 1, 9

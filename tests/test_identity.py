@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 from garment_photos import write_photos
 
-from kps import identity
+from kps import workspace as identity
 from kps.aggregation import Aggregation
 from kps.configs import detector_config
 from kps.configs.landmarks import landmark_config
-from kps.engine.notebook import NOTEBOOK_FOLDER, step_state
-from kps.engine.steps import NOTEBOOKS
-from kps.identity import code_sha256, content_sha256
-from kps.models.identity import with_identity
-from kps.workspace import REPOSITORY, Workspace
+from kps.flow.notebook import NOTEBOOK_FOLDER, step_state
+from kps.flow.steps import NOTEBOOKS
+from kps.models.run_identity import with_identity
+from kps.workspace import REPOSITORY, Workspace, code_sha256, content_sha256
 
 EDIT = "\nEDITED = True\n"
 
@@ -38,9 +37,7 @@ def edit(path: Path, text: str = EDIT) -> None:
 
 def codes(folder: Path) -> dict[str, dict]:
     """The code of each step by the first two digits of its name, and of both models' trainings."""
-    found = {
-        name[:2]: step_state(NOTEBOOK_FOLDER / f"{name}.ipynb", {}, Workspace(folder)) for name in NOTEBOOKS
-    }
+    found = {name[:2]: step_state(NOTEBOOK_FOLDER / f"{name}.ipynb", {}, Workspace(folder)) for name in NOTEBOOKS}
     files = {"coco_file": folder / "none.json", "image_dir": folder, "work_dir": folder, "size": "tiny"}
     hand = Aggregation.named("hand81")
     found["detector"] = with_identity(detector_config(**files))
@@ -74,9 +71,7 @@ def test_only_what_python_runs_counts(package):
     module = package / "models" / "landmark_head.py"
     before = code_sha256(["kps.models.landmark_head"])
     text = module.read_text().replace('"""Normalise crops', '"""Bring crops', 1)
-    module.write_text(
-        text.replace("(inputs, self.fold)", "(\n    inputs,  # batch\n    self.fold)") + "# end\n"
-    )
+    module.write_text(text.replace("(inputs, self.fold)", "(\n    inputs,  # batch\n    self.fold)") + "# end\n")
     assert code_sha256(["kps.models.landmark_head"]) == before
     module.write_text(text.replace("MIN_SCALE = 0.7", "MIN_SCALE = 0.8"))
     assert identity.changed_names(before, code_sha256(before)) == "kps.models.landmark_head"

@@ -1,4 +1,4 @@
-"""kps.information: what our converter makes of a raw folder is held against an official file."""
+"""kps.data.information: what our converter makes of a raw folder is held against an official file."""
 
 import copy
 import json
@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from builders import make_item, make_raw_folder
 
-from kps.coco import ATTRIBUTES
-from kps.convert import convert_split
-from kps.errors import InputError
-from kps.files import read_json, write_json
-from kps.information import compare_with_information, read_images, read_information
+from kps.data.coco import ATTRIBUTES
+from kps.data.convert import convert_split
+from kps.data.information import compare_with_information, read_images, read_information
+from kps.files import InputError, read_json, write_json
 
 Content = dict[str, Any]
 
@@ -149,9 +148,7 @@ def test_a_difference_is_counted_where_it_is(
 
 def test_garments_of_one_category_are_matched_by_their_boxes(ours: Path, tmp_path: Path) -> None:
     content = official_content(ours)
-    small = min(
-        (row for row in content["annotations"] if row["category_id"] == 1), key=lambda row: row["area"]
-    )
+    small = min((row for row in content["annotations"] if row["category_id"] == 1), key=lambda row: row["area"])
     small["bbox"][0] += 2
     comparison = compare(ours, content, tmp_path)
     assert comparison.num_boxes_differing == 1 and not comparison.num_landmarks_differing

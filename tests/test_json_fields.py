@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from kps.errors import InputError
-from kps.json_fields import field, integer_field, number_field, numbers_field, shown
+from kps.files import InputError, field, integer_field, number_field, numbers_field, shown
 
 ROW = {"whole": 5, "real": 0.5, "many": [1, 2.5], "nothing": None}
 

@@ -9,16 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import kps.json_rows
-from kps.errors import InputError
-from kps.json_rows import iter_json_rows, read_json_lists
+import kps.data.rows
+from kps.data.rows import iter_json_rows, read_json_lists
+from kps.files import InputError
 
 VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**40), 2**40)
-    | st.text(max_size=6)
-    | st.sampled_from(['"', "}\\"]),
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=6) | st.sampled_from(['"', "}\\"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
@@ -52,9 +48,7 @@ def read_lists(text: bytes, chunk: int = 1000, keys: tuple[str, ...] = ("a", "b"
     st.sampled_from([None, 1]),
     st.booleans(),
 )
-def test_rows_equal_those_of_a_whole_read(
-    rows: list, chunk: int, indent: int | None, ascii_only: bool
-) -> None:
+def test_rows_equal_those_of_a_whole_read(rows: list, chunk: int, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(rows, indent=indent, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     text = b" \n" * 40 + text + b"\n" * 200
     assert read_all(text, chunk) == list(enumerate(rows))
@@ -83,8 +77,8 @@ def test_lists_of_an_object_equal_those_of_a_whole_read(
 
 def test_rows_are_parsed_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    loads = kps.json_rows.orjson.loads
-    monkeypatch.setattr(kps.json_rows.orjson, "loads", lambda text: parsed.append(text) or loads(text))
+    loads = kps.data.rows.orjson.loads
+    monkeypatch.setattr(kps.data.rows.orjson, "loads", lambda text: parsed.append(text) or loads(text))
     rows = [{"a": [1, 2], "b": {"c": "},{"}} for _ in range(1000)]
     assert read_all(json.dumps(rows).encode(), 10_000) == list(enumerate(rows))
     assert len(parsed) < 200
@@ -156,7 +150,7 @@ def test_a_broken_list_is_named_with_its_row(text: bytes, message: str, chunk: i
 
 @pytest.mark.parametrize("filler", [b" ", b'"', b"[", b"{"])
 def test_a_row_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch, filler: bytes) -> None:
-    monkeypatch.setattr(kps.json_rows, "MAX_ROW_BYTES", 10_000)
+    monkeypatch.setattr(kps.data.rows, "MAX_ROW_BYTES", 10_000)
     served = 0
 
     def read(size: int) -> bytes:
@@ -173,7 +167,7 @@ def test_a_row_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPa
 def test_another_value_without_end_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, start: bytes, filler: bytes
 ) -> None:
-    monkeypatch.setattr(kps.json_rows, "MAX_ROW_BYTES", 10_000)
+    monkeypatch.setattr(kps.data.rows, "MAX_ROW_BYTES", 10_000)
     served = 0
 
     def read(size: int) -> bytes:

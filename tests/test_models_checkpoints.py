@@ -11,7 +11,7 @@ import torch
 from broken_inputs import LFS_POINTER, saved
 from torch import nn
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models import checkpoints
 
 
@@ -36,9 +36,7 @@ def trap(request, tmp_path):
     return path, target
 
 
-@pytest.mark.parametrize(
-    "read", [checkpoints.load_weights, checkpoints.read_checkpoint, checkpoints.load_config]
-)
+@pytest.mark.parametrize("read", [checkpoints.load_weights, checkpoints.read_checkpoint, checkpoints.load_config])
 def test_a_crafted_checkpoint_is_refused_and_runs_nothing(trap, read):
     path, target = trap
     with pytest.raises(InputError, match="trap"):
@@ -60,9 +58,7 @@ def test_numbers_of_numpy_are_read(tmp_path):
     history = {"loss": np.arange(3.0), "last": np.float32(2), "flags": np.array([True]), "steps": np.int64(3)}
     checkpoints.save_checkpoint(path, {"state_dict": {"w": torch.ones(1)}, "message_hub": history})
     read = checkpoints.read_checkpoint(path)["message_hub"]
-    assert (
-        read["loss"].tolist() == [0, 1, 2] and read["last"] == 2 and read["flags"][0] and read["steps"] == 3
-    )
+    assert read["loss"].tolist() == [0, 1, 2] and read["last"] == 2 and read["flags"][0] and read["steps"] == 3
 
 
 @pytest.mark.parametrize(
@@ -124,9 +120,5 @@ def test_a_configuration_that_would_be_called_is_refused(tmp_path, type_name):
 
 
 def test_scales_come_back_as_tuples():
-    config = checkpoints.as_config(
-        {"a": [{"scale": [2, 1]}, {"scales": [[3, 1], [4, 1]]}], "channels": [1, 2]}
-    )
-    assert (
-        config.a[0].scale == (2, 1) and config.a[1].scales == [(3, 1), (4, 1)] and config.channels == [1, 2]
-    )
+    config = checkpoints.as_config({"a": [{"scale": [2, 1]}, {"scales": [[3, 1], [4, 1]]}], "channels": [1, 2]})
+    assert config.a[0].scale == (2, 1) and config.a[1].scales == [(3, 1), (4, 1)] and config.channels == [1, 2]

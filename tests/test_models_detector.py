@@ -9,13 +9,13 @@ from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
 from PIL import Image
 
-from kps.coco import load_coco
 from kps.configs import ARCHITECTURES, detector_config
-from kps.convert import convert_split
-from kps.detections import load_detections, save_detections
-from kps.errors import InputError
+from kps.data.coco import load_coco
+from kps.data.convert import convert_split
+from kps.files import InputError
 from kps.models import checkpoints, detector, training
 from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
+from kps.results.detections import load_detections, save_detections
 from kps.synthetic import write_dataset
 
 
@@ -87,9 +87,7 @@ def test_several_scales_and_the_mirror_image_find_the_garments_too(trained, coco
     merged = detector.detect(trained, coco, coco_file.parent / "image", augment=True)
     best = merged.take(np.unique(merged.image_id, return_index=True)[1])
     truth = dict(zip(coco.instances.image_id.tolist(), coco.instances.bbox_xywh, strict=True))
-    overlaps = [
-        overlap(box, truth[image]) for box, image in zip(best.bbox_xywh, best.image_id.tolist(), strict=True)
-    ]
+    overlaps = [overlap(box, truth[image]) for box, image in zip(best.bbox_xywh, best.image_id.tolist(), strict=True)]
     assert len(best) == len(coco.images) and np.median(overlaps) > 0.6
     _, model_input = detector.build_detector(trained, augment=True)
     views = model_input(detector.detector_data.photo_rows(coco, coco_file.parent / "image")[0])["inputs"]
@@ -112,9 +110,7 @@ def test_a_photo_that_cannot_be_decoded_is_named(trained, tmp_path):
         detector.detect(trained, load_coco(coco_file), broken.parent)
 
 
-@pytest.mark.parametrize(
-    ("size_wh", "seen_hw"), [((800, 3), (40, 800)), ((1, 41), (41, 3)), ((40, 2), (2, 40))]
-)
+@pytest.mark.parametrize(("size_wh", "seen_hw"), [((800, 3), (40, 800)), ((1, 41), (41, 3)), ((40, 2), (2, 40))])
 def test_narrow_strips_get_black_below_or_beside_them(tmp_path, size_wh, seen_hw):
     Image.new("RGB", size_wh, (255, 0, 9)).save(tmp_path / "a.png")
     row = {"img_path": str(tmp_path / "a.png"), "width": size_wh[0], "height": size_wh[1], "upright": False}

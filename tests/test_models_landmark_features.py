@@ -11,8 +11,8 @@ from homogeneity_garments import SLING, VEST, make_garments
 
 from kps.aggregation import Aggregation
 from kps.configs.landmarks import landmark_config
-from kps.errors import InputError
-from kps.homogeneity import appearance_cue
+from kps.files import InputError
+from kps.likeness import appearance_cue
 from kps.models import landmark_features
 from kps.models.landmark_features import (
     add_similarity,
@@ -33,9 +33,7 @@ def photos(tmp_path_factory):
     (folder / "image").mkdir()
     coco = make_coco(folder, (VEST,) * 6 + (SLING,) * 6)
     for image in coco.images:
-        photo = np.random.default_rng(image.id).integers(
-            0, 255, (image.height, image.width, 3), dtype=np.uint8
-        )
+        photo = np.random.default_rng(image.id).integers(0, 255, (image.height, image.width, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / "image" / image.file_name), cv2.blur(photo, (9, 9)))
     keypoints = make_garments(tmp_path_factory.mktemp("shapes")).keypoints
     return replace(coco, instances=replace(coco.instances, keypoints=keypoints)), folder / "image"
@@ -107,9 +105,7 @@ def test_all_channels_are_those_that_each_category_reads(photos, model):
         item = CATEGORIES[kind - 1]
         sigma = np.ones(39)
         sigma[: item.num_landmarks] = SIGMAS[item.slice]
-        located = model.locate(
-            pixels, np.array([kind, kind]), 2 * sigma * np.array([[60.0], [80.0]]), flip_test=False
-        )
+        located = model.locate(pixels, np.array([kind, kind]), 2 * sigma * np.array([[60.0], [80.0]]), flip_test=False)
         assert np.allclose(peaks[:, item.slice], located[:, : item.num_landmarks, :2], atol=1e-3)
 
 

@@ -14,8 +14,8 @@ from mmpose.registry import MODELS
 import kps.models.landmarks  # noqa: F401  (fills the registry)
 from kps import schema
 from kps.aggregation import Aggregation
-from kps.coco import load_coco
-from kps.errors import InputError
+from kps.data.coco import load_coco
+from kps.files import InputError
 from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
 from kps.models.landmark_decoding import decode, gaussian_heatmaps, smooth
 
@@ -74,9 +74,7 @@ def test_smoothing_gives_the_expected_similarity():
 
 def test_a_doubtful_landmark_is_placed_where_most_is_to_be_gained():
     """Two equal guesses: apart they are two peaks, but for a tolerant measure the middle is best."""
-    maps = gaussian_heatmaps(torch.tensor([[[8.0, 10.0]], [[12.0, 10.0]]]), (24, 20), 1.0).sum(
-        0, keepdim=True
-    )
+    maps = gaussian_heatmaps(torch.tensor([[[8.0, 10.0]], [[12.0, 10.0]]]), (24, 20), 1.0).sum(0, keepdim=True)
     strict, _ = decode(smooth(maps, torch.tensor([[0.7]])))
     tolerant, _ = decode(smooth(maps, torch.tensor([[4.0]])))
     assert min(abs(strict[0, 0, 0] - 8), abs(strict[0, 0, 0] - 12)) < 0.5
@@ -131,10 +129,7 @@ def test_instances_weigh_the_same_whatever_their_landmarks():
     samples["landmarks"][1, 3:, 2] = 0
     both = head.loss(make_feats(2), samples)["loss_kpt"]
     feats = make_feats(2)[0]
-    each = [
-        head.loss((feats[i : i + 1],), {k: v[i : i + 1] for k, v in samples.items()})["loss_kpt"]
-        for i in (0, 1)
-    ]
+    each = [head.loss((feats[i : i + 1],), {k: v[i : i + 1] for k, v in samples.items()})["loss_kpt"] for i in (0, 1)]
     assert torch.allclose(both, sum(each) / 2)
 
 

@@ -10,12 +10,12 @@ from builders import REAL_SAMPLE, make_item, needs_real_sample
 
 from kps import schema
 from kps.aggregation import Aggregation
-from kps.coco import coco_annotation, load_coco, save_coco
 from kps.configs.landmarks import landmark_config
-from kps.detections import Detections, ground_truth_detections
-from kps.errors import InputError
+from kps.data.coco import coco_annotation, load_coco, save_coco
+from kps.files import InputError
 from kps.models import training
 from kps.models.landmarks import LandmarkModel, predict_landmarks
+from kps.results.detections import Detections, ground_truth_detections
 
 KINDS = (7, 9)  # shorts and skirts: few landmarks
 

@@ -15,18 +15,17 @@ import torch
 from garment_photos import write_photos
 
 from kps.aggregation import Aggregation
-from kps.coco import load_coco
 from kps.configs.detector import detector_config
 from kps.configs.landmarks import landmark_config
-from kps.detections import ground_truth_detections, save_detections
-from kps.errors import InputError
-from kps.files import write_json
+from kps.data.coco import load_coco
+from kps.files import InputError, write_json
 from kps.models import checkpoints, hooks, launch
 from kps.models.detector import detect
 from kps.models.landmarks import predict_landmarks
 from kps.models.launch import detect_by_processes, predict_by_processes
-from kps.models.processes import run_processes
+from kps.models.torchrun import run_processes
 from kps.models.training import load_history, train
+from kps.results.detections import ground_truth_detections, save_detections
 from kps.workspace import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -127,9 +126,7 @@ def run_two_machines(config_file: Path, *, until: int) -> None:
 
 
 @pytest.mark.parametrize(("processes", "accumulate"), [(2, 1), (1, 2), (2, 2)])
-def test_parts_of_a_batch_teach_what_the_whole_does(
-    coco_file, universal, whole_batch, tmp_path, processes, accumulate
-):
+def test_parts_of_a_batch_teach_what_the_whole_does(coco_file, universal, whole_batch, tmp_path, processes, accumulate):
     changes = {"batch_size": 8 // processes // accumulate, "accumulate": accumulate}
     final = train(finetuning(coco_file, universal, tmp_path, **changes), processes=processes)
     one, parts = load_history(whole_batch.parent), load_history(final.parent)
@@ -185,9 +182,7 @@ def test_two_processes_predict_each_detection_once(coco_file, universal, tmp_pat
 
 def test_two_processes_detect_what_one_does(coco_file, tmp_path):
     coco, images = load_coco(coco_file), coco_file.parent / "image"
-    config = detector_config(
-        size="tiny", coco_file=coco_file, image_dir=images, work_dir=tmp_path, epochs=1, seed=0
-    )
+    config = detector_config(size="tiny", coco_file=coco_file, image_dir=images, work_dir=tmp_path, epochs=1, seed=0)
     checkpoint = train(config)
     shared = detect_by_processes(checkpoint, coco_file, images, processes=2)
     alone = detect(checkpoint, coco, images, batch_size=1)

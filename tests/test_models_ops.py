@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models import ops  # before mmcv.ops
 
 from mmcv.ops import RoIAlign, batched_nms, sigmoid_focal_loss  # isort: skip

@@ -10,7 +10,7 @@ from mmpose.registry import MODELS
 from kps.aggregation import Aggregation
 from kps.configs.base import PUBLIC, weights_to_start_from
 from kps.configs.landmarks import landmark_config
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models import landmarks  # noqa: F401  (fills the registry)
 from kps.models.pretrained import load_pretrained
 

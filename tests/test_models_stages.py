@@ -2,12 +2,11 @@
 
 import pytest
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models.stages import landmark_checkpoints
 from kps.models.training import FINAL
-from kps.record import write_record
 from kps.schema import CATEGORIES
-from kps.workspace import Workspace
+from kps.workspace import Workspace, write_record
 
 
 @pytest.fixture

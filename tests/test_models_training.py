@@ -12,11 +12,10 @@ import torch
 from garment_photos import write_photos
 
 from kps.aggregation import Aggregation
-from kps.coco import load_coco
 from kps.configs import detector_config
 from kps.configs.landmarks import landmark_config
-from kps.errors import InputError
-from kps.files import read_json, write_json
+from kps.data.coco import load_coco
+from kps.files import InputError, read_json, write_json
 from kps.models import checkpoints, hooks, training
 from kps.models.detector_data import GarmentBoxes
 from kps.models.held_out import held_out_images
@@ -30,9 +29,7 @@ def coco_file(tmp_path_factory):
 
 def make_config(coco_file, work_dir, **changes):
     settings = {"size": "tiny", "epochs": 3, "seed": 5, **changes}
-    return detector_config(
-        coco_file=coco_file, image_dir=coco_file.parent / "image", work_dir=work_dir, **settings
-    )
+    return detector_config(coco_file=coco_file, image_dir=coco_file.parent / "image", work_dir=work_dir, **settings)
 
 
 def quick_config(coco_file, work_dir, **changes):
@@ -123,9 +120,7 @@ def test_a_result_of_other_code_is_not_taken_unless_by_wish(unbroken, coco_file,
     assert read_json(path) == noted
 
 
-def test_a_broken_off_run_goes_on_with_other_code_where_its_state_fits(
-    coco_file, tmp_path, monkeypatch, capsys
-):
+def test_a_broken_off_run_goes_on_with_other_code_where_its_state_fits(coco_file, tmp_path, monkeypatch, capsys):
     def edited(self, model):
         built = build(self, model)
         built.edited = torch.nn.Linear(1, 1)
@@ -212,9 +207,7 @@ def test_no_gradients_are_lost_by_a_break(coco_file, tmp_path, monkeypatch, iter
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("options", "written"), [({}, 1), (ACCUMULATED, 2), ({"epochs": 1}, 1)])
-def test_a_signal_amid_a_step_leaves_a_state_after_it(
-    coco_file, tmp_path, monkeypatch, number, options, written
-):
+def test_a_signal_amid_a_step_leaves_a_state_after_it(coco_file, tmp_path, monkeypatch, number, options, written):
     config, passed_on = quick_config(coco_file, tmp_path, **options), []
 
     def send(self, runner, batch_idx, data_batch=None, outputs=None):

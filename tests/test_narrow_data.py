@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from builders import make_item, make_raw_folder
 
-from kps.cli import main
-from kps.engine.notebook import run_notebook
-from kps.errors import InputError
-from kps.files import read_json
+from kps.__main__ import main
+from kps.files import InputError, read_json
+from kps.flow.notebook import run_notebook
 from kps.workspace import Workspace
 
 # The second finetuning and a garment of validation are of categories that train does not have.

@@ -1,4 +1,4 @@
-"""kps.parallel: order, exceptions and Ctrl-C are those of a plain loop, whatever the workers do."""
+"""kps.files: order, exceptions and Ctrl-C are those of a plain loop, whatever the workers do."""
 
 import os
 import signal
@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 from builders import wait_until
 
-from kps.convert import convert_split
-from kps.errors import InputError
-from kps.parallel import available_cores, ordered_map
+from kps.data.convert import convert_split
+from kps.files import InputError, available_cores, ordered_map
 from kps.synthetic import write_dataset
 from kps.workspace import REPOSITORY
 
 INTERRUPTED = """
 import time
-from kps.parallel import ordered_map
+from kps.files import ordered_map
 for _ in ordered_map(time.sleep, [0.2] * 10_000, workers=2, chunk=1):
     print("slept", flush=True)
 """
@@ -26,12 +25,13 @@ UNGUARDED = """
 print("once", flush=True)
 import sys
 from pathlib import Path
-from kps import convert, doctor, synthetic
+from kps import synthetic
+from kps.data import convert, doctor
 from kps.aggregation import Aggregation
 from kps.configs.landmarks import landmark_config
-from kps.doctor import examination
+from kps.data.doctor import examination
 from kps.models.training import train
-from kps.parallel import ordered_map
+from kps.files import ordered_map
 folder = Path(sys.argv[1])
 convert.CHUNK_FILES = examination.CHUNK_FILES = synthetic.dataset._CHUNK = 4
 synthetic.write_dataset(folder / "raw", train=12, validation=8, test=8, workers=2)
@@ -94,9 +94,7 @@ def test_a_script_without_a_guard_is_run_once(way: str, tmp_path: Path) -> None:
     command = [sys.executable, script if way == "file" else "-", tmp_path]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with open(script) as text:
-        done = subprocess.run(
-            command, stdin=text, capture_output=True, text=True, env=environment, check=False
-        )
+        done = subprocess.run(command, stdin=text, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert done.stdout.count("once") == 1 and done.stdout.endswith("[0, 2, 4]\n")
     assert (tmp_path / "work" / "final.pth").exists()

@@ -9,9 +9,9 @@ from broken_inputs import LFS_POINTER
 from builders import make_image_row
 from PIL import Image
 
-from kps.coco import ImageRow
-from kps.errors import InputError
-from kps.photos import photo_of, read_photo
+from kps.data.coco import ImageRow
+from kps.data.photos import photo_of, read_photo
+from kps.files import InputError
 
 RAMP = np.arange(0, 256, 5, dtype=np.uint8)[None].repeat(4, axis=0)  # (4, 52)
 
@@ -122,6 +122,6 @@ def test_a_cut_off_photo_is_refused_rather_than_filled_with_grey(tmp_path, name)
 
 
 def test_a_photo_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr("kps.photos.MAX_PIXELS", 10)
+    monkeypatch.setattr("kps.data.photos.MAX_PIXELS", 10)
     with pytest.raises(InputError, match="6 x 4, more than 10 pixels"):
         read_photo(saved(tmp_path / "a.png", Image.new("RGB", (6, 4))))

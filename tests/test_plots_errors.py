@@ -1,4 +1,4 @@
-"""kps.plots.errors: bars are the losses, circles the errors of landmarks."""
+"""kps.figures.errors: bars are the losses, circles the errors of landmarks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Wedge
 
-from kps.errors import InputError
 from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
-from kps.plots import causes_of_loss, landmark_errors
-from kps.plots.errors import CAUSE_COLOURS
-from kps.predictions import empty_predictions
+from kps.figures import causes_of_loss, landmark_errors
+from kps.figures.errors import CAUSE_COLOURS
+from kps.files import InputError
+from kps.results.predictions import empty_predictions
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,7 @@ def test_circles_and_bars_show_the_errors_of_each_landmark(causes: Causes, tmp_p
     assert len(dots) == 13  # the other landmarks are good
     assert [text.get_text() for text in garment.texts] == [str(number) for number in range(1, 15)]
     missed = [bar for bar in bars.patches if bar.get_width() > 0]
-    assert [bar.get_width() for bar in missed] == [pytest.approx(50)] and missed[0].get_y() == pytest.approx(
-        2.6
-    )
+    assert [bar.get_width() for bar in missed] == [pytest.approx(50)] and missed[0].get_y() == pytest.approx(2.6)
     assert drawn(figure, tmp_path) > 10_000
 
 

@@ -1,4 +1,4 @@
-"""kps.plots: figures of maps show what they were given."""
+"""kps.figures: figures of maps show what they were given."""
 
 import numpy as np
 import pandas as pd
@@ -7,11 +7,10 @@ from builders import make_coco
 from grouping_cases import noisy_distance
 from matplotlib.colors import same_color
 
-from kps import plots
+from kps import figures
 from kps.aggregation import Aggregation
-from kps.grouping import Choice, audit_merges, collapse, derive_map, merge_tree
-from kps.homogeneity import category_shapes
-from kps.plots.grouping import ALONE, DOUBT, matched_numbers
+from kps.figures.maps import ALONE, DOUBT, matched_numbers
+from kps.likeness import Choice, audit_merges, category_shapes, collapse, derive_map, merge_tree
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
 HAND = Aggregation.named("hand81")
@@ -31,7 +30,7 @@ def drawn(figure, tmp_path) -> int:
 
 
 def test_the_matrix_puts_groups_in_frames(tmp_path):
-    figure = plots.distance_matrix(DISTANCE, HAND, title="by group")
+    figure = figures.distance_matrix(DISTANCE, HAND, title="by group")
     matrix = figure.axes[3]
     shown = matrix.images[0].get_array()
     assert shown.shape == (NUM_LANDMARKS,) * 2
@@ -46,7 +45,7 @@ def test_the_matrix_puts_groups_in_frames(tmp_path):
 
 def test_the_poster_numbers_shared_landmarks_by_the_first_map(shapes, tmp_path):
     other = derive_map(DISTANCE, 0.3, time_limit_s=0).aggregation
-    figure = plots.map_poster(shapes, {"hand": HAND, "other": other})
+    figure = figures.map_poster(shapes, {"hand": HAND, "other": other})
     assert len(figure.axes) == 2 * 14
     vest, shorts = figure.axes[4], figure.axes[6]
     shared = np.bincount(HAND.group) > 1
@@ -69,16 +68,12 @@ def test_a_later_map_takes_the_numbers_of_the_groups_it_overlaps():
 
 
 def test_the_dendrogram_names_its_groups(tmp_path):
-    figure = plots.dendrogram(merge_tree(collapse(DISTANCE)), threshold=0.5, title="tree")
+    figure = figures.dendrogram(merge_tree(collapse(DISTANCE)), threshold=0.5, title="tree")
     axes, strip = figure.axes
     names = [label.get_text() for label in strip.get_xticklabels()]
     assert "short sleeve top 1" in names and "skirt 5" not in names
     assert len(names) == len(
-        {
-            group
-            for group in HAND.group
-            if (HAND.group == group).sum() > 1 and group <= HAND.flip_indices[group]
-        }
+        {group for group in HAND.group if (HAND.group == group).sum() > 1 and group <= HAND.flip_indices[group]}
     )
     assert axes.get_ylim()[0] == 0 and drawn(figure, tmp_path) > 10_000
 
@@ -88,7 +83,7 @@ def test_the_curve_marks_the_chosen_threshold(tmp_path):
     stability = pd.DataFrame(
         {"threshold": [0.1, 0.5, 0.9], "stability": [np.nan, 0.8, 0.7], "standard_error": [np.nan, 0.1, 0.1]}
     )
-    figure = plots.threshold_curve(table, choice=Choice(0.5, stability), reference_groups={"hand map": 81})
+    figure = figures.threshold_curve(table, choice=Choice(0.5, stability), reference_groups={"hand map": 81})
     left = figure.axes[0]
     assert left.lines[0].get_ydata().tolist() == [294, 100, 50]
     assert [line.get_xdata()[0] for line in left.lines if same_color(line.get_color(), DOUBT)] == [0.5, 0.5]
@@ -100,7 +95,7 @@ def test_the_curve_marks_the_chosen_threshold(tmp_path):
 def test_doubtful_pairs_mark_both_landmarks(shapes, tmp_path):
     table = audit_merges(DISTANCE, HAND).head(5)
     crops = {int(table["index"][0]): np.zeros((20, 20, 3), np.uint8)}
-    figure = plots.doubtful_pairs(table, shapes, crops=crops)
+    figure = figures.doubtful_pairs(table, shapes, crops=crops)
     panels = np.array(figure.axes).reshape(4, 12)
     for place, row in enumerate(table.itertuples()):
         top, first = place // 4 * 2, place % 4 * 3
@@ -109,4 +104,4 @@ def test_doubtful_pairs_mark_both_landmarks(shapes, tmp_path):
         assert f"{row.distance:.2f}" in panels[top, first].texts[0].get_text()
     assert len(panels[1, 0].images) == 1 and not panels[1, 1].images
     assert drawn(figure, tmp_path) > 10_000
-    assert drawn(plots.doubtful_pairs(table.head(0), shapes), tmp_path) > 100
+    assert drawn(figures.doubtful_pairs(table.head(0), shapes), tmp_path) > 100

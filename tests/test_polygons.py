@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.errors import InputError
-from kps.polygons import Polygons, check_polygons
+from kps.data.coco import Polygons, check_polygons
+from kps.files import InputError
 
-ROWS = st.lists(
-    st.lists(st.lists(st.integers(-10, 5000) | st.floats(0, 5000), max_size=9), max_size=3), max_size=6
-)
+ROWS = st.lists(st.lists(st.lists(st.integers(-10, 5000) | st.floats(0, 5000), max_size=9), max_size=3), max_size=6)
 
 
 @given(ROWS, st.data())
@@ -34,9 +32,7 @@ def test_other_masks_count_as_no_polygons(value: object) -> None:
     assert check_polygons(value) == []
 
 
-@pytest.mark.parametrize(
-    "value", ["text", 5, [1, 2], [[1, "2"]], [[1, True]], [[1, None]], [{"x": 1}], [[1e10, 2]]]
-)
+@pytest.mark.parametrize("value", ["text", 5, [1, 2], [[1, "2"]], [[1, True]], [[1, None]], [{"x": 1}], [[1e10, 2]]])
 def test_what_is_no_list_of_polygons_is_refused(value: object) -> None:
     with pytest.raises(InputError, match="expected segmentation"):
         check_polygons(value)

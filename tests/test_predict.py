@@ -13,10 +13,9 @@ from builders import make_detections, make_predictions
 from PIL import Image
 
 from kps import predict
-from kps.cli import main
-from kps.errors import InputError
-from kps.files import read_json
-from kps.photos import photo_of
+from kps.__main__ import main
+from kps.data.photos import photo_of
+from kps.files import InputError, read_json
 from kps.schema import CATEGORIES, category
 from kps.workspace import Workspace
 
@@ -70,9 +69,7 @@ def test_a_picture_and_a_json_for_each_photo(models, workspace, tmp_path):
     skirt = category(9)
     assert (garment["category_id"], garment["category"]) == (9, skirt.name)
     assert [point["name"] for point in garment["landmarks"]] == list(skirt.landmark_names)
-    assert [point["index"] for point in garment["landmarks"]] == list(
-        range(skirt.slice.start, skirt.slice.stop)
-    )
+    assert [point["index"] for point in garment["landmarks"]] == list(range(skirt.slice.start, skirt.slice.stop))
     assert Image.open(tmp_path / "out" / "x_2.jpg").size[0] > 0
 
 
@@ -96,9 +93,7 @@ def test_finetuned_models_are_preferred_once_all_are_there(workspace):
 
 def test_one_garment_keeps_one_box():
     boxes = np.array([[10, 10, 100, 100], [12, 12, 100, 100], [10, 10, 100, 100], [200, 10, 50, 50.0]])
-    found = make_detections(
-        4, bbox_xywh=boxes, image_id=np.array([1, 1, 2, 1]), score=np.array([0.5, 0.9, 0.3, 0.2])
-    )
+    found = make_detections(4, bbox_xywh=boxes, image_id=np.array([1, 1, 2, 1]), score=np.array([0.5, 0.9, 0.3, 0.2]))
     assert predict.one_box_a_garment(found).tolist() == [1, 2, 3]
 
 
@@ -153,9 +148,7 @@ def files_in(folder):
 
 @pytest.mark.parametrize("name", ["dress.json", "dress.jpg"])
 @pytest.mark.parametrize("content", [b"mine", b"[]", b'{"image": "dress.png"}'])
-def test_nothing_is_replaced_that_was_not_written_here(
-    models, workspace, tmp_path, capsys, monkeypatch, name, content
-):
+def test_nothing_is_replaced_that_was_not_written_here(models, workspace, tmp_path, capsys, monkeypatch, name, content):
     make_photo(tmp_path / "dress.png")
     (tmp_path / name).write_bytes(content)
     before = files_in(tmp_path)
@@ -176,9 +169,7 @@ def test_a_link_and_a_photo_are_in_the_way_too(models, workspace, tmp_path):
         predict.predict_photos([png, tmp_path / "dress.jpg"], workspace.root, tmp_path)
 
 
-def test_photos_of_one_name_keep_their_results_apart_and_find_them_again(
-    models, workspace, tmp_path, monkeypatch
-):
+def test_photos_of_one_name_keep_their_results_apart_and_find_them_again(models, workspace, tmp_path, monkeypatch):
     photos = [make_photo(tmp_path / folder / "x.jpg") for folder in ("a", "b", "c")]
     out = tmp_path / "out"
     for photo in (photos[0], photos[1], photos[0], photos[2], photos[1]):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from builders import make_predictions
 
-from kps.errors import InputError
-from kps.files import write_json
-from kps.predictions import (
+from kps.files import InputError, write_json
+from kps.results.predictions import (
     Predictions,
     concatenate,
     empty_predictions,
@@ -63,9 +62,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, changes: dict, messa
 def test_other_number_types_are_converted(tmp_path: Path) -> None:
     kinds = {"image_id": np.uint16, "category_id": np.int8, "score": np.float32, "bbox_xywh": np.int64}
     values = vars(make_predictions(4))
-    make_predictions(4, **{name: values[name].astype(kind) for name, kind in kinds.items()}).save(
-        tmp_path / "a.npz"
-    )
+    make_predictions(4, **{name: values[name].astype(kind) for name, kind in kinds.items()}).save(tmp_path / "a.npz")
     loaded = Predictions.load(tmp_path / "a.npz")
     for name, kind in kinds.items():
         assert getattr(loaded, name).dtype in (np.int64, np.float64)

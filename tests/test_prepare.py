@@ -1,4 +1,4 @@
-"""kps.prepare: the three ways to get data into a workspace."""
+"""kps.data.prepare: the three ways to get data into a workspace."""
 
 import json
 import unicodedata
@@ -8,12 +8,11 @@ import pytest
 from builders import make_item, make_raw_folder
 from garment_photos import write_photos
 
-from kps import prepare
-from kps.coco import load_coco
-from kps.detections import load_detections
-from kps.errors import InputError
-from kps.files import write_json
-from kps.photos import photo_of
+from kps.data import prepare
+from kps.data.coco import load_coco
+from kps.data.photos import photo_of
+from kps.files import InputError, write_json
+from kps.results.detections import load_detections
 from kps.workspace import SPLITS, Workspace
 
 

@@ -8,9 +8,8 @@ import pytest
 from builders import make_item, make_raw_folder
 from PIL import Image
 
-import kps.raw
-from kps.errors import InputError
-from kps.raw import (
+import kps.data.raw
+from kps.data.raw import (
     find_raw,
     image_number,
     image_size,
@@ -18,6 +17,7 @@ from kps.raw import (
     list_images,
     read_annotation,
 )
+from kps.files import InputError
 
 
 @pytest.mark.parametrize("nesting", ["", "DeepFashion2", "DeepFashion2/deepfashion2/unzipped"])
@@ -83,9 +83,7 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
     assert find_raw(tmp_path / "root").split("train").image_dir == tmp_path / "root" / "train" / "image"
 
 
-def test_a_folder_that_cannot_be_listed_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_listed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_raw_folder(tmp_path)
     (tmp_path / "private").mkdir()
     scandir = os.scandir
@@ -95,7 +93,7 @@ def test_a_folder_that_cannot_be_listed_is_passed_over(
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(kps.raw.os, "scandir", refuse)
+    monkeypatch.setattr(kps.data.raw.os, "scandir", refuse)
     closed = {tmp_path / "private"}
     assert find_raw(tmp_path).unreadable == (tmp_path / "private",)
     with pytest.raises(InputError, match=r"found only train \(.*private cannot be listed\)"):

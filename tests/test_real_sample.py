@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from builders import REAL_SAMPLE, needs_real_sample
 
-from kps.coco import load_coco
-from kps.record import load_record
-from kps.submission import validate_submission
-from kps.workspace import REPOSITORY, Workspace, submission_zip
+from kps.data.coco import load_coco
+from kps.results.submission import validate_submission
+from kps.workspace import REPOSITORY, Workspace, load_record, submission_zip
 
 PROFILE = """
 size: tiny

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kps.errors import InputError
-from kps.files import sha256, write_json
-from kps.record import load_record, load_records, write_record
+from kps.files import InputError, sha256, write_json
+from kps.workspace import load_record, load_records, write_record
 
 
 def make_record(folder: Path, step: str = "05_train_landmarks"):

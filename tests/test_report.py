@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 from builders import make_coco, make_predictions
 
-from kps import plots, report
-from kps.errors import InputError
-from kps.record import Record
+from kps import figures, report
+from kps.files import InputError
 from kps.schema import CATEGORIES
+from kps.workspace import Record
 
 ITEMS = {"train": {str(i): 10 * i for i in range(1, 14)}, "validation": {str(i): i for i in range(1, 14)}}
 
 
-def make_record(
-    step: str, *, parameters: dict | None = None, metrics: dict | None = None, **changes
-) -> Record:
+def make_record(step: str, *, parameters: dict | None = None, metrics: dict | None = None, **changes) -> Record:
     """A record as a step would leave it."""
     values = {
         "step": step,
@@ -54,9 +52,7 @@ def make_records() -> dict[str, Record]:
     ensemble = {"visible_and_occluded": make_scores(0.47), "visible_only": make_scores(0.57)}
     records = [
         make_record("01_prepare_data", metrics={"source": "built-in", "items": ITEMS}),
-        make_record(
-            "04_train_detector_htc", parameters={"detector": "htc"}, metrics={"validation": make_scores(0.6)}
-        ),
+        make_record("04_train_detector_htc", parameters={"detector": "htc"}, metrics={"validation": make_scores(0.6)}),
         make_run("plain_test", 0.41, visible=0.51, model="universal", flip_test=False),
         make_run("universal", 0.42, visible=0.52, model="universal"),
         make_run("finetune_plain", 0.43, visible=0.53, model="finetune_plain", interval=[0.4, 0.46]),
@@ -205,7 +201,7 @@ def test_markdown_has_every_row_with_as_many_cells():
 
 
 def test_html_is_one_readable_file(tmp_path):
-    figure = plots.per_category_bars({"a": {"1": 0.5}}, ylabel="AP")
+    figure = figures.per_category_bars({"a": {"1": 0.5}}, ylabel="AP")
     report.write_html(tmp_path / "report.html", make_records(), {"A <caption>": figure}, title="T & t")
     text = (tmp_path / "report.html").read_text()
     assert "T &amp; t" in text and "A &lt;caption&gt;" in text and "data:image/png;base64," in text
@@ -223,9 +219,7 @@ def test_scores_of_splits_leave_out_those_without_annotations(tmp_path):
     coco = make_coco(tmp_path, (1, 2))
     bare = coco.subset(image_ids=[])
     predictions = make_predictions(2, category_id=np.array([1, 2]))
-    scores = report.score_splits(
-        {"validation": coco, "test": bare}, {"validation": predictions, "test": predictions}
-    )
+    scores = report.score_splits({"validation": coco, "test": bare}, {"validation": predictions, "test": predictions})
     assert list(scores) == ["validation"] and set(scores["validation"]) == {
         "visible_and_occluded",
         "visible_only",

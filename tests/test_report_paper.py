@@ -2,8 +2,8 @@
 
 import pytest
 
-from kps.engine.experiments import Experiments
 from kps.evaluation.metrics import Scores
+from kps.flow.experiments import Experiments
 from kps.report.paper import beside_the_paper, paper_boxes, paper_landmarks
 
 

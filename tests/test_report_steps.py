@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 from builders import make_coco
 
-from kps.detections import ground_truth_detections
-from kps.engine.experiments import Experiments
 from kps.evaluation.baseline import mean_shape, mean_shape_predictions
-from kps.predictions import Predictions
+from kps.flow.experiments import Experiments
 from kps.report import STEPS, measure_steps, steps_table
+from kps.results.detections import ground_truth_detections
+from kps.results.predictions import Predictions
 from kps.workspace import Workspace
 
 
 def test_steps_are_neighbours_among_the_experiments():
-    assert {run for step in STEPS for run in (step.without, step.with_)} <= set(
-        Experiments.shipped().predictions
-    )
+    assert {run for step in STEPS for run in (step.without, step.with_)} <= set(Experiments.shipped().predictions)
     assert all(a.with_ == b.without for a, b in pairwise(STEPS))
     assert sum(step.paper for step in STEPS) == pytest.approx(0.615 - 0.556)
 

@@ -13,12 +13,12 @@ from builders import make_image_row
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kps.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, save_coco, visible_only_annotation
-from kps.detections import Detections, load_detections, save_detections
+from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, save_coco, visible_only_annotation
 from kps.files import read_json, write_json
-from kps.predictions import Predictions, iter_results, load_results
+from kps.results.detections import Detections, load_detections, save_detections
+from kps.results.predictions import Predictions, iter_results, load_results
+from kps.results.submission import validate_submission, write_submission
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, full_from_own, own_from_full, own_landmark_mask
-from kps.submission import validate_submission, write_submission
 
 # Pixels as annotators and models write them: whole, or with up to three digits, also outside the photo.
 PIXELS = st.integers(-500, 5000) | st.integers(-500_000, 5_000_000).map(lambda value: value / 1000)
@@ -37,9 +37,7 @@ def items(draw: st.DrawFn) -> dict[str, Any]:
     """A raw item: any category, visibilities, attributes, and any number of polygons."""
     kind = draw(st.sampled_from(CATEGORIES))
     landmarks = []
-    for visibility in draw(
-        st.lists(st.integers(0, 2), min_size=kind.num_landmarks, max_size=kind.num_landmarks)
-    ):
+    for visibility in draw(st.lists(st.integers(0, 2), min_size=kind.num_landmarks, max_size=kind.num_landmarks)):
         landmarks += [draw(PIXELS), draw(PIXELS), visibility]
     (x1, y1), (width, height) = ((draw(values), draw(values)) for values in (PIXELS, SIDES))
     x2, y2 = x1 + width, y1 + height
@@ -177,13 +175,9 @@ def test_predictions_survive_their_own_file(tmp_path: Path, predictions: Predict
 def test_predictions_survive_the_submission(tmp_path: Path, predictions: Predictions) -> None:
     count = write_submission(predictions, tmp_path / "s.zip", name_in_zip="mine.json")
     summary = validate_submission(tmp_path / "s.zip")
-    assert (
-        summary.num_rows == count == len(predictions)
-    )  # at most 40 on 4 images x 13 categories: none beyond 20
+    assert summary.num_rows == count == len(predictions)  # at most 40 on 4 images x 13 categories: none beyond 20
     assert summary.num_images == len(np.unique(predictions.image_id))
-    assert (
-        list(summary.per_category.values()) == np.bincount(predictions.category_id, minlength=14)[1:].tolist()
-    )
+    assert list(summary.per_category.values()) == np.bincount(predictions.category_id, minlength=14)[1:].tolist()
     with zipfile.ZipFile(tmp_path / "s.zip") as archive:
         archive.extract("mine.json", tmp_path)
     got = load_results(tmp_path / "mine.json")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.schema import (
     CATEGORIES,
     FLIP_INDICES,

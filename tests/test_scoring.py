@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kps.results.predictions import instance_score
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category
-from kps.scoring import instance_score
 
 
 @given(st.integers(1, 13), st.floats(0, 1), st.floats(0, 1))

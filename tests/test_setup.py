@@ -90,9 +90,7 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def stand_in(
-    path: Path, *, version: str = "3.12", kind: str = "base", pip: str = ":", venv: str = ""
-) -> None:
+def stand_in(path: Path, *, version: str = "3.12", kind: str = "base", pip: str = ":", venv: str = "") -> None:
     """A program that answers as a Python of that version; `pip` and `venv` are what it does when asked to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     calls = path.parents[1] / "calls"

@@ -10,13 +10,10 @@ from builders import make_coco
 from garment_photos import write_photos
 
 from kps.aggregation import Aggregation
-from kps.coco import load_coco
-from kps.detections import ground_truth_detections
-from kps.errors import InputError
+from kps.data.coco import load_coco
 from kps.evaluation.baseline import mean_shape, mean_shape_predictions
-from kps.files import read_json
-from kps.predictions import Predictions
-from kps.study import (
+from kps.files import InputError, read_json
+from kps.flow.study import (
     StudyRun,
     aggregation_of,
     compare_runs,
@@ -25,6 +22,8 @@ from kps.study import (
     study_table,
     train_and_predict,
 )
+from kps.results.detections import ground_truth_detections
+from kps.results.predictions import Predictions
 from kps.workspace import Workspace
 
 

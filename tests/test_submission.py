@@ -16,12 +16,11 @@ from builders import make_predictions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import kps.submission
-from kps.errors import InputError
-from kps.files import write_json
-from kps.predictions import empty_predictions, iter_results, load_results
+import kps.results.submission
+from kps.files import InputError, write_json
+from kps.results.predictions import empty_predictions, iter_results, load_results
+from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission
 from kps.schema import category
-from kps.submission import NAME_IN_ZIP, validate_submission, write_submission
 
 
 def unpack(path: Path) -> list[dict[str, Any]]:
@@ -99,7 +98,7 @@ def test_rows_are_ordered_by_image(tmp_path: Path) -> None:
 
 
 def test_chunks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kps.submission, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(kps.results.submission, "CHUNK_ROWS", 3)
     write_submission(make_predictions(10), tmp_path / "s.zip")
     assert validate_submission(tmp_path / "s.zip").num_rows == 10
 

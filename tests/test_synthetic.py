@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import kps.synthetic
-from kps.coco import coco_annotation, load_coco
-from kps.errors import InputError
-from kps.files import read_json
+from kps.data.coco import coco_annotation, load_coco
+from kps.files import InputError, read_json
 from kps.schema import CATEGORIES, category
 from kps.synthetic import PhotoPlan, category_counts, part_names, plan_split, render_photo, write_dataset
 from kps.synthetic.plan import FLOOR_ITEMS, ITEMS_PER_PHOTO, TRAIN_ITEMS, Item
@@ -98,9 +97,7 @@ def test_an_annotation_has_the_raw_form_and_lies_in_the_photo(photos: list) -> N
 
 def test_every_garment_of_every_category_is_drawn(photos: list) -> None:
     for row in CATEGORIES:
-        drawn = [
-            item for _, annotation in photos for item in items_of(annotation) if item["category_id"] == row.id
-        ]
+        drawn = [item for _, annotation in photos for item in items_of(annotation) if item["category_id"] == row.id]
         assert len(drawn) >= 9
         seen = np.mean([(rows_of(item)[:, 2] == 2).mean() for item in drawn])
         assert seen > 0.5, f"{row.name}: only {seen:.2f} of the landmarks can be seen"
@@ -142,9 +139,7 @@ def test_sides_are_those_of_the_picture_in_frontal_views(photos: list) -> None:
         for item in items_of(annotation):
             names = part_names()[category(item["category_id"]).slice]
             rows = dict(zip(names, rows_of(item), strict=True))
-            corner = next(
-                part for part in ("hem_corner", "skirt_hem_corner", "waist") if f"{part}_left" in rows
-            )
+            corner = next(part for part in ("hem_corner", "skirt_hem_corner", "waist") if f"{part}_left" in rows)
             left, right = rows[f"{corner}_left"], rows[f"{corner}_right"]
             if item["viewpoint"] == 2 and left[2] and right[2]:
                 assert left[0] < right[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders import make_raw_folder
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.workspace import SPLITS, Workspace, check_outputs, submission_zip
 
 WORKSPACE = Workspace(Path("runs/test"))
@@ -18,9 +18,7 @@ def test_paths_are_distinct_and_inside_the_workspace() -> None:
     paths += [path(split) for split in SPLITS for path in (WORKSPACE.coco, WORKSPACE.coco_visible_only)]
     paths += [WORKSPACE.detections("htc", split) for split in SPLITS]
     paths += [WORKSPACE.predictions(run, split) for run in ("a", "b") for split in SPLITS]
-    paths += [
-        WORKSPACE.finetune_dir("hand81", variant, c) for variant in ("plain", "lr_1e-3") for c in range(1, 14)
-    ]
+    paths += [WORKSPACE.finetune_dir("hand81", variant, c) for variant in ("plain", "lr_1e-3") for c in range(1, 14)]
     paths += [
         WORKSPACE.universal_dir("hand81"),
         WORKSPACE.universal_dir("identity"),

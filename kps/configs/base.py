@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.schema import package_data
 
 PUBLIC = "public"  # as `pretrained`: the public COCO weights that the paper starts from
@@ -37,9 +37,7 @@ def absolute(path: Path | str) -> str:
     return str(Path(path).expanduser().resolve())
 
 
-def runtime(
-    *, scope: str, work_dir: Path | str, seed: int, epochs: int, load_from: Path | None = None
-) -> dict:
+def runtime(*, scope: str, work_dir: Path | str, seed: int, epochs: int, load_from: Path | None = None) -> dict:
     """Return the part of a configuration that says how to train, whatever the model.
 
     Args:
@@ -90,7 +88,7 @@ def steps(*, epochs: int, milestones: tuple[float, ...], warm_up_iterations: int
 
 def public_weights(name: str) -> str:
     """Return the URL of public weights: "htc", "cascade" or "hrnet_w48"."""
-    return orjson.loads(package_data("public_weights.json"))[name]
+    return orjson.loads(package_data("configs/public_weights.json"))[name]
 
 
 def weights_to_start_from(pretrained: str | None, name: str) -> str | None:

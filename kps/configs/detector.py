@@ -183,9 +183,7 @@ def _paper_schedule(settings: Size, epochs: int) -> dict:
     return {
         "optim_wrapper": {"type": "OptimWrapper", "optimizer": optimizer},
         "auto_scale_lr": {"enable": True, "base_batch_size": 16},
-        "param_scheduler": steps(
-            epochs=epochs, milestones=(16 / 20, 19 / 20), warm_up_iterations=settings.warm_up
-        ),
+        "param_scheduler": steps(epochs=epochs, milestones=(16 / 20, 19 / 20), warm_up_iterations=settings.warm_up),
     }
 
 
@@ -221,9 +219,7 @@ def _dataset(settings: Size, coco_file: Path | str, image_dir: Path | str, with_
 
 def _augmented_test_pipeline(settings: Size) -> list[dict]:
     """Return mmdet's test-time augmentation: every scale, upright and mirrored (section 3.1 of the paper)."""
-    scales = [
-        {"type": "Resize", "scale": list(scale), "keep_ratio": True} for scale in settings.augmented_scales
-    ]
+    scales = [{"type": "Resize", "scale": list(scale), "keep_ratio": True} for scale in settings.augmented_scales]
     pack = {"type": "PackDetInputs", "meta_keys": [*_META_KEYS, "flip", "flip_direction"]}
     mirror = [{"type": "RandomFlip", "prob": share} for share in (0.0, 1.0)]
     return [{"type": "LoadPhoto"}, {"type": "TestTimeAug", "transforms": [scales, mirror, [pack]]}]

@@ -169,9 +169,7 @@ def landmark_config(
         "balance": settings.balance,
         "samples_per_epoch": settings.samples_per_epoch,
     }
-    run = base.runtime(
-        scope="mmpose", work_dir=work_dir, seed=seed, epochs=settings.epochs, load_from=init_checkpoint
-    )
+    run = base.runtime(scope="mmpose", work_dir=work_dir, seed=seed, epochs=settings.epochs, load_from=init_checkpoint)
     model = _model(settings, aggregation)
     config = {**run, "model": model, "train_dataloader": loader, **_optimisation(settings)}
     config["pretrained"] = base.weights_to_start_from(pretrained, "hrnet_w48")
@@ -245,7 +243,5 @@ def _optimisation(settings: LandmarkSettings) -> dict:
     milestones = (7 / 12, 10 / 12)
     return {
         "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "Adam", "lr": rate}},
-        "param_scheduler": base.steps(
-            epochs=epochs, milestones=milestones, warm_up_iterations=settings.warm_up
-        ),
+        "param_scheduler": base.steps(epochs=epochs, milestones=milestones, warm_up_iterations=settings.warm_up),
     }

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from kps.coco import Coco, Instances
-from kps.errors import InputError
+from kps.data.coco import Coco, Instances
 from kps.evaluation.similarity import oks
-from kps.files import without_nan
-from kps.predictions import Predictions
+from kps.files import InputError, without_nan
+from kps.results.predictions import Predictions
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES
 
 PCK_THRESHOLDS = (0.2, 0.05)

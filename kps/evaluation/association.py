@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kps.coco import Instances
+from kps.data.coco import Instances
 from kps.evaluation.similarity import oks_of_pairs
-from kps.predictions import Predictions
+from kps.results.predictions import Predictions
 
 NEAR = 0.5  # OKS of the landmarks, or IoU of the boxes, from which a result fits: the protocol's lowest
 OWN, DUPLICATE, WRONG_CATEGORY, BACKGROUND = "right item", "duplicate", "wrong category", "background"

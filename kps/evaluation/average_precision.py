@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from kps.predictions import MAX_PER_IMAGE_AND_CATEGORY
+from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY
 from kps.schema import LANDMARK_CATEGORY, SIGMAS, category
 
 MAX_BOXES_PER_IMAGE_AND_CATEGORY = 100  # COCO's box protocol

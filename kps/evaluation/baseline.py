@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.detections import Detections
-from kps.predictions import Predictions
+from kps.data.coco import Coco
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, own_landmark_mask
 
 
@@ -28,9 +28,6 @@ def mean_shape(train: Coco) -> np.ndarray:
 def mean_shape_predictions(shape: np.ndarray, detections: Detections) -> Predictions:
     """Place a mean shape (13, 39, 2) in each box."""
     mask = own_landmark_mask()[detections.category_id - 1][:, :, None]
-    place = (
-        shape[detections.category_id - 1] * detections.bbox_xywh[:, None, 2:]
-        + detections.bbox_xywh[:, None, :2]
-    )
+    place = shape[detections.category_id - 1] * detections.bbox_xywh[:, None, 2:] + detections.bbox_xywh[:, None, :2]
     keypoints = np.where(mask, np.concatenate([place, np.ones_like(place[:, :, :1])], axis=2), 0.0)
     return Predictions.on(detections, keypoints, detections.score)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kps.coco import Coco, Instances, category_counts
+from kps.data.coco import Coco, Instances, category_counts
 from kps.evaluation import association as found
 from kps.evaluation.association import Association, associate
 from kps.evaluation.baseline import mean_shape
@@ -40,7 +40,7 @@ from kps.evaluation.metrics import evaluate_landmarks
 from kps.evaluation.protocol import check_images
 from kps.evaluation.repairs import REPAIRS, in_strict_order, repairs
 from kps.files import progress, without_nan
-from kps.predictions import Predictions, top_rows
+from kps.results.predictions import Predictions, top_rows
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_indices
 
 MISSED_BOX = "missed box"
@@ -112,14 +112,10 @@ def _counts(items: Instances, counted: np.ndarray, joined: Association, results:
     )
 
 
-def _landmark_table(
-    items: Instances, joined: Association, errors: np.ndarray, own: np.ndarray
-) -> pd.DataFrame:
+def _landmark_table(items: Instances, joined: Association, errors: np.ndarray, own: np.ndarray) -> pd.DataFrame:
     """294 rows: how many of each landmark were labelled on found items, and the share of each of KINDS."""
     index = own_indices()[items.category_id[joined.item[own]] - 1]  # (M, 39) of the 294
-    count = np.stack(
-        [np.bincount(index[errors[own] == i], minlength=NUM_LANDMARKS) for i in range(len(KINDS))], axis=1
-    )
+    count = np.stack([np.bincount(index[errors[own] == i], minlength=NUM_LANDMARKS) for i in range(len(KINDS))], axis=1)
     labelled = count.sum(axis=1)
     table = pd.DataFrame(
         {
@@ -146,8 +142,6 @@ def _shape(ground_truth: Coco) -> np.ndarray:
         own = place[: item.num_landmarks]
         mirrored = own[item.flip_indices] * [-1, 1] + [1, 0]
         seen = np.isfinite([own, mirrored])
-        own[:] = np.where(seen, [own, mirrored], 0).sum(axis=0) / np.where(
-            seen.any(axis=0), seen.sum(axis=0), np.nan
-        )
+        own[:] = np.where(seen, [own, mirrored], 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
         place *= size / max(size.max(), 1)
     return shape

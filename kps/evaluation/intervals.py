@@ -26,13 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.detections import Detections
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.protocol import compare
 from kps.evaluation.resampling import resampled_scores
-from kps.files import without_nan
-from kps.predictions import Predictions
+from kps.files import InputError, without_nan
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
 Results = Predictions | Detections
@@ -146,9 +145,7 @@ def paired_bootstrap(
 def _draw(num_images: int, samples: int, seed: int, level: float) -> np.ndarray:
     """(1 + S, I) weights: the data as they are, then random halves of the images."""
     if samples < 2 or not 0 < level < 1:
-        raise InputError(
-            f"expected at least 2 samples and a level between 0 and 1, but got {samples} and {level}"
-        )
+        raise InputError(f"expected at least 2 samples and a level between 0 and 1, but got {samples} and {level}")
     weights = np.ones((1 + samples, num_images), dtype=np.uint8)
     weights[1:, num_images // 2 :] = 0
     np.random.default_rng(seed).permuted(weights[1:], axis=1, out=weights[1:])

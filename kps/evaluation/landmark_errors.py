@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kps.coco import Instances
+from kps.data.coco import Instances
 from kps.evaluation.similarity import similarity_at
 from kps.schema import own_flip_indices
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.detections import Detections
+from kps.data.coco import Coco
 from kps.evaluation.average_precision import precision_and_recall
 from kps.evaluation.protocol import Comparison, compare
 from kps.files import without_nan
-from kps.predictions import Predictions
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import NUM_CATEGORIES
 
 
@@ -62,8 +62,7 @@ def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
 def score(comparison: Comparison) -> Scores:
     """Run the evaluation category by category."""
     curves = [
-        precision_and_recall(*comparison.of_category(category_id))
-        for category_id in range(1, NUM_CATEGORIES + 1)
+        precision_and_recall(*comparison.of_category(category_id)) for category_id in range(1, NUM_CATEGORIES + 1)
     ]
     precision = np.stack([curve for curve, _ in curves], axis=2)  # (T, R, 13), -1 where no items
     recall = np.stack([reached for _, reached in curves], axis=1)  # (T, 13)

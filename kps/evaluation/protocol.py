@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.detections import Detections
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.average_precision import Row
-from kps.predictions import Predictions
+from kps.files import InputError
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 
 
 @dataclass(frozen=True)

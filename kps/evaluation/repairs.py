@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from kps.coco import Instances
+from kps.data.coco import Instances
 from kps.evaluation.association import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, Association
 from kps.evaluation.landmark_errors import INVERSION, JITTER, KINDS, MISS, SWAP, UNLABELLED
 from kps.evaluation.similarity import oks_of_pairs
-from kps.predictions import Predictions
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES
 
 SCORING, SMALL_OFFSET = "scoring", "small offset"
@@ -93,9 +93,7 @@ def _deal_scores(items: Instances, item: np.ndarray, results: Predictions) -> Pr
     return replace(results, score=score)
 
 
-def _with_true_landmarks(
-    items: Instances, item: np.ndarray, results: Predictions, wrong: np.ndarray
-) -> Predictions:
+def _with_true_landmarks(items: Instances, item: np.ndarray, results: Predictions, wrong: np.ndarray) -> Predictions:
     """Move the landmarks of the mask (D, 39) to their places on the items (D,)."""
     rows, landmarks = np.nonzero(wrong)
     keypoints = results.keypoints.copy()

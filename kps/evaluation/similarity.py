@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kps.coco import Instances
+from kps.data.coco import Instances
 from kps.schema import own_sigmas
 
 PAIRS_AT_ONCE = 20_000  # bounds the memory

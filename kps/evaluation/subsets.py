@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.detections import Detections
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.metrics import Scores, score
 from kps.evaluation.protocol import check_images, compare
-from kps.predictions import Predictions
+from kps.files import InputError
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 
 SOURCE = "source"
 SOURCES = ("shop", "user")

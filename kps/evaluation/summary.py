@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from kps.coco import Coco
-from kps.detections import Detections
-from kps.errors import InputError
+from kps.data.coco import Coco
 from kps.evaluation.causes import analyse_causes
 from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
 from kps.evaluation.metrics import Scores, evaluate_boxes, evaluate_landmarks
 from kps.evaluation.subsets import SOURCE, evaluate_subsets
-from kps.predictions import Predictions
+from kps.files import InputError
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES
 
 
@@ -100,8 +100,7 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
     head = ["  ".join(figures)] if ranges is None else figures
     per_category = values["per_category"]
     return head + [
-        f"{item.id:>4}  {item.name:<22}{_text(per_category[str(item.id)])}{between(item.id)}"
-        for item in CATEGORIES
+        f"{item.id:>4}  {item.name:<22}{_text(per_category[str(item.id)])}{between(item.id)}" for item in CATEGORIES
     ]
 
 

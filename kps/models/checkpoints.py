@@ -21,8 +21,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
-from kps.errors import InputError
-from kps.files import CHECKPOINT, atomic_path, reason_of
+from kps.files import CHECKPOINT, InputError, atomic_path, reason_of
 
 # What checkpoints of mmengine hold besides tensors: loss histories as NumPy arrays. None of these runs code.
 SAFE_TYPES = [
@@ -30,10 +29,7 @@ SAFE_TYPES = [
     np.dtype,
     np._core.multiarray._reconstruct,
     np._core.multiarray.scalar,
-    *{
-        type(np.dtype(name))
-        for name in ("bool", "uint8", "int32", "int64", "uint32", "uint64", "float32", "float64")
-    },
+    *{type(np.dtype(name)) for name in ("bool", "uint8", "int32", "int64", "uint32", "uint64", "float32", "float64")},
     HistoryBuffer,
 ]
 # What torch raises on other files than checkpoints, and how it names an object that is not weights.
@@ -52,9 +48,7 @@ def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, An
         raise InputError(f"{path}: no such checkpoint")
     content = _load_strictly(path, map_location)
     if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected a checkpoint (a dictionary), but it holds a {type(content).__name__}"
-        )
+        raise InputError(f"{path}: expected a checkpoint (a dictionary), but it holds a {type(content).__name__}")
     return content
 
 
@@ -89,11 +83,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     """
     content = read_checkpoint(path)
     weights = content.get("state_dict", content)
-    if (
-        not isinstance(weights, dict)
-        or not weights
-        or not all(isinstance(v, Tensor) for v in weights.values())
-    ):
+    if not isinstance(weights, dict) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
         raise InputError(f"{path}: expected weights (a dictionary of tensors, or one under 'state_dict')")
     return weights
 
@@ -109,9 +99,7 @@ def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | N
     for name in [*own, *weights]:
         expected, got = (tuple(d[name].shape) if name in d else "nothing" for d in (own, weights))
         if expected != got:
-            raise InputError(
-                f"{path}: not of this model: {name} is {expected} in the model, {got} in the file"
-            )
+            raise InputError(f"{path}: not of this model: {name} is {expected} in the model, {got} in the file")
     model.load_state_dict(weights)
 
 
@@ -149,8 +137,6 @@ def _refuse_dotted_types(value: Any, path: Path | str) -> None:
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     name = value.get("type", "") if isinstance(value, dict) else ""
     if "." in str(name):
-        raise InputError(
-            f"{path}: refused, since its configuration names a type outside the registries: {name!r}"
-        )
+        raise InputError(f"{path}: refused, since its configuration names a type outside the registries: {name!r}")
     for child in children:
         _refuse_dotted_types(child, path)

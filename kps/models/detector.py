@@ -16,12 +16,11 @@ from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from kps.coco import MIN_BOX_SIDE, Coco
-from kps.detections import Detections
-from kps.errors import InputError
-from kps.files import progress
+from kps.data.coco import MIN_BOX_SIDE, Coco
+from kps.files import InputError, progress
 from kps.models import detector_data
 from kps.models.checkpoints import load_config, load_into
+from kps.results.detections import Detections
 
 
 def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:
@@ -35,9 +34,7 @@ def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Modul
     """
     config = load_config(checkpoint)
     if config.get("default_scope") != "mmdet":
-        raise InputError(
-            f"{checkpoint}: expected a detector, but got a checkpoint of {config.get('default_scope')}"
-        )
+        raise InputError(f"{checkpoint}: expected a detector, but got a checkpoint of {config.get('default_scope')}")
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
     load_into(model, checkpoint)

@@ -12,10 +12,10 @@ from mmcv.transforms import BaseTransform, Compose
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 
-from kps.coco import Coco, load_coco
-from kps.errors import InputError
+from kps.data.coco import Coco, load_coco
+from kps.data.photos import read_photo
+from kps.files import InputError
 from kps.models.held_out import learnt_part
-from kps.photos import read_photo
 from kps.schema import CATEGORIES
 
 MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
@@ -83,9 +83,7 @@ def _add_garments(rows: list[dict], coco: Coco) -> None:
         y1, y2 = np.clip([y, y + h], 0, row["height"])
         if x2 - x1 < 1 or y2 - y1 < 1:
             continue
-        polygons = [
-            polygon for polygon in garments.segmentation[i] if len(polygon) >= 6 and len(polygon) % 2 == 0
-        ]
+        polygons = [polygon for polygon in garments.segmentation[i] if len(polygon) >= 6 and len(polygon) % 2 == 0]
         row["instances"].append(
             {
                 "bbox": [float(x1), float(y1), float(x2), float(y2)],
@@ -104,7 +102,7 @@ class LoadPhoto(BaseTransform):
         """Add the pixels.
 
         Raises:
-            InputError: see `kps.photos.read_photo`.
+            InputError: see `kps.data.photos.read_photo`.
         """
         size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
         image = read_photo(path, upright=results["upright"], size_wh=size_wh)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kps.coco import Coco
-from kps.errors import InputError
+from kps.data.coco import Coco
+from kps.files import InputError
 from kps.models.checkpoints import load_config
 
 SPLIT_SEED = 20200615  # fixed, so that all runs on one data set hold out the same photos

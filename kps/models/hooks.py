@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.tensorboard import SummaryWriter
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models.checkpoints import read_checkpoint, save_checkpoint
 from kps.models.order import seed_everything
 
@@ -87,9 +87,7 @@ class StateHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         self.whole = False
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.done = runner.iter + 1  # the loop counts the iteration after its hooks
         # Schedules by epoch and the held-out score follow the last iteration.
         if runner.optim_wrapper.should_update() and self.done % len(runner.train_dataloader):
@@ -133,9 +131,7 @@ class FiniteLossHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         loss = outputs["loss"].item()
         if math.isfinite(loss):
             return
@@ -206,9 +202,7 @@ class ProgressHook(Hook):
         self.sums: dict[str, torch.Tensor] = {}
         self.count, self.start, self.start_iter = 0, time.monotonic(), runner.iter
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for name, value in outputs.items():
             value = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(float(value))
             self.sums[name] = self.sums[name] + value if name in self.sums else value

@@ -13,11 +13,11 @@ from mmpose.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from kps import schema
-from kps.coco import load_coco
-from kps.errors import InputError
+from kps.data.coco import load_coco
+from kps.data.photos import photo_of
+from kps.files import InputError
 from kps.models.crops import Patch, apply_affine, crop_affine, cut_patch
 from kps.models.held_out import learnt_part
-from kps.photos import photo_of
 
 
 @DATASETS.register_module()

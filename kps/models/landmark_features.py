@@ -17,14 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kps import schema
-from kps.coco import Coco
-from kps.errors import InputError
-from kps.files import progress
-from kps.homogeneity import Cue, appearance_cue, cue
-from kps.homogeneity.descriptors import PER_LANDMARK, Descriptors, sample_places
+from kps.data.coco import Coco
+from kps.data.photos import photo_of
+from kps.files import InputError, progress
+from kps.likeness import Cue, appearance_cue, cue
+from kps.likeness.descriptors import PER_LANDMARK, Descriptors, sample_places
 from kps.models.crops import apply_affine, crop_affine, cut_patch
 from kps.models.landmarks import LandmarkModel
-from kps.photos import photo_of
 
 PER_CATEGORY = 100  # garments that other categories' channels are read on
 MIN_READ = 5  # garments on which a landmark must be labelled
@@ -89,7 +88,7 @@ def backbone_descriptors(
 ) -> Descriptors:
     """Features (M, 2, C) of a layer of the backbone at a sample of visible landmarks, and of mirrored crops.
 
-    `kps.homogeneity.appearance_cue(descriptors, name="backbone", of="a trained backbone's features")` makes a
+    `kps.likeness.appearance_cue(descriptors, name="backbone", of="a trained backbone's features")` makes a
     cue of them.
 
     Args:

@@ -33,9 +33,7 @@ class CropPreprocessor(BaseDataPreprocessor):
     resolution f times lower, at a cost f^2 times lower, without losing detail of the input.
     """
 
-    def __init__(
-        self, mean: Sequence[float], std: Sequence[float], colour_jitter: float = 0.0, fold: int = 1
-    ) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], colour_jitter: float = 0.0, fold: int = 1) -> None:
         super().__init__()
         for name, value in {"mean": mean, "std": std}.items():
             self.register_buffer(name, torch.tensor(value).float().view(1, 3, 1, 1), persistent=False)

@@ -17,16 +17,14 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
-from kps.coco import Coco, ImageRow
-from kps.detections import Detections
-from kps.errors import InputError
-from kps.files import progress
+from kps.data.coco import Coco, ImageRow
+from kps.data.photos import photo_of
+from kps.files import InputError, progress
 from kps.models import landmark_dataset, landmark_head  # noqa: F401  (fill the registry)
 from kps.models.checkpoints import load_config, load_into
 from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine
-from kps.photos import photo_of
-from kps.predictions import Predictions
-from kps.scoring import instance_score
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions, instance_score
 
 
 class LandmarkModel:
@@ -183,9 +181,7 @@ def _load_models(
     if missing:
         name = schema.category(missing[0]).name
         raise InputError(f"expected a checkpoint for category {missing[0]} ({name}), but got none")
-    loaded = {
-        path: LandmarkModel.load(path) for path in dict.fromkeys(checkpoints[value] for value in present)
-    }
+    loaded = {path: LandmarkModel.load(path) for path in dict.fromkeys(checkpoints[value] for value in present)}
     return {value: loaded[checkpoints[value]] for value in present}
 
 

@@ -19,13 +19,12 @@ from pathlib import Path
 
 from mmengine.dist import get_world_size, is_main_process
 
-from kps.coco import load_coco
-from kps.detections import Detections, load_detections, save_detections
-from kps.doctor.labels import check_results
-from kps.errors import InputError
-from kps.files import read_json, write_json
-from kps.models.processes import process_group, run_processes
-from kps.predictions import Predictions
+from kps.data.coco import load_coco
+from kps.data.labels import check_results
+from kps.files import InputError, read_json, write_json
+from kps.models.torchrun import process_group, run_processes
+from kps.results.detections import Detections, load_detections, save_detections
+from kps.results.predictions import Predictions
 
 AT_FAULT = 1
 

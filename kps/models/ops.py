@@ -17,7 +17,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from kps.errors import InputError
+from kps.files import InputError
 
 NAME = "mmcv._ext"
 AVERAGE = 1  # mmcv's number of the pooling mode "avg"

@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kps.errors import InputError
-from kps.files import atomic_path
+from kps.files import InputError, atomic_path
 from kps.models.checkpoints import load_weights
 
 BACKBONE = "backbone."
@@ -41,8 +40,7 @@ def load_pretrained(model: nn.Module, where: str) -> list[str]:
         if name.startswith(BACKBONE) and name not in fitting and not _COUNTERS.search(name):
             got = tuple(weights[name].shape) if name in weights else "nothing"
             raise InputError(
-                f"{path}: not of this backbone: {name} is {tuple(value.shape)} in the model, "
-                f"{got} in the file"
+                f"{path}: not of this backbone: {name} is {tuple(value.shape)} in the model, {got} in the file"
             )
     model.load_state_dict(fitting, strict=False)
     anew = [name for name in own if name not in fitting and not _COUNTERS.search(name)]

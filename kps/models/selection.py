@@ -9,12 +9,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from kps.coco import Coco, load_coco
-from kps.detections import ground_truth_detections
+from kps.data.coco import Coco, load_coco
 from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
 from kps.models.detector import detect, ready
 from kps.models.held_out import held_out_images
 from kps.models.landmarks import LandmarkModel, predict_landmarks
+from kps.results.detections import ground_truth_detections
 
 
 def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:

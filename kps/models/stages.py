@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kps.errors import InputError
+from kps.files import InputError
 from kps.models.training import FINAL
-from kps.record import load_record
 from kps.schema import CATEGORIES
-from kps.workspace import Workspace
+from kps.workspace import Workspace, load_record
 
 UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second is followed by a variant
 

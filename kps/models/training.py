@@ -26,17 +26,16 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from kps.errors import InputError
-from kps.files import write_json
+from kps.files import InputError, write_json
 from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
 from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
-from kps.models.identity import PARTS, check_same_run, with_identity
 from kps.models.interrupts import Interrupts
 from kps.models.ops import memory_format
 from kps.models.order import with_seeded_draws
 from kps.models.pretrained import load_pretrained
-from kps.models.processes import run_processes
+from kps.models.run_identity import PARTS, check_same_run, with_identity
+from kps.models.torchrun import run_processes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,9 +208,7 @@ class ResumableRunner(Runner):
         return score(self.cfg, weights, part)
 
     @staticmethod
-    def build_dataloader(
-        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader[Any]:
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader[Any]:
         """Return a loader whose order and augmentation can go on from any iteration."""
         if isinstance(dataloader, dict):
             dataloader = with_seeded_draws(dataloader, seed)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kps.prepare import BUILT_IN
-from kps.record import Record
+from kps.data.prepare import BUILT_IN
+from kps.workspace import Record
 
 NOTHING = "-"
 
@@ -20,9 +20,7 @@ def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
     for step, record in records.items():
         given = record.parameters
         hidden = ("workspace", "size", "seed", "category_id")
-        settings = [
-            f"{name}={value}" for name, value in given.items() if name not in hidden and value is not None
-        ]
+        settings = [f"{name}={value}" for name, value in given.items() if name not in hidden and value is not None]
         base = step.removesuffix(f"_{given['category_id']:02d}") if "category_id" in given else step
         known = (base, ", ".join(settings), record.metrics.get("boxes", NOTHING), data_kind(records))
         key = (*known, given.get("size", NOTHING), given.get("seed", NOTHING), record.hardware)

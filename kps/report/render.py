@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kps.files import atomic_path
-from kps.record import Record
 from kps.report.provenance import banner
 from kps.report.tables import NOT_RUN, TITLES, build_tables
+from kps.workspace import Record
 
 PROSE = ("how", "settings", "hardware")  # columns set flush left
 STYLE = """
@@ -95,10 +95,7 @@ def _html_table(table: pd.DataFrame, *, wide: bool = False) -> str:
     rows = []
     for index, values in zip(table.index, table.to_numpy(object), strict=True):
         own_row = _is_ours(index)
-        cells = [
-            _cell(value, ours=own_row or _is_ours(column))
-            for column, value in zip(table, values, strict=True)
-        ]
+        cells = [_cell(value, ours=own_row or _is_ours(column)) for column, value in zip(table, values, strict=True)]
         rows.append(f"<tr><th>{html.escape(str(index))}</th>{''.join(cells)}</tr>")
     kind = ' class="wide"' if wide else ""
     body = f"<thead>{_html_head(table)}</thead><tbody>{''.join(rows)}</tbody>"

@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from kps.errors import InputError
-from kps.record import Record
+from kps.files import InputError
 from kps.report.provenance import NOTHING, data_kind, provenance
 from kps.schema import CATEGORIES, package_data
-from kps.workspace import GROUND_TRUTH
+from kps.workspace import GROUND_TRUTH, Record
 
-PAPER = orjson.loads(package_data("paper_tables.json"))
+PAPER = orjson.loads(package_data("report/paper_tables.json"))
 NOT_RUN = "not run"
 PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
 SETTINGS = ("aggregation", "finetune", "hflip_train", "hflip_test")
@@ -120,8 +119,7 @@ def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:
 
 def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     rows = [
-        (row["method"], row["validation"] or NOTHING, row["test"] or NOTHING, "published")
-        for row in PAPER["table1"]
+        (row["method"], row["validation"] or NOTHING, row["test"] or NOTHING, "published") for row in PAPER["table1"]
     ]
     run = _ensemble(records, runs)
     how = "no ensemble was run"

@@ -94,9 +94,7 @@ class Canvas:
         for line, width, role in layer.strokes:
             points = _fixed(self.camera.project(line) - offset)
             thickness = max(1, round(width * scale))
-            cv2.polylines(
-                colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL
-            )
+            cv2.polylines(colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL)
 
     def _shade(self, mask: Image, layer: Layer, offset: Points, scale: float) -> Image:
         """Brightness (h, w) uint8, 128 = unchanged: the light on the mask's inflated, folded surface."""
@@ -122,15 +120,11 @@ class Canvas:
         for line, fold_width, strength in layer.folds:
             points = _fixed((self.camera.project(line) - offset) * ratio)
             thickness = max(1, round(fold_width * scale / _COARSE))
-            cv2.polylines(
-                relief, [points], False, 128 + 120 * float(strength), thickness, cv2.LINE_AA, _SUBPIXEL
-            )
+            cv2.polylines(relief, [points], False, 128 + 120 * float(strength), thickness, cv2.LINE_AA, _SUBPIXEL)
         blur = max(0.8, 0.7 * scale / _COARSE)
         return (cv2.GaussianBlur(relief, (0, 0), blur).astype(np.float32) - 128) * (0.9 / 120)
 
-    def _cast_shadow(
-        self, mask: Image, box: tuple[int, int, int, int], strength: float, scale: float
-    ) -> None:
+    def _cast_shadow(self, mask: Image, box: tuple[int, int, int, int], strength: float, scale: float) -> None:
         x1, y1, x2, y2 = box
         reach = int(max(3, 2.2 * scale))
         left, top = max(x1 - reach, 0), max(y1 - reach, 0)

@@ -8,10 +8,8 @@ from typing import Any
 
 import cv2
 
-from kps.coco import coco_annotation, visible_only_annotation
-from kps.errors import InputError
-from kps.files import atomic_folder, progress, write_json
-from kps.parallel import ordered_map
+from kps.data.coco import coco_annotation, visible_only_annotation
+from kps.files import InputError, atomic_folder, ordered_map, progress, write_json
 from kps.schema import CATEGORIES
 from kps.synthetic.photo import jpeg_quality, render_photo
 from kps.synthetic.plan import PhotoPlan, plan_split

@@ -10,9 +10,7 @@ from kps.synthetic.look import DRESSES, SLINGS, Look
 from kps.synthetic.shapes import Parts, Points, Rng, curve, ellipse, xy
 
 
-def decorate_torso(
-    layer: Layer, category_id: int, look: Look, figure: Figure, points: Parts, rng: Rng
-) -> None:
+def decorate_torso(layer: Layer, category_id: int, look: Look, figure: Figure, points: Parts, rng: Rng) -> None:
     """Seams, trims and prints of a torso panel, in place."""
     hem_part = "skirt_hem" if category_id in DRESSES else "hem"
     left, right = points[f"{hem_part}_corner_left"], points[f"{hem_part}_corner_right"]
@@ -40,9 +38,7 @@ def _front(layer: Layer, category_id: int, look: Look, points: Parts, rng: Rng) 
     names = [f"{base}_left", "neckline_left", "neck_front", "neckline_right", f"{base}_right"]
     line = np.array([points[name] for name in names])
     line = curve(line) if look.neck_shape == "round" else line
-    layer.strokes.append(
-        (line, 2.2 if look.collar == "band" else 0.5, "trim" if look.collar == "band" else "seam")
-    )
+    layer.strokes.append((line, 2.2 if look.collar == "band" else 0.5, "trim" if look.collar == "band" else "seam"))
     front = points["neck_front"]
     if look.placket or look.collar == "shirt":
         end = look.hem_y if look.collar == "shirt" else front[1] + 12
@@ -115,6 +111,4 @@ def decorate_waist(layer: Layer, waist: tuple[Points, Points, Points], height: f
         for side, corner in ((-1, waist[0]), (1, waist[2])):
             start = centre + (corner - centre) * 0.6 + xy(0, height)
             end = corner + xy(side * 0.8, height + 7.5)
-            layer.strokes.append(
-                (curve([start, (start + end) / 2 + xy(-side * 0.6, 1.6), end]), 0.35, "seam")
-            )
+            layer.strokes.append((curve([start, (start + end) / 2 + xy(-side * 0.6, 1.6), end]), 0.35, "seam"))

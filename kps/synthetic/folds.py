@@ -19,9 +19,7 @@ def drag_lines(rng: Rng, start: Points, end: Points, count: int, spread: float =
     return folds
 
 
-def hanging_folds(
-    rng: Rng, top: tuple[Points, Points], bottom: tuple[Points, Points], count: int
-) -> list[Fold]:
+def hanging_folds(rng: Rng, top: tuple[Points, Points], bottom: tuple[Points, Points], count: int) -> list[Fold]:
     """Folds that fall from a line (left, right) to another, as in a skirt."""
     folds = []
     for share in np.sort(rng.uniform(0.04, 0.96, count)):
@@ -34,9 +32,7 @@ def hanging_folds(
     return folds
 
 
-def limb_folds(
-    rng: Rng, path: Points, start: float, end: float, half_width: float, bend: float
-) -> list[Fold]:
+def limb_folds(rng: Rng, path: Points, start: float, end: float, half_width: float, bend: float) -> list[Fold]:
     """Folds across a sleeve or a trouser leg, denser at its bend and its end."""
     folds = []
     for _ in range(int(rng.integers(3, 8))):

@@ -35,15 +35,11 @@ def _bag(figure: Figure, rng: Rng) -> list[Layer]:
     centre = wrist + xy(0, 16) if rng.random() < 0.45 else np.array([side * 17.0, rng.uniform(44, 62)])
     half = rng.uniform(7, 14), rng.uniform(6, 13)
     corners = np.array([[-0.85, -1], [0.85, -1], [1, 1], [-1, 1]]) * half + centre
-    body = Layer(
-        corners, fabric, "object", layers.Z_OBJECT, strokes=[(corners[[3, 0, 1, 2]] * 1.0, 0.5, "seam")]
-    )
+    body = Layer(corners, fabric, "object", layers.Z_OBJECT, strokes=[(corners[[3, 0, 1, 2]] * 1.0, 0.5, "seam")])
     top = corners[:2].mean(axis=0)
     start = wrist if np.allclose(centre, wrist + xy(0, 16)) else shoulder * [0.6, 1] + xy(0, -1)
     path = np.array([start, (start + top) / 2 + xy(0, 0.5), top])
-    strap = strip(
-        path, np.linspace(0, float(np.linalg.norm(top - start)), 4), np.full(4, rng.uniform(0.5, 1.2))
-    )
+    strap = strip(path, np.linspace(0, float(np.linalg.norm(top - start)), 4), np.full(4, rng.uniform(0.5, 1.2)))
     return [Layer(strap, fabric, "object", layers.Z_OBJECT - 0.1, relief=0.4), body]
 
 

@@ -76,9 +76,7 @@ def _arm(figure: Figure, side: int, skin: Fabric) -> list[Layer]:
     for finger in (-1.2, 0.0, 1.2):
         start = joints[2] + direction * 8.5 + across * finger
         hand.strokes.append((np.array([start, tip + across * finger]), 0.25, "trim"))
-    upper = Layer(
-        figure.arm_outline(side, above=True), skin, "skin", min(depth, layers.Z_TORSO + 0.1), shadow=0.0
-    )
+    upper = Layer(figure.arm_outline(side, above=True), skin, "skin", min(depth, layers.Z_TORSO + 0.1), shadow=0.0)
     lower = Layer(figure.arm_outline(side, above=False), skin, "skin", depth, pieces=figure.arm_pieces(side))
     return [upper, lower, hand]
 
@@ -111,9 +109,7 @@ def _face(head: Layer, centre: Points, turn: float) -> None:
         eye = centre + xy(side * 2.9 + shift, 0.3)
         head.bands.append((ellipse(eye, (1.25, 0.65), samples=10), "seam"))
         head.strokes.append((np.array([eye + xy(-1.6, -2.1), eye + xy(1.6, -2.2)]), 0.45, "seam"))
-    head.strokes.append(
-        (np.array([centre + xy(shift, 1.5), centre + xy(shift * 1.2 + 0.4, 3.8)]), 0.35, "trim")
-    )
+    head.strokes.append((np.array([centre + xy(shift, 1.5), centre + xy(shift * 1.2 + 0.4, 3.8)]), 0.35, "trim"))
     head.bands.append((ellipse(centre + xy(shift * 0.95, 6.2), (2.1, 0.75), samples=10), "seam"))
 
 
@@ -124,9 +120,7 @@ def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> li
     shape = np.array([[-1, -1], [-0.75, -9], [0, -12.4], [0.75, -9], [1, -1]]) * xy(volume, 1)
     ends = np.array([[volume * 1.05, 0], [0, 2], [-volume * 1.05, 0]]) + xy(centre[0], bottom)
     mass = join(centre + shape, ends)
-    strands = [
-        (np.array([centre + xy(x, -9), [centre[0] + 1.4 * x, bottom]]), 0.3, "trim") for x in (-6, -2, 3, 7)
-    ]
+    strands = [(np.array([centre + xy(x, -9), [centre[0] + 1.4 * x, bottom]]), 0.3, "trim") for x in (-6, -2, 3, 7)]
     whole = curve(np.vstack([mass, mass[:1]]))
     if back:
         return [Layer(whole, hair, "hair", layers.Z_HAIR_FRONT, strokes=strands)]
@@ -134,9 +128,7 @@ def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> li
     part = centre + xy(rng.normal(0, 2) + 2 * turn, -8.6)
     around = np.array([[-6.0, -4.5], [-8.3, 1], [-7.4, -7.5], [0, -12], [7.4, -7.5], [8.3, 1], [6.0, -4.5]])
     fringe = join(centre + around, part)
-    painted.append(
-        Layer(curve(np.vstack([fringe, fringe[:1]]), 4), hair, "hair", layers.Z_HEAD + 0.1, shadow=0.2)
-    )
+    painted.append(Layer(curve(np.vstack([fringe, fringe[:1]]), 4), hair, "hair", layers.Z_HEAD + 0.1, shadow=0.2))
     if length > 8 and rng.random() < 0.55:
         for side in (-1, 1):
             if rng.random() < 0.75:

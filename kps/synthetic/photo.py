@@ -75,6 +75,4 @@ def _watermark(image: Image, rng: Rng) -> None:
     text = "".join(rng.choice(list("abcdefghiklmnoprstuvw .-"), int(rng.integers(6, 18))))
     place = int(rng.uniform(0, 0.6) * image.shape[1]), int(rng.uniform(0.05, 0.98) * image.shape[0])
     shade = int(rng.choice([235, 250, 60]))
-    cv2.putText(
-        image, text, place, int(rng.integers(0, 5)), rng.uniform(0.4, 0.9), (shade,) * 3, 1, cv2.LINE_AA
-    )
+    cv2.putText(image, text, place, int(rng.integers(0, 5)), rng.uniform(0.4, 0.9), (shade,) * 3, 1, cv2.LINE_AA)

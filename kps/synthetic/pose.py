@@ -37,9 +37,7 @@ def sample_figure(rng: Rng, view: str) -> Figure:
 
 def _arm(rng: Rng) -> tuple[float, float]:
     """Angle of the upper arm and bend of the elbow: hanging, away, on the hip, across the body, raised."""
-    kind = rng.choice(
-        ["hang", "away", "hip", "across", "raised", "face"], p=[0.48, 0.14, 0.13, 0.11, 0.05, 0.09]
-    )
+    kind = rng.choice(["hang", "away", "hip", "across", "raised", "face"], p=[0.48, 0.14, 0.13, 0.11, 0.05, 0.09])
     angle, bend = {
         "hang": (rng.uniform(0.1, 0.32), rng.normal(0.08, 0.12)),
         "away": (rng.uniform(0.3, 0.8), rng.normal(0.1, 0.25)),

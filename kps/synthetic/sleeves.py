@@ -82,9 +82,7 @@ def sleeve_layer(
     depth = layers.Z_OUTER_SLEEVE if category_id in OUTWEAR else layers.Z_SLEEVE
     if figure.far_arm(side):
         depth = layers.Z_FAR_ARM + depth / 100
-    layer = Layer(
-        outline, fabric, f"sleeve_{NAMES[side]}", depth, origin=tuple(path[0]), angle=angle, shadow=0.35
-    )
+    layer = Layer(outline, fabric, f"sleeve_{NAMES[side]}", depth, origin=tuple(path[0]), angle=angle, shadow=0.35)
     if long:
         upper = ("shoulder", "upper_arm_outer", "elbow_outer", "elbow_inner", "upper_arm_inner", "armpit")
         lower = ("elbow_outer", "forearm_outer", "cuff_outer", "cuff_inner", "forearm_inner", "elbow_inner")

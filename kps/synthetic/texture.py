@@ -128,9 +128,7 @@ def _denim(tile: Image, rng: Rng, accent: Colour) -> None:
     half = TILE // 2
     noise = rng.standard_normal((half, half)).astype(np.float32)
     streaks = cv2.blur(noise, (1, 15)) * 26
-    clouds = cv2.resize(
-        rng.standard_normal((4, 4)).astype(np.float32), (half, half), interpolation=cv2.INTER_CUBIC
-    )
+    clouds = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), (half, half), interpolation=cv2.INTER_CUBIC)
     quarter = streaks + clouds * 7
     whole = np.vstack([quarter, quarter[::-1]])  # mirrored, so that the tile repeats without an edge
     whole = np.hstack([whole, whole[:, ::-1]])

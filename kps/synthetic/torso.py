@@ -24,18 +24,14 @@ def neck_points(category_id: int, look: Look, figure: Figure) -> Parts:
             strap_x = side * (width + 0.8) * cos
             points[f"strap_top_{name}"] = np.array([strap_x, figure.shoulder_y(strap_x) - 0.2])
             middle = figure.front(side * 0.5 * width / 15.5, figure.half_width(depth))
-            points[f"neckline_{name}"] = np.array(
-                [middle, depth - (0.9 if look.neck_shape == "round" else 2.4)]
-            )
+            points[f"neckline_{name}"] = np.array([middle, depth - (0.9 if look.neck_shape == "round" else 2.4)])
         points["neck_front"] = np.array([figure.front(0, figure.half_width(depth)), depth])
         points["bodice_back"] = np.array([-figure.front(0, figure.half_width(depth)), max(top, 10.0) + 1.5])
         return points
     front = np.array([float(figure.front(0, 7.0)), depth])
     shares = {"round": (0.68, 0.7), "v": (0.5, 0.5), "square": (0.92, 0.84)}[look.neck_shape]
     for side in (-1, 1):
-        corner = np.array(
-            [side * width * max(cos, 0.55) + 1.2 * turn, figure.shoulder_y(width) - 0.25 * look.ease]
-        )
+        corner = np.array([side * width * max(cos, 0.55) + 1.2 * turn, figure.shoulder_y(width) - 0.25 * look.ease])
         points[f"neck_{NAMES[side]}"] = corner
         points[f"neckline_{NAMES[side]}"] = np.array([
             front[0] + (corner[0] - front[0]) * shares[0], corner[1] + (front[1] - corner[1]) * shares[1]
@@ -96,9 +92,7 @@ def front_points(look: Look, figure: Figure, points: Parts) -> Parts:
     for side in (-1, 1):
         name = NAMES[side]
         start_y, hem_y = look.neck_depth, look.hem_y + look.hem_curve
-        gap = np.array([0.35, 0.75, 0.95, 1.0]) * look.opening * 0.85 + (
-            0.02 if look.opening > 0.1 else -0.05
-        )
+        gap = np.array([0.35, 0.75, 0.95, 1.0]) * look.opening * 0.85 + (0.02 if look.opening > 0.1 else -0.05)
         gap[0] = min(gap[0] + 0.12 * (look.neck_depth < 12 and look.opening > 0.1), 0.5)
         heights = start_y + np.array([0, 0.34, 0.67, 1.0]) * (hem_y - start_y)
         for part, across, y in zip(("top", "upper", "lower", "hem"), gap, heights, strict=True):

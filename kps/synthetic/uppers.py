@@ -39,9 +39,7 @@ def build_upper(category_id: int, look: Look, figure: Figure, fabric: Fabric, rn
     return Garment(category_id, painted, _visible_on(figure, points))
 
 
-def _torso_layers(
-    category_id: int, look: Look, figure: Figure, points: Parts, fabric: Fabric, rng: Rng
-) -> list[Layer]:
+def _torso_layers(category_id: int, look: Look, figure: Figure, points: Parts, fabric: Fabric, rng: Rng) -> list[Layer]:
     dress, outwear = category_id in DRESSES, category_id in OUTWEAR
     depth = layers.Z_OUTWEAR if outwear else layers.Z_DRESS if dress else layers.Z_TOP
     inner = plain_fabric(scaled(tuple(int(v) for v in fabric.tile.reshape(-1, 3).mean(axis=0)), 0.62))

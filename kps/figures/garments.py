@@ -1,0 +1,190 @@
+"""Photos with garments drawn on them. Letters: N instances, 39 own landmarks (padded), H x W pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from kps.data.coco import Coco
+from kps.data.photos import photo_of
+from kps.figures.style import CATEGORY_COLOURS, STYLE, blank, draw_outline, new_figure
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
+from kps.schema import category
+
+OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
+MAX_SHOWN = 4000  # px of a picture's longer side
+MAX_DRAWN, MIN_SCORE = 5, 0.3  # garments a photo, the best scored
+COLUMNS = 4  # photos side by side
+
+
+@mpl.rc_context(STYLE)
+def draw_instances(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    category_id: np.ndarray,
+    *,
+    score: np.ndarray | None = None,
+) -> Figure:
+    """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
+    height, width = image.shape[:2]
+    figure, ((axes,),) = new_figure(1, 1, (5, min(max(5 * height / width, 1), 25)))
+    _show_photo(axes, image, "")
+    _draw_garments(axes, keypoints, category_id, score, occluded=False)
+    return figure
+
+
+def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
+    """Show pixels so that pixel centres have whole coordinates, as in COCO files."""
+    height, width = image.shape[:2]
+    shrink = min(1.0, MAX_SHOWN / max(height, width))
+    if shrink < 1:  # matplotlib would hold the whole of it in numbers of 4 bytes
+        size = max(round(shrink * width), 1), max(round(shrink * height), 1)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.set_title(title, fontsize=7.5, fontweight="normal")
+    blank(axes)
+
+
+def _draw_garments(
+    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, *, occluded: bool
+) -> None:
+    """Draw outlines, landmarks and names: keypoints (N, 39, 3), the third number 0 where there is none.
+
+    With `occluded`, the third number is a visibility and landmarks with 1 are drawn hollow.
+    """
+    for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):
+        item, colour = category(kind), CATEGORY_COLOURS[kind]
+        places, visibility = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2]
+        known, hidden = visibility > 0, occluded & (visibility == 1)
+        places = np.where(known[:, None], places, np.nan)
+        draw_outline(axes, item, places, colors=colour, linewidths=1.1, path_effects=OUTLINED)
+        axes.plot(*places[known & ~hidden].T, "o", ms=3.2, mfc=colour, mec="#14171a", mew=0.5)
+        axes.plot(*places[hidden].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
+        if known.any():
+            text = item.name + ("" if score is None else f" {score[row]:.2f}")
+            _label(axes, places[known].mean(0), text, colour)
+
+
+def _label(axes: Axes, place: np.ndarray, text: str, colour: str) -> None:
+    box = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "none", "alpha": 0.9}
+    axes.text(*place, text, fontsize=6, color="#14171a", ha="center", va="center", bbox=box, clip_on=True)
+
+
+def showcase(coco: Coco, count: int) -> list[int]:
+    """Ids of `count` photos that together show as many categories as can be, then as many garments."""
+    instances = coco.instances
+    shown: set[int] = set()
+    chosen: list[int] = []
+    kinds = {row.id: instances.category_id[instances.image_id == row.id].tolist() for row in coco.images}
+    for _ in range(min(count, len(kinds))):
+        rest = [image_id for image_id in kinds if image_id not in chosen]
+        best = max(rest, key=lambda i: (len(set(kinds[i]) - shown), len(kinds[i]), -i))
+        chosen.append(best)
+        shown |= set(kinds[best])
+    return chosen
+
+
+def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, Iterator[tuple[Axes, int]]]:
+    """A figure with a panel for each photo, and the panels that then show one, each with its image id."""
+    rows = max(-(-len(image_ids) // COLUMNS), 1)
+    figure, axes = new_figure(rows, COLUMNS, (2.5 * COLUMNS, 3.1 * rows))
+    photos = {row.id: row for row in coco.images}
+
+    def panels() -> Iterator[tuple[Axes, int]]:
+        for panel, image_id in zip(axes.flat, image_ids, strict=False):
+            _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
+            yield panel, image_id
+
+    for panel in axes.flat:
+        blank(panel)
+    return figure, panels()
+
+
+@mpl.rc_context(STYLE)
+def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> Figure:
+    """Photos with their annotations: outline in the category's colour, occluded landmarks hollow."""
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
+        items = coco.instances.take(coco.instances.image_id == image_id)
+        _draw_garments(axes, items.keypoints, items.category_id, None, occluded=True)
+    return figure
+
+
+def _pictured(score: np.ndarray) -> np.ndarray:
+    """Rows worth drawing, the best last: those from MIN_SCORE up, from 1 to MAX_DRAWN."""
+    order = np.argsort(-score)[:MAX_DRAWN]
+    return order[: max(int((score[order] >= MIN_SCORE).sum()), 1)][::-1]
+
+
+@mpl.rc_context(STYLE)
+def detection_grid(
+    coco: Coco,
+    image_dir: Path,
+    detections: Detections,
+    image_ids: Sequence[int],
+) -> Figure:
+    """Photos with detected boxes in their category's colour over the dashed white ground truth."""
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
+        for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
+            axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
+        found = detections.take(detections.image_id == image_id)
+        for row in _pictured(found.score) if len(found) else ():
+            box, colour = found.bbox_xywh[row], CATEGORY_COLOURS[int(found.category_id[row])]
+            axes.add_patch(_box(box, colour, linewidth=1.5))
+            text = f"{category(int(found.category_id[row])).name} {found.score[row]:.2f}"
+            _label(axes, box[:2] + np.array([box[2] / 2, 0]), text, colour)
+    return figure
+
+
+def _box(bbox_xywh: np.ndarray, colour: str, **options: object) -> Rectangle:
+    corner, (width, height) = bbox_xywh[:2], bbox_xywh[2:]
+    return Rectangle(corner, width, height, fill=False, edgecolor=colour, path_effects=OUTLINED, **options)
+
+
+@mpl.rc_context(STYLE)
+def prediction_grid(
+    coco: Coco,
+    image_dir: Path,
+    predictions: Predictions,
+    image_ids: Sequence[int],
+) -> Figure:
+    """Photos with predicted garments; on ground-truth boxes, a white line joins each landmark to the truth.
+
+    A prediction is on a ground-truth box where its detection id is an annotation's and the boxes agree.
+    """
+    figure, panels = _grid(coco, image_dir, image_ids)
+    for axes, image_id in panels:
+        found = predictions.take(predictions.image_id == image_id)
+        if len(found) == 0:
+            continue
+        found = found.take(_pictured(found.bbox_score))
+        own = found.keypoints.copy()
+        own[..., 2] = 1
+        _draw_errors(axes, coco, found)
+        _draw_garments(axes, own, found.category_id, found.score, occluded=False)
+    return figure
+
+
+def _draw_errors(axes: Axes, coco: Coco, found: Predictions) -> None:
+    items = coco.instances
+    for row, detection_id in enumerate(found.detection_id):
+        same = (items.annotation_id == detection_id) & (items.image_id == found.image_id[row])
+        match = np.flatnonzero(same)
+        if len(match) == 0 or not np.allclose(items.bbox_xywh[match[0]], found.bbox_xywh[row], atol=0.02):
+            continue
+        truth = items.keypoints[match[0]]
+        known = truth[:, 2] > 0
+        lines = np.stack([truth[known, :2], found.keypoints[row, known, :2]], axis=1)
+        axes.add_collection(LineCollection(lines, colors="white", linewidths=1.2, path_effects=OUTLINED))
+        axes.plot(*truth[known, :2].T, "o", ms=2.2, mfc="white", mec="#14171a", mew=0.4, linestyle="none")

@@ -1,0 +1,189 @@
+"""Maps drawn: the distance matrix in the order of groups, a poster of all garments, doubtful pairs."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+from itertools import pairwise
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
+
+from kps.aggregation import Aggregation
+from kps.figures.style import (
+    FAINT,
+    INK,
+    STYLE,
+    blank,
+    category_legend,
+    draw_categories,
+    draw_mean_shape,
+    new_figure,
+)
+from kps.likeness import Shapes
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, Category
+
+ALONE = "#aeb4bb"  # a landmark that shares its channel with nobody
+DOUBT = "#d62246"
+COLUMNS, PAIRS = 7, 4  # garments of a row of the poster, and pairs side by side
+
+
+@mpl.rc_context(STYLE)
+def distance_matrix(distance: np.ndarray, aggregation: Aggregation, *, title: str = "") -> Figure:
+    """Likeness (1 - distance, 294 x 294) of landmarks in the order of a map's groups.
+
+    Frames are the groups shared by several landmarks, a group beside its mirror image; the strips give each
+    landmark's category; grey is unknown.
+    """
+    figure, axes = new_figure(
+        2, 2, (9.6, 9), width_ratios=(1, 40), height_ratios=(1, 40), gridspec_kw={"wspace": 0, "hspace": 0}
+    )
+    corner, above, left, matrix = axes.ravel()
+    orbit = np.minimum(aggregation.group, aggregation.flip_indices[aggregation.group])
+    order = np.lexsort((np.arange(NUM_LANDMARKS), aggregation.group, orbit))
+    colours = mpl.colormaps["magma"].with_extremes(bad="#c9ced4")
+    likeness = np.ma.masked_invalid(1 - distance[np.ix_(order, order)])
+    image = matrix.imshow(likeness, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    draw_categories(above, LANDMARK_CATEGORY[order][None], interpolation="nearest")
+    draw_categories(left, LANDMARK_CATEGORY[order][:, None], interpolation="nearest")
+    matrix.add_collection(LineCollection(_frames(aggregation.group[order]), colors="white", linewidths=0.7))
+    blank(corner)
+    blank(matrix)
+    above.set_title(title, loc="left")
+    figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, pad=0.015, label="likeness")
+    category_legend(figure, ncols=5, fontsize=8)
+    return figure
+
+
+def _frames(group: np.ndarray) -> list[np.ndarray]:
+    """Squares around the runs of equal group in an ordered group vector, singletons left out."""
+    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
+    pairs = [(low - 0.5, high - 0.5) for low, high in pairwise(edges) if high - low > 1]
+    return [np.array([(a, a), (b, a), (b, b), (a, b), (a, a)]) for a, b in pairs]
+
+
+@mpl.rc_context(STYLE)
+def map_poster(shapes: Shapes, maps: Mapping[str, Aggregation]) -> Figure:
+    """Every garment under one map or several: landmarks of one colour and number share a group.
+
+    Numbers are the first map's. A group of a later map takes colour and number of the one that it shares most
+    landmarks with; what has no counterpart gets a colour and a number of its own. Grey: alone.
+    """
+    rows = -(-len(CATEGORIES) // COLUMNS)
+    figure, axes = new_figure(rows * len(maps), COLUMNS, (17, 2.75 * rows * len(maps)))
+    reference = next(iter(maps.values()))
+    for index, (name, map_) in enumerate(maps.items()):
+        panels = axes[index * rows : (index + 1) * rows].ravel()
+        numbers = matched_numbers(map_, reference)
+        for panel, item in zip(panels, CATEGORIES, strict=False):
+            _dots(panel, _garment(panel, item, shapes), map_, numbers, item)
+        for panel in panels[len(CATEGORIES) :]:
+            blank(panel)
+        _caption(panels[-1], name, map_)
+    return figure
+
+
+def _caption(axes: Axes, name: str, map_: Aggregation) -> None:
+    sizes = np.bincount(map_.group)
+    lines = (
+        f"{map_.num_groups} groups",
+        f"{(sizes > 1).sum()} shared, up to {sizes.max()} garments",
+        f"{(sizes == 1).sum()} alone (grey)",
+        "",
+        "one colour and number:",
+        "one channel",
+    )
+    axes.text(0.08, 0.77, name, transform=axes.transAxes, fontsize=17, weight="bold", va="bottom")
+    axes.text(0.08, 0.72, "\n".join(lines), transform=axes.transAxes, fontsize=10, va="top", linespacing=1.6)
+
+
+def matched_numbers(map_: Aggregation, reference: Aggregation) -> np.ndarray:
+    """(G,) number from 1 for each group: that of the reference's group with most landmarks in common.
+
+    One to one; groups without a counterpart are numbered on from the reference's last.
+    """
+    common = np.zeros((map_.num_groups, reference.num_groups))
+    np.add.at(common, (map_.group, reference.group), 1)
+    ours, theirs = linear_sum_assignment(common, maximize=True)
+    found = common[ours, theirs] > 0
+    numbers = np.zeros(map_.num_groups, dtype=int)
+    numbers[ours[found]] = theirs[found] + 1
+    alone = np.flatnonzero(numbers == 0)
+    numbers[alone] = reference.num_groups + 1 + np.arange(len(alone))
+    return numbers
+
+
+def group_colour(number: int) -> tuple[float, float, float]:
+    """A colour for a group's number: hues a golden ratio apart, three shades in turn."""
+    value, saturation = ((0.80, 0.85), (0.95, 0.62), (0.58, 0.80))[number % 3]
+    return colorsys.hsv_to_rgb(number * 0.618034 % 1.0, saturation, value)
+
+
+def _garment(axes: Axes, item: Category, shapes: Shapes) -> np.ndarray:
+    """The outline of a mean shape in an axes of its own; returns the shape (n_c, 2)."""
+    mean = shapes.mean[item.id - 1, : item.num_landmarks]
+    draw_mean_shape(axes, item, mean, margin=0.2, square=True, colors=FAINT, linewidths=2.4)
+    axes.set_title(item.name, color=INK, fontsize=9)
+    return mean
+
+
+def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, item: Category) -> None:
+    shared = np.bincount(map_.group) > 1
+    for (x, y), group in zip(mean, map_.channels(item.id), strict=True):
+        if not np.isfinite(x):
+            continue
+        number = int(numbers[group])
+        colour = group_colour(number) if shared[group] else ALONE
+        axes.plot(x, y, "o", ms=10, mfc=colour, mec="white", mew=0.8)
+        if shared[group]:
+            axes.text(x, y, str(number), fontsize=5.5, color="white", ha="center", va="center_baseline")
+
+
+@mpl.rc_context(STYLE)
+def doubtful_pairs(table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, np.ndarray] | None = None) -> Figure:
+    """Pairs of landmarks of an audit's table, each as two garments with the landmark marked.
+
+    Args:
+        table: rows of `kps.likeness.audit_merges` or `audit_missed`.
+        shapes: mean shapes.
+        crops: a picture (h, w, 3) by landmark index, its centre on the landmark, drawn below the garment.
+    """
+    depth = 1 if crops is None else 2
+    rows = max(-(-len(table) // PAIRS), 1)
+    size = (4.2 * PAIRS, (2.6 if crops is None else 4.4) * rows)
+    ratios = {"width_ratios": [1, 1, 0.12] * PAIRS, "height_ratios": [1.3, 1][:depth] * rows}
+    figure, axes = new_figure(rows * depth, 3 * PAIRS, size, **ratios)
+    for panel in axes.ravel():
+        blank(panel)
+    for place, row in enumerate(table.itertuples(index=False)):
+        top, first = place // PAIRS * depth, place % PAIRS * 3
+        text = f"distance {row.distance:.2f}  ·  doubt {100 * row.doubt:.0f} %"
+        middle = axes[top, first].annotate(text, (1.05, 1.13), xycoords="axes fraction", ha="center")
+        middle.set(weight="bold", color=DOUBT, in_layout=False)  # or it would push the two garments apart
+        for side, landmark in enumerate((row.index, row.other_index)):
+            _marked(axes[top, first + side], landmark, shapes)
+            if crops is not None and landmark in crops:
+                _crop(axes[top + 1, first + side], crops[landmark])
+    return figure
+
+
+def _marked(axes: Axes, landmark: int, shapes: Shapes) -> None:
+    """A garment with one landmark in red, the others numbered in grey."""
+    item = CATEGORIES[LANDMARK_CATEGORY[landmark] - 1]
+    mean, own = _garment(axes, item, shapes), landmark - item.first_index
+    axes.set_title(f"\n{LANDMARK_NAMES[landmark]}", fontsize=8.5, color=INK)  # leaves a line for the pair's
+    axes.plot(*np.delete(mean, own, axis=0).T, "o", ms=3.2, color=ALONE, mew=0)
+    if np.isfinite(mean[own]).all():
+        axes.plot(*mean[own], "o", ms=13, mfc=DOUBT, mec="white", mew=1.2)
+        axes.text(*mean[own], str(own + 1), fontsize=7, color="white", ha="center", va="center_baseline")
+
+
+def _crop(axes: Axes, picture: np.ndarray) -> None:
+    height, width = picture.shape[:2]
+    axes.imshow(picture)
+    axes.plot((width - 1) / 2, (height - 1) / 2, "o", ms=11, mfc="none", mec=DOUBT, mew=1.6)

@@ -1,0 +1,225 @@
+"""One notebook as one step: typed parameters, an executed copy to read, a done marker written last."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any, TextIO
+
+from kps.files import InputError, read_json, sha256, write_json
+from kps.flow.kernel import kernel_manager
+from kps.flow.locks import FileLock, free_gpus
+from kps.flow.parameters import check_data, check_parameters, code_cells, read_parameters
+from kps.flow.steps import NOT_RUN, OUTPUTS, PREPARE, gpus_wanted, step_name
+from kps.workspace import REPOSITORY, Workspace, changed_names, code_sha256, content_sha256, imported_names
+
+NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
+ORPHAN_SECONDS = 15.0  # how long a killed run's kernel and its loader processes may take to end
+START_SECONDS = 180.0  # a kernel's start on a busy machine
+SOCKET_PATH_LENGTH = 60  # of the temporary folder, so that Unix sockets in it stay below their limit of 108
+MESSAGE_LENGTH = 400  # characters of an exception's text that fit one line
+
+
+def run_notebook(
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    workspace: Path,
+    threads: int | None = None,
+    folder: Path = NOTEBOOK_FOLDER,
+) -> Path:
+    """Run one notebook with parameters, unless it is done with these already.
+
+    The notebook runs in the repository root with this Python; what it prints appears with the step's name
+    before each line. Its last act has to be its record. A step that was killed runs again.
+
+    Args:
+        name: the notebook's name without suffix, such as "06_finetune_category".
+        parameters: values, or their texts, by name; the rest keep the notebook's defaults.
+        workspace: the work folder, passed on as the parameter of that name.
+        threads: of the numerical libraries; None leaves them their default.
+        folder: where the notebooks lie.
+
+    Returns:
+        The executed copy.
+
+    Raises:
+        InputError: an unknown notebook or parameter, a step that runs elsewhere, more processes than GPUs, or
+            a notebook that failed.
+    """
+    notebook = find_notebook(name, folder)
+    work = Workspace(Path(workspace).resolve())
+    given = check_parameters(notebook, {**parameters, "workspace": str(work.root)})
+    state = step_state(notebook, given, work)
+    step = step_name(name, state["parameters"])
+    executed, record = work.executed(step), work.record(step)
+    marker = step_file(work, step, ".json")
+    lock = FileLock(step_file(work, step, ".lock"))
+    if not lock.acquire(wait_seconds=ORPHAN_SECONDS):
+        raise InputError(f"{step} is being run by another process in {work.root}")
+    try:
+        outdated = why_outdated(work, step, state)
+        if outdated is None and record.exists() and executed.exists():
+            print(f"[{step}] done before, nothing to do", flush=True)
+            return executed
+        check_data(given if name == PREPARE else {}, work.root)
+        with free_gpus(step, gpus_wanted(name, state["parameters"])) as gpus:
+            marker.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
+            started = time.monotonic()
+            print(f"[{step}] started" + (f": {outdated}" if outdated else ""), flush=True)
+            _execute(notebook, executed, given, step=step, lock=lock, threads=threads, gpus=gpus)
+        if not record.exists():
+            raise InputError(f"{step} ended without its record {record}; open {executed}")
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(marker, {"step": step, **state, "finished": finished}, indent=True)
+        print(f"[{step}] done in {time.monotonic() - started:.0f} s", flush=True)
+    finally:
+        lock.release()
+    return executed
+
+
+def find_notebook(name: str, folder: Path = NOTEBOOK_FOLDER) -> Path:
+    """The file of a notebook.
+
+    Raises:
+        InputError: there is none of that name, or no notebooks at all.
+    """
+    path = Path(folder) / f"{name}.ipynb"
+    if path.is_file():
+        return path
+    names = sorted(file.stem for file in Path(folder).glob("*.ipynb"))
+    if not names:
+        raise InputError(f"{folder}: no notebooks there; install kps from a clone with `pip install -e .`")
+    raise InputError(f"no notebook {name!r}; there are {', '.join(names)}")
+
+
+def step_file(work: Workspace, step: str, suffix: str) -> Path:
+    """A file of the engine's own about a step: its done marker (.json) or its lock (.lock)."""
+    return work.root / ".steps" / f"{step}{suffix}"
+
+
+def step_state(notebook: Path, given: Mapping[str, Any], work: Workspace) -> dict[str, dict[str, Any]]:
+    """What a step's result depends on: "parameters", "code_sha256" and "inputs_sha256", each by name.
+
+    The code is the notebook's (text, outputs and metadata may change without a new run) and what it runs of
+    this package; inputs are the files and folders that a parameter names. `given` are checked parameters.
+    """
+    source = "\n".join(cell["source"] for cell in code_cells(notebook))
+    code = code_sha256(imported_names(ast.parse(source)), without=NOT_RUN.get(notebook.stem, ()))
+    parameters, known = _resolved(notebook, given), read_parameters(notebook)
+    paths = {
+        text: REPOSITORY / Path(text).expanduser()
+        for name, value in parameters.items() if name not in OUTPUTS
+        for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text
+        # A bare word is a name ("demo", "validation"), unless the parameter may be None, as those of paths.
+        if known[name].annotation.endswith("Optional[str]") or {"/", "."} & set(text)
+    }  # fmt: skip
+    return {
+        "parameters": parameters,
+        "code_sha256": {"the notebook": hashlib.sha256(source.encode()).hexdigest()[:16], **code},
+        "inputs_sha256": {text: content_sha256(p, work.root) for text, p in paths.items() if p.exists()},
+    }
+
+
+def why_outdated(work: Workspace, step: str, state: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Say what has changed since a step was done; None where nothing has, or where it has to run anyway.
+
+    Whatever the step's record names as read counts as well. An input that is absent now has not changed.
+    """
+    marker, record = step_file(work, step, ".json"), work.record(step)
+    if not marker.exists():
+        return "it had not ended" if record.exists() else None
+    noted, recorded = read_json(marker), read_json(record) if record.exists() else {}
+    before = {row["path"]: row["sha256"] for row in recorded.get("inputs", {}).values()}
+    # What was not touched since the step began is not read again: there may be gigabytes of checkpoints.
+    began = record.stat().st_mtime - recorded.get("seconds", 0) if before else 0
+    there = {path: Path(path).stat() for path in before if Path(path).is_file()}
+    touched = [path for path, status in there.items() if max(status.st_mtime, status.st_ctime) >= began]
+    changed = [changed_names(noted.get(key, {}), state[key]) for key in state]
+    changed.append(changed_names(before, {path: sha256(Path(path)) for path in touched}))
+    return next((f"changed: {names}" for names in changed if names), None)
+
+
+def _resolved(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters by name, defaults included, without the workspace: a moved one is still done."""
+    defaults = {item.name: item.default for item in read_parameters(notebook).values()}
+    return {name: value for name, value in {**defaults, **given}.items() if name != "workspace"}
+
+
+def _execute(
+    notebook: Path,
+    executed: Path,
+    parameters: dict[str, Any],
+    *,
+    step: str,
+    lock: FileLock,
+    threads: int | None,
+    gpus: list[str],
+) -> None:
+    """Execute by papermill; every failure becomes one line (InputError), the copy stays for inspection."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its failures come as the exceptions below
+    with ExitStack() as stack:
+        if not lock.acquire(shared=True):
+            raise InputError(f"{step} was taken over by another process")
+        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="kps-", dir=_socket_folder())))
+        manager = kernel_manager(lock.path, sockets, threads=threads, gpus=gpus)
+        try:
+            execute_notebook(
+                _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,
+                kernel_name="python3", language="python", kernel_manager_class=manager,
+                start_timeout=START_SECONDS, progress_bar=False, stdout_file=PrefixedOutput(step, sys.stdout),
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            text = " ".join(str(error.evalue).split())[:MESSAGE_LENGTH]
+            if error.ename == InputError.__name__:
+                raise InputError(f"{step}: {text}") from None
+            raise InputError(f"{step} failed with {error.ename}: {text}; open {executed}") from None
+        except DeadKernelError:
+            raise InputError(f"{step}: its process died (out of memory?); open {executed}") from None
+
+
+def _socket_folder() -> str:
+    """The temporary folder, or /tmp where its path is too long for Unix sockets."""
+    folder = gettempdir()
+    return folder if len(folder) <= SOCKET_PATH_LENGTH else "/tmp"
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which would take {braces} for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+class PrefixedOutput:
+    """A text stream that puts a step's name before each line; of a redrawn line the last state counts."""
+
+    def __init__(self, step: str, target: TextIO) -> None:
+        self._prefix = f"[{step}] "
+        self._target = target
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Pass on the lines that are complete and keep the rest."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            shown = line.rstrip("\r").rpartition("\r")[2]
+            if shown.strip():
+                self._target.write(f"{self._prefix}{shown}\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the target."""
+        self._target.flush()

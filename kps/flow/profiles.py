@@ -1,0 +1,221 @@
+"""Profiles: which steps a run has and their parameters, from a YAML file; every mistake is one clear line.
+
+A profile file:
+
+    size: demo                           # passed to every notebook
+    data: built-in                       # or `own`: the user has to name photos of their own
+    parameters:                          # for all steps of a notebook; the rest keep the notebook's defaults
+      01_prepare_data: {train_photos: 1500}
+    experiments: [universal]             # of kps/flow/experiments.yaml, with all the steps that they need
+    steps:                               # more steps, one by one
+      - notebook: 06_finetune_category
+        for_each: {category_id: [1, 2, 3]}
+        parameters: {variant: mine}
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import kps
+from kps.data.prepare import coco_sources, has_test
+from kps.files import InputError, read_bytes
+from kps.flow.experiments import Experiments
+from kps.flow.notebook import NOTEBOOK_FOLDER, find_notebook
+from kps.flow.parameters import check_parameters, read_parameters
+from kps.flow.steps import FINETUNE, NOTEBOOKS, PREPARE, SUBMISSION, gpus_wanted, needs, step_name
+from kps.workspace import SPLITS
+
+PROFILE_FOLDER = Path(kps.__file__).parent / "flow" / "profiles"
+DATA = ("built-in", "own")
+STEP_KEYS = {"notebook", "for_each", "parameters"}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile file's content; each of `steps` is a notebook's name and parameters."""
+
+    name: str
+    size: str
+    data: str
+    parameters: Mapping[str, Mapping[str, Any]]
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook run of a plan: `parameters` to pass, `needs` that come before, how many `gpus` to hold."""
+
+    name: str
+    notebook: str
+    parameters: Mapping[str, Any]
+    needs: list[str] = field(default_factory=list)
+    gpus: int = 0
+
+
+def profile_names() -> list[str]:
+    """Names of the shipped profiles."""
+    return sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
+
+
+def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
+    """Read a shipped profile by name, or a file of one's own by its path.
+
+    Args:
+        name: of the profile, or its file.
+        experiments: names of experiments instead of the profile's own.
+
+    Raises:
+        InputError: no such profile, broken YAML, or an unknown key, notebook or experiment.
+    """
+    shipped = PROFILE_FOLDER / f"{name}.yaml"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file():
+        shipped_names = ", ".join(profile_names())
+        raise InputError(f"no profile {name!r}; there are {shipped_names}, or give a YAML file")
+    try:
+        value = yaml.safe_load(read_bytes(path))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected YAML, but {error}") from None
+    work = {"steps", "experiments"}
+    allowed = {"size", "data", "parameters", *work}
+    if not isinstance(value, dict) or not {"size"} <= set(value) <= allowed or not work & set(value):
+        got = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"{path}: expected size, steps or experiments, and perhaps data, parameters, but got {got}")
+    data = value.get("data", DATA[0])
+    if data not in DATA:
+        raise InputError(f"{path}: expected data: {' or '.join(DATA)}, but got {data!r}")
+    shared = _mapping(value.get("parameters"), f"{path}: parameters")
+    for notebook, parameters in shared.items():
+        _known(notebook, path)
+        _mapping(parameters, f"{path}: parameters of {notebook}")
+    lists = {key: value.get(key, []) for key in work}
+    if not all(isinstance(items, list) for items in lists.values()) or not any(lists.values()):
+        raise InputError(f"{path}: expected steps and experiments to be lists, and at least one step")
+    named = tuple(map(str, experiments or lists["experiments"]))
+    steps = Experiments.shipped().steps(named) if named else []
+    steps += [step for item in lists["steps"] for step in _steps(item, path)]
+    return Profile(path.stem, str(value["size"]), data, shared, tuple(steps))
+
+
+def _steps(item: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One entry of `steps`: a notebook's name, or a mapping that may stand for several steps."""
+    entry = {"notebook": item} if isinstance(item, str) else _mapping(item, f"{path}: a step")
+    if "notebook" not in entry or not set(entry) <= STEP_KEYS:
+        keys = ", ".join(sorted(STEP_KEYS))
+        raise InputError(f"{path}: expected a step with {keys}, but got {', '.join(map(str, entry))}")
+    notebook = _known(entry["notebook"], path)
+    axes = _mapping(entry.get("for_each"), f"{path}: for_each of {notebook}")
+    if not all(isinstance(values, list) for values in axes.values()):
+        raise InputError(f"{path}: expected for_each of {notebook} to give a list for each parameter")
+    parameters = _mapping(entry.get("parameters"), f"{path}: parameters of {notebook}")
+    for values in itertools.product(*axes.values()):
+        yield notebook, {**parameters, **dict(zip(axes, values, strict=True))}
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{what}: expected a mapping, but got {value!r}")
+    return value
+
+
+def _known(notebook: Any, path: Path) -> str:
+    if notebook not in NOTEBOOKS:
+        raise InputError(f"{path}: unknown notebook {notebook!r}; there are {', '.join(NOTEBOOKS)}")
+    return notebook
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read `notebook.parameter=value` texts; a notebook may be shortened ("04.epochs=2").
+
+    Raises:
+        InputError: a text has another form, or the notebook is unknown or ambiguous.
+    """
+    overrides: dict[str, dict[str, str]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        start, dot, parameter = target.partition(".")
+        if not (equals and dot and start and parameter):
+            raise InputError(f"expected notebook.parameter=value, but got {text!r}")
+        matches = [name for name in NOTEBOOKS if name.startswith(start)]
+        if len(matches) != 1:
+            raise InputError(f"{text!r}: expected one notebook's beginning out of {', '.join(NOTEBOOKS)}")
+        overrides.setdefault(matches[0], {})[parameter] = value
+    return overrides
+
+
+def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str, str]:
+    """Read [SPLIT=]PATH texts as parameters of 01_prepare_data: `name` of a split, `option` without one.
+
+    Raises:
+        InputError: two paths for the same.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        split, _, path = text.partition("=")
+        key, path = (name.format(split), path) if split in SPLITS else (option, text)
+        if key in found:
+            raise InputError(f"expected one {key}, but got {found[key]} and {path}")
+        found[key] = str(Path(path).resolve())
+    return found
+
+
+def make_plan(
+    profile: Profile, overrides: Mapping[str, Mapping[str, Any]], *, folder: Path = NOTEBOOK_FOLDER
+) -> list[Step]:
+    """Resolve a profile into steps with checked parameters, each knowing what it needs.
+
+    Without a test split there is nothing to submit: 09_submission is left out.
+
+    Args:
+        profile: from `load_profile`.
+        overrides: parameters by notebook that go before the profile's.
+        folder: where the notebooks lie.
+
+    Raises:
+        InputError: an unknown or mistyped parameter, two steps of one name, a step that nothing provides for,
+            one that would choose by photos that 05 learns from, or a profile that needs one's own photos and
+            gets none.
+    """
+    _check_data(profile, overrides)
+    absent = [notebook for notebook in overrides if notebook not in {name for name, _ in profile.steps}]
+    if absent:
+        raise InputError(f"profile {profile.name} has no step {absent[0]}, so its parameters cannot be set")
+    given, full = {}, {}
+    for notebook, own in profile.steps:
+        path = find_notebook(notebook, folder)
+        shared = profile.parameters.get(notebook, {})
+        parameters = {"size": profile.size, **shared, **own, **overrides.get(notebook, {})}
+        checked = check_parameters(path, parameters)
+        resolved = {item.name: item.default for item in read_parameters(path).values()} | checked
+        name = step_name(notebook, resolved)
+        if name in given:
+            raise InputError(f"profile {profile.name}: two steps are called {name}")
+        given[name], full[name] = (notebook, checked), resolved
+    if not has_test(full.get(PREPARE, {})):
+        for steps in (given, full):
+            steps.pop(SUBMISSION, None)
+    plan = [
+        Step(name, notebook, parameters, needs(notebook, full[name], full), gpus_wanted(notebook, full[name]))
+        for name, (notebook, parameters) in given.items()
+    ]
+    for step in (step for step in plan if step.notebook == FINETUNE):
+        own, universal = (full[name].get("held_out", 0) for name in (step.name, *step.needs))
+        if own > universal:
+            raise InputError(f"{step.name}: expected held_out to be at most 05's, {universal}, but got {own}")
+    return plan
+
+
+def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+    prepare = overrides.get(PREPARE, {})
+    files, _ = coco_sources(prepare)
+    if profile.data == "own" and not (files or "data_root" in prepare):
+        raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")

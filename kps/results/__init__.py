@@ -1,0 +1,1 @@
+"""Results: boxes, predicted landmarks, their ensemble and the submission."""

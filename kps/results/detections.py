@@ -1,0 +1,115 @@
+"""The box file: a COCO list of {"image_id", "category_id", "bbox": [x, y, w, h] px, "score", "id"}.
+
+`id` names a detection from here to the ensemble; a list of one's own may leave it out.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kps.data.coco import MIN_BOX_SIDE, Coco
+from kps.data.rows import iter_json_rows
+from kps.files import (
+    MAX_COORDINATE,
+    InputError,
+    field,
+    integer_field,
+    number_field,
+    numbers_field,
+    open_file,
+    write_json,
+)
+from kps.schema import category
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N boxes as arrays."""
+
+    detection_id: np.ndarray  # (N,) each once
+    image_id: np.ndarray  # (N,)
+    category_id: np.ndarray  # (N,) 1..13
+    bbox_xywh: np.ndarray  # (N, 4) px
+    score: np.ndarray  # (N,) 0..1
+
+    def __len__(self) -> int:
+        return len(self.detection_id)
+
+    def take(self, rows: np.ndarray) -> Detections:
+        """Return the detections of the given rows (indices or a mask)."""
+        return Detections(**{name: value[rows] for name, value in vars(self).items()})
+
+
+def ground_truth_detections(coco: Coco) -> Detections:
+    """Ground-truth boxes as detections: score 1, the annotation's id, crowds left out.
+
+    Items without landmarks stay: as with a detector, nothing tells that they are not scored.
+    """
+    items = coco.instances.take(~coco.instances.iscrowd)
+    return Detections(
+        detection_id=items.annotation_id,
+        image_id=items.image_id,
+        category_id=items.category_id,
+        bbox_xywh=items.bbox_xywh,
+        score=np.ones(len(items)),
+    )
+
+
+def save_detections(path: Path, detections: Detections) -> None:
+    """Write a box file, coordinates rounded to 0.01 px."""
+    rows = [
+        {
+            "image_id": int(image),
+            "category_id": int(kind),
+            "bbox": box,
+            "score": float(score),
+            "id": int(number),
+        }
+        for number, image, kind, box, score in zip(
+            detections.detection_id,
+            detections.image_id,
+            detections.category_id,
+            np.round(detections.bbox_xywh, 2).tolist(),
+            detections.score,
+            strict=True,
+        )
+    ]
+    write_json(path, rows)
+
+
+def load_detections(path: Path) -> Detections:
+    """Read and validate a box file; where no row has an id, rows are numbered from 1.
+
+    Raises:
+        InputError: the file or one of its rows is malformed; the message names file and row.
+    """
+    integers, values = array("q"), array("d")  # they grow in place
+    with open_file(path) as file:
+        for number, row in iter_json_rows(file.read, str(path)):
+            try:
+                integers.extend((integer_field(row, "id", default=number + 1), integer_field(row, "image_id")))
+                integers.append(category(field(row, "category_id")).id)
+                values.extend(numbers_field(row, "bbox", 4))
+                values.append(number_field(row, "score"))
+            except InputError as error:
+                raise InputError(f"{path}: row {number}: {error}") from None
+    ids, boxes = np.asarray(integers).reshape(-1, 3), np.asarray(values).reshape(-1, 5)
+    _check(path, ids, boxes)
+    return Detections(ids[:, 0], ids[:, 1], ids[:, 2], boxes[:, :4], boxes[:, 4])
+
+
+def _check(path: Path, integers: np.ndarray, numbers: np.ndarray) -> None:
+    within = (np.abs(numbers) <= MAX_COORDINATE).all(axis=1)
+    if not within.all():
+        raise InputError(f"{path}: row {int(np.argmin(within))}: expected numbers within {MAX_COORDINATE:g}")
+    positive = (numbers[:, 2:4] >= MIN_BOX_SIDE).all(axis=1)
+    if not positive.all():
+        row, expected = int(np.argmin(positive)), f"a positive width and height of at least {MIN_BOX_SIDE} px"
+        raise InputError(f"{path}: row {row}: expected a bbox with {expected}")
+    ids, counts = np.unique(integers[:, 0], return_counts=True)
+    if (counts > 1).any():
+        raise InputError(f"{path}: expected each id once, but id {ids[np.argmax(counts)]} repeats (or is absent)")

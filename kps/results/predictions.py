@@ -1,0 +1,274 @@
+"""Predicted landmarks: own landmarks only inside the flow, the public list of 882 numbers at its edges.
+
+Letters: N instances, 39 own landmarks (padded).
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kps.data.rows import iter_json_rows
+from kps.files import (
+    MAX_COORDINATE,
+    MAX_RATIO,
+    NPZ,
+    ZIP,
+    InputError,
+    atomic_path,
+    field,
+    integer_field,
+    number_field,
+    numbers_field,
+    open_file,
+    reason_of,
+)
+from kps.results.detections import Detections
+from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
+
+
+def instance_score(bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray) -> np.ndarray:
+    """Box score times the mean confidence over the landmarks that the category has.
+
+    The winning solution averages over all channels above a threshold, also those of other categories; here
+    each instance is judged by its own landmarks only.
+
+    Args:
+        bbox_score: (N,) of the detector.
+        confidence: (N, 39) of own landmarks, such as heatmap maxima; padding is not read.
+        category_id: (N,) 1..13.
+
+    Returns:
+        (N,) scores.
+    """
+    mask = own_landmark_mask()[np.asarray(category_id) - 1]
+    return bbox_score * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
+
+
+MAX_PER_IMAGE_AND_CATEGORY = 20  # the scorer reads no more (facts of the protocol)
+_PADDING = [0.0] * (3 * MAX_LANDMARKS)
+_INTEGERS = ("detection_id", "image_id", "category_id")
+_TAILS = {"bbox_xywh": (4,), "keypoints": (MAX_LANDMARKS, 3)}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N predicted garments as arrays."""
+
+    detection_id: np.ndarray  # (N,) from the box file
+    image_id: np.ndarray  # (N,)
+    category_id: np.ndarray  # (N,) 1..13
+    bbox_xywh: np.ndarray  # (N, 4) px
+    bbox_score: np.ndarray  # (N,)
+    score: np.ndarray  # (N,) of the instance
+    keypoints: np.ndarray  # (N, 39, 3) x px, y px, confidence of own landmarks
+
+    def __len__(self) -> int:
+        return len(self.detection_id)
+
+    @classmethod
+    def on(cls, detections: Detections, keypoints: np.ndarray, score: np.ndarray) -> Predictions:
+        """Return landmarks (N, 39, 3) and instance scores (N,) on boxes, which keep their ids and order."""
+        return cls(
+            detection_id=detections.detection_id,
+            image_id=detections.image_id,
+            category_id=detections.category_id,
+            bbox_xywh=detections.bbox_xywh,
+            bbox_score=detections.score,
+            score=score,
+            keypoints=keypoints,
+        )
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Return the predictions of the given rows (indices or a mask)."""
+        return Predictions(**{name: value[rows] for name, value in vars(self).items()})
+
+    def save(self, path: Path) -> None:
+        """Write the arrays as .npz, atomically."""
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, **vars(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            InputError: the file is absent, is no such archive, or its arrays do not fit together.
+        """
+        arrays = _read_npz(Path(path), [item.name for item in fields(cls)])
+        for name, values in arrays.items():
+            wanted = np.int64 if name in _INTEGERS else np.float64
+            if not np.can_cast(values.dtype, wanted, "same_kind") or values.dtype.kind not in "iuf":
+                raise InputError(f"{path}: expected {name} as {wanted.__name__}, but got {values.dtype}")
+            arrays[name] = values.astype(wanted, copy=False)
+        predictions = cls(**arrays)
+        predictions.check(str(path))
+        return predictions
+
+    def check(self, where: str) -> None:
+        """Raise InputError where shapes disagree, an id or category is impossible, or a number not finite."""
+        count = self.detection_id.size
+        for name, values in vars(self).items():
+            expected = (count, *_TAILS.get(name, ()))
+            if values.shape != expected:
+                raise InputError(f"{where}: expected {name} of shape {expected}, but got {values.shape}")
+        if not count:
+            return
+        if not 1 <= self.category_id.min() <= self.category_id.max() <= NUM_CATEGORIES:
+            raise InputError(f"{where}: expected category ids from 1 to {NUM_CATEGORIES}")
+        if self.image_id.min() < 0:
+            raise InputError(f"{where}: expected image ids from 0")
+        for name in ("bbox_xywh", "bbox_score", "score", "keypoints"):
+            values = getattr(self, name)
+            if not -MAX_COORDINATE <= values.min() <= values.max() <= MAX_COORDINATE:  # neither is NaN
+                raise InputError(f"{where}: expected finite numbers in {name}, at most {MAX_COORDINATE:g}")
+
+
+def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Read the named arrays of an archive whose size in memory is in proportion to the file's."""
+    expected = f"{path}: expected predictions ({', '.join(names)}), but "
+    with open_file(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy only warns of odd headers
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size <= MAX_RATIO * max(path.stat().st_size, 2**16):
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in names}
+        except Exception as error:  # NumPy, zipfile and Python's tokenizer raise a dozen kinds on damage
+            raise InputError(f"{expected}{reason_of(path, error, own=(ZIP, NPZ))}") from None
+    raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
+
+
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """Join predictions in the given order."""
+    if not parts:
+        return empty_predictions()
+    return Predictions(
+        **{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Predictions)}
+    )
+
+
+def empty_predictions() -> Predictions:
+    """No predictions at all."""
+    integers, numbers = np.zeros(0, dtype=np.int64), np.zeros(0)
+    return Predictions(
+        integers, integers, integers, np.zeros((0, 4)), numbers, numbers, np.zeros((0, MAX_LANDMARKS, 3))
+    )
+
+
+def keep_top(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> Predictions:
+    """Keep the `count` best scored of each image and category; the order of rows stays."""
+    return predictions.take(top_rows(predictions, count))
+
+
+def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
+    """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
+    order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
+    image, kind = predictions.image_id[order], predictions.category_id[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (image[1:] != image[:-1]) | (kind[1:] != kind[:-1])
+    start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    return np.sort(order[np.arange(len(order)) - start < count])
+
+
+def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
+    """Yield public rows: 882 numbers, coordinates rounded to 0.01 px, v = 1, foreign slots integer 0."""
+    mask = own_landmark_mask()
+    for row in range(len(predictions)):
+        item = category(int(predictions.category_id[row]))
+        own = predictions.keypoints[row, mask[item.id - 1]]
+        triples = np.column_stack([np.round(own[:, :2], 2), np.ones(len(own))])
+        keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
+        keypoints[3 * item.first_index : 3 * item.first_index + triples.size] = triples.ravel().tolist()
+        yield {
+            "image_id": int(predictions.image_id[row]),
+            "category_id": item.id,
+            "keypoints": keypoints,
+            "score": float(predictions.score[row]),
+        }
+
+
+def load_results(path: Path) -> Predictions:
+    """Read a public result list: rows of image_id, category_id, keypoints (882 numbers) and score.
+
+    Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number
+    (from 1) is the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists.
+
+    Raises:
+        InputError: the file or one of its rows is malformed; the message names file and row.
+    """
+    integers, scores, points = array("q"), array("d"), array("d")  # they grow in place
+    with open_file(path) as file:
+        for number, row in iter_json_rows(file.read, str(path)):
+            try:
+                result = ResultRow.of(row)
+            except InputError as error:
+                raise InputError(f"{path}: row {number}: {error}") from None
+            integers.extend((result.image_id, result.category_id))
+            scores.append(result.score)
+            points.extend(result.own)
+            points.extend(_PADDING[len(result.own) :])
+    if not scores:
+        raise InputError(f"{path}: expected at least one result, but the list is empty")
+    image_id, category_id = np.asarray(integers).reshape(-1, 2).T
+    keypoints = np.asarray(points).reshape(-1, MAX_LANDMARKS, 3)
+    score = np.asarray(scores)
+    return Predictions(
+        detection_id=np.arange(1, len(score) + 1),
+        image_id=image_id,
+        category_id=category_id,
+        bbox_xywh=_tight_boxes(category_id, keypoints),
+        bbox_score=score,
+        score=score,
+        keypoints=keypoints,
+    )
+
+
+def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """(N, 4) x, y, w, h px around all own landmarks."""
+    boxes = np.zeros((len(keypoints), 4))
+    for item in CATEGORIES:
+        rows = np.flatnonzero(category_id == item.id)
+        places = keypoints[rows, : item.num_landmarks, :2]
+        low, high = places.min(axis=1), places.max(axis=1)
+        boxes[rows] = np.concatenate([low, high - low], axis=1)
+    return boxes
+
+
+class ResultRow(NamedTuple):
+    """What counts of a public result row."""
+
+    image_id: int
+    category_id: int
+    score: float
+    own: list[float]  # x px, y px, v of each own landmark, flat
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> ResultRow:
+        """Validate a row as the JSON reader gives it, in which every float is finite.
+
+        Raises:
+            InputError: a field is absent or malformed; the caller adds file and row.
+        """
+        item = category(field(row, "category_id"))
+        image_id, score = integer_field(row, "image_id"), number_field(row, "score")
+        points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
+        own = points[3 * item.slice.start : 3 * item.slice.stop]
+        if not -MAX_COORDINATE <= score <= MAX_COORDINATE:  # as `Predictions.check` has it
+            raise InputError(f"expected a score within {MAX_COORDINATE:g}, but got {score:g}")
+        if image_id < 0:
+            raise InputError(f"expected an image_id of at least 0, but got {image_id}")
+        if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:
+            raise InputError(f"expected keypoints within {MAX_COORDINATE:g} px")
+        if not any(own[::3]) and not any(own[1::3]) and (any(points[::3]) or any(points[1::3])):
+            raise InputError(f"expected places in the slots of a {item.name}, but only others are filled")
+        return cls(image_id, item.id, score, own)

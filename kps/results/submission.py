@@ -1,0 +1,266 @@
+"""The submission: a zip with one JSON at its root, a list of
+{"image_id", "category_id", "keypoints": [882 numbers], "score"}. Written and checked row by row.
+
+Coordinates are 0-indexed pixels of the original photo, rounded to 0.01; own landmarks get v = 1, the slots of
+other categories are integer 0.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from kps.data.rows import iter_json_rows, read_json_lists
+from kps.files import (
+    MAX_RATIO,
+    NPZ,
+    ZIP,
+    InputError,
+    atomic_path,
+    integer_field,
+    open_file,
+    progress,
+    reason_of,
+)
+from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, ResultRow, load_results, top_rows
+from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, category
+
+NAME_IN_ZIP = "keypoints_test.json"  # the challenge's own name is not known
+CHUNK_ROWS = 4096
+COMPRESSION_LEVEL = 6
+_ROW_BYTES = 4000  # at most, for deciding on ZIP64
+_BEYOND = f"are beyond the {MAX_PER_IMAGE_AND_CATEGORY} an image and category that the scorer reads"
+# What zipfile raises on damaged, unsupported or lying archives.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
+
+
+@dataclass
+class SubmissionSummary:
+    """What a submission holds; `warnings` are lines about what the scorer accepts but does not expect."""
+
+    name_in_zip: str
+    num_rows: int = 0
+    num_images: int = 0
+    per_category: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, NUM_CATEGORIES + 1), 0))
+    score_range: tuple[float, float] = (float("inf"), float("-inf"))
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a JSON file."""
+        return vars(self) | {"per_category": {str(key): value for key, value in self.per_category.items()}}
+
+
+def write_submission(
+    predictions: Predictions | Path | str,
+    out_zip: Path | str,
+    *,
+    name_in_zip: str = NAME_IN_ZIP,
+    images: Path | str | None = None,
+) -> int:
+    """Write the zip, whole or not at all: the 20 best rows of each image and category, by image id.
+
+    Args:
+        predictions: in memory, or a file (.npz of a run, or a public result list).
+        out_zip: the zip to write.
+        name_in_zip: the name of the JSON at the zip's root.
+        images: an information or COCO file; every prediction must lie on one of its images.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        InputError: no predictions, an unknown image, a number that is not finite, or a name with folders.
+    """
+    _check_name(name_in_zip, "expected as name in the zip")
+    where = "predictions"
+    if not isinstance(predictions, Predictions):
+        where, path = str(predictions), Path(predictions)
+        predictions = Predictions.load(path) if path.suffix == ".npz" else load_results(path)
+    if not len(predictions):
+        raise InputError(f"{where}: expected at least one prediction, but there are none")
+    predictions.check(where)
+    if images is not None:
+        unknown = ~np.isin(predictions.image_id, list(_image_ids(images)))
+        if unknown.any():
+            image_id = predictions.image_id[np.argmax(unknown)]
+            raise InputError(f"{where}: row {int(np.argmax(unknown))}: image id {image_id} is not in {images}")
+    rows = top_rows(predictions)
+    rows = rows[np.argsort(predictions.image_id[rows], kind="stable")]
+    entry = zipfile.ZipInfo(name_in_zip, _ZIP_DATE)
+    entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+    with (
+        atomic_path(Path(out_zip)) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as archive,
+        archive.open(entry, "w", force_zip64=len(rows) * _ROW_BYTES > 2**31 - 1) as file,
+    ):
+        for number, text in enumerate(_row_chunks(predictions, rows)):
+            file.write((b"," if number else b"[") + text)
+        file.write(b"]")
+    return len(rows)
+
+
+def validate_submission(path: Path | str, *, images: Path | str | None = None) -> SubmissionSummary:
+    """Read a submission back, a row in memory at a time, and check what the scorer needs.
+
+    Args:
+        path: the zip.
+        images: an information or COCO file whose image ids are the only ones allowed.
+
+    Raises:
+        InputError: no zip, not exactly one JSON at its root, an encrypted or absurdly compressed one, an
+            empty list, or a row that the scorer would refuse; names the row (from 0).
+    """
+    allowed = _image_ids(images) if images is not None else None
+    with _open_json(path) as (name, read):
+        where = f"{path}: {name}"
+        rows = _checked_rows(iter_json_rows(read, where), where, allowed)
+        return _summary(progress(rows, desc="validating", unit="row"), name)
+
+
+@contextmanager
+def _open_json(path: Path | str) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Yield the name of the zip's one JSON and a function that reads so many bytes of it."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_file(Path(path)))
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(stream))
+            entry = _only_json(archive, path)
+            file = stack.enter_context(archive.open(entry))
+        except _BROKEN as error:
+            reason = reason_of(Path(path), error, own=(ZIP, NPZ))
+            raise InputError(f"{path}: expected a zip with a JSON in it, but {reason}") from None
+
+        def read(size: int) -> bytes:
+            try:
+                content = file.read(size)
+            except _BROKEN as error:
+                raise InputError(f"{path}: {entry.filename} is damaged ({error})") from None
+            if not content and file.tell() != entry.file_size:
+                got = f"expected {entry.file_size} bytes, but got {file.tell()}"
+                raise InputError(f"{path}: {entry.filename} is damaged ({got})")
+            return content
+
+        yield entry.filename, read
+
+
+def _row_chunks(predictions: Predictions, rows: np.ndarray) -> Iterator[bytes]:
+    """Yield the text of the given rows, a few thousand at a time, comma separated."""
+    slots = {
+        item.id: (b"0," * (3 * item.first_index), b",0" * (3 * (NUM_LANDMARKS - item.slice.stop)))
+        for item in CATEGORIES
+    }
+    for start in progress(range(0, len(rows), CHUNK_ROWS), desc="writing", unit="chunk"):
+        part = predictions.take(rows[start : start + CHUNK_ROWS])
+        places = np.round(part.keypoints[:, :, :2], 2) + 0.0  # no -0.0
+        texts = []
+        for place, image_id, category_id, score in zip(
+            places, part.image_id.tolist(), part.category_id.tolist(), part.score.tolist(), strict=True
+        ):
+            own = orjson.dumps(place[: category(category_id).num_landmarks].tolist())
+            before, after = slots[category_id]
+            texts.append(
+                b'{"image_id":%d,"category_id":%d,"keypoints":[%b%b,1%b],"score":%b}'
+                % (
+                    image_id,
+                    category_id,
+                    before,
+                    own[2:-2].replace(b"],[", b",1,"),
+                    after,
+                    orjson.dumps(score),
+                )
+            )
+        yield b",".join(texts)
+
+
+def _only_json(archive: zipfile.ZipFile, path: Path | str) -> zipfile.ZipInfo:
+    entries = archive.infolist()
+    if len(entries) != 1:
+        names = ", ".join(entry.filename[:60] for entry in entries[:5]) or "nothing"
+        raise InputError(f"{path}: expected one JSON at the zip's root and nothing else, but found {names}")
+    entry = entries[0]
+    _check_name(entry.filename, f"{path}: expected in the zip")
+    if entry.flag_bits & 1:
+        raise InputError(f"{path}: expected a zip without password, but {entry.filename} is encrypted")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{path}: expected a zip with the deflate method, but {entry.filename} has another")
+    if entry.file_size > MAX_RATIO * max(entry.compress_size, 2**16):
+        raise InputError(
+            f"{path}: expected a JSON at most {MAX_RATIO} times its zip, but {entry.filename} claims "
+            f"{entry.file_size} bytes from {entry.compress_size}"
+        )
+    return entry
+
+
+def _check_name(name: str, expected: str) -> None:
+    if "/" in name or "\\" in name or "\0" in name or not name.lower().endswith(".json") or len(name) > 200:
+        raise InputError(f"{expected} a .json at the root, without folders, but got {name[:80]!r}")
+
+
+def _image_ids(path: Path | str) -> set[int]:
+    """Return the image ids of an information or COCO file."""
+    ids: set[int] = set()
+
+    def add(number: int, row: dict[str, Any]) -> None:
+        try:
+            ids.add(integer_field(row, "id"))
+        except InputError as error:
+            raise InputError(f"{path}: image {number}: {error}") from None
+
+    with open_file(Path(path)) as file:
+        found = read_json_lists(file.read, str(path), {"images": add, "annotations": lambda number, row: None})
+    if "images" not in found:
+        raise InputError(f"{path}: expected an object with a list of images")
+    return ids
+
+
+def _checked_rows(
+    rows: Iterable[tuple[int, dict[str, Any]]], where: str, allowed: set[int] | None
+) -> Iterator[tuple[int, ResultRow]]:
+    """Yield (row number, row), or refuse a row."""
+    number = -1
+    for number, row in rows:
+        try:
+            result = ResultRow.of(row)
+            if allowed is not None and result.image_id not in allowed:
+                raise InputError(f"image id {result.image_id} is not in the information file")
+        except InputError as error:
+            raise InputError(f"{where}: row {number}: {error}") from None
+        yield number, result
+    if number < 0:
+        raise InputError(f"{where}: expected at least one row, but the list is empty")
+
+
+def _summary(rows: Iterable[tuple[int, ResultRow]], name: str) -> SubmissionSummary:
+    """Count what the rows hold, and what is odd about them."""
+    summary = SubmissionSummary(name)
+    per_image: Counter[tuple[int, int]] = Counter()
+    seen: set[int] = set()
+    odd: dict[str, list[int]] = {}  # what: [count, first row]
+    for number, (image_id, category_id, score, own) in rows:
+        summary.num_rows += 1
+        summary.per_category[category_id] += 1
+        summary.score_range = (min(summary.score_range[0], score), max(summary.score_range[1], score))
+        per_image[image_id, category_id] += 1
+        mark = hash((image_id, category_id, *own))
+        for what, is_so in (
+            ("repeat an earlier row's landmarks", mark in seen),
+            ("have all own landmarks at (0, 0)", not any(own[::3]) and not any(own[1::3])),
+            ("have a score outside 0..1", not 0 <= score <= 1),
+            (_BEYOND, per_image[image_id, category_id] > MAX_PER_IMAGE_AND_CATEGORY),
+        ):
+            if is_so:
+                odd.setdefault(what, [0, number])[0] += 1
+        seen.add(mark)
+    summary.num_images = len({image_id for image_id, _ in per_image})
+    summary.warnings = [f"{count} rows {what}, first row {first}" for what, (count, first) in odd.items()]
+    return summary
