@@ -13,7 +13,7 @@ from small_notebooks import write_notebooks
 
 from kps.__main__ import main
 from kps.files import InputError, read_json
-from kps.flow import processes
+from kps.flow import locks as processes
 from kps.flow.locks import free_gpus, visible_gpus
 from kps.flow.run import SNAKEFILE
 from kps.flow.steps import ON_GPU

@@ -1,1 +1,7 @@
-"""The data doctor: what a raw DeepFashion2 folder holds, what is wrong with it, and whether it will do."""
+"""Is a raw DeepFashion2 folder whole and sound? `kps doctor`."""
+
+from kps.data.diagnosis import Diagnosis
+from kps.data.examination import diagnose
+from kps.data.text import format_diagnosis
+
+__all__ = ["Diagnosis", "diagnose", "format_diagnosis"]
