@@ -19,8 +19,6 @@ import torch
 from mmengine.config import Config
 
 from kps.aggregation import Aggregation
-from kps.configs.detector import detector_config
-from kps.configs.landmarks import landmark_config
 from kps.data.coco import Coco, load_coco
 from kps.data.prepare import prepare_built_in
 from kps.files import InputError, atomic_path
@@ -28,6 +26,8 @@ from kps.flow.estimates import Speeds, total
 from kps.flow.experiments import ALL
 from kps.flow.profiles import load_profile, make_plan
 from kps.models.detector import detect
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 from kps.models.landmarks import predict_landmarks
 from kps.models.training import load_history, train
 from kps.results.detections import ground_truth_detections

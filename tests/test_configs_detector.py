@@ -6,9 +6,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from kps.configs import ARCHITECTURES, SIZES, detector_config
 from kps.files import InputError
 from kps.models import checkpoints, detector, training  # noqa: F401  (registers the data set)
+from kps.models.config_base import SIZES
+from kps.models.detector_config import ARCHITECTURES, detector_config
 
 
 def make_config(**changes):

@@ -9,8 +9,8 @@ from mmpose.registry import MODELS
 
 import kps.models.landmarks  # noqa: F401  (fills the registry)
 from kps.aggregation import Aggregation
-from kps.configs.landmarks import landmark_config
 from kps.files import InputError
+from kps.models.landmark_config import landmark_config
 
 
 def make_config(**changes):

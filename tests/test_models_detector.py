@@ -9,11 +9,11 @@ from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
 from PIL import Image
 
-from kps.configs import ARCHITECTURES, detector_config
 from kps.data.coco import load_coco
 from kps.data.convert import convert_split
 from kps.files import InputError
 from kps.models import checkpoints, detector, training
+from kps.models.detector_config import ARCHITECTURES, detector_config
 from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
 from kps.results.detections import load_detections, save_detections
 from kps.synthetic import write_dataset
@@ -175,7 +175,7 @@ def test_several_threads_train_without_harm(tmp_path):
     convert_split(tmp_path / "raw", "train", tmp_path / "coco.json", workers=1)
     program = (
         "import sys, torch; torch.set_num_threads(2)\n"
-        "from kps.configs import detector_config; from kps.models import training\n"
+        "from kps.models.detector_config import detector_config; from kps.models import training\n"
         "coco, images, work = sys.argv[1:]\n"
         "config = detector_config(size='tiny', coco_file=coco, image_dir=images, work_dir=work)\n"
         "training.train(config)"

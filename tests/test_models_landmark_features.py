@@ -10,10 +10,10 @@ from builders import make_coco
 from homogeneity_garments import SLING, VEST, make_garments
 
 from kps.aggregation import Aggregation
-from kps.configs.landmarks import landmark_config
 from kps.files import InputError
 from kps.likeness import appearance_cue
 from kps.models import landmark_features
+from kps.models.landmark_config import landmark_config
 from kps.models.landmark_features import (
     add_similarity,
     backbone_descriptors,

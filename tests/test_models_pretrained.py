@@ -8,10 +8,10 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
 from kps.aggregation import Aggregation
-from kps.configs.base import PUBLIC, weights_to_start_from
-from kps.configs.landmarks import landmark_config
 from kps.files import InputError
 from kps.models import landmarks  # noqa: F401  (fills the registry)
+from kps.models.config_base import PUBLIC, weights_to_start_from
+from kps.models.landmark_config import landmark_config
 from kps.models.pretrained import load_pretrained
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from kps import synthetic
 from kps.data import convert, doctor
 from kps.aggregation import Aggregation
-from kps.configs.landmarks import landmark_config
+from kps.models.landmark_config import landmark_config
 from kps.data.doctor import examination
 from kps.models.training import train
 from kps.files import ordered_map

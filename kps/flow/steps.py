@@ -36,8 +36,8 @@ TABLES = (
 NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
     AGGREGATION: (*SHOWN, "kps.models"),
     DETECTOR: (*SHOWN, "kps.models.landmark", "kps.configs.landmark"),
-    **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector", "kps.configs.detector")),
-    PREDICT: (*TABLES, "kps.models.detector", "kps.configs.detector"),
+    **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector", "kps.models.detector_config")),
+    PREDICT: (*TABLES, "kps.models.detector", "kps.models.detector_config"),
     ENSEMBLE: TABLES,
 }
 OUTPUTS = ("workspace", "folder")  # parameters that say where to write; other paths are inputs

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from kps.aggregation import Aggregation
-from kps.configs.landmarks import landmark_config
 from kps.data.coco import Coco, load_coco, save_selection
 from kps.evaluation.intervals import PairedDifference, paired_bootstrap
 from kps.evaluation.metrics import evaluate_landmarks
 from kps.files import InputError, read_json, write_json
 from kps.likeness import random_map
+from kps.models.landmark_config import landmark_config
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions
 from kps.workspace import Workspace, code_sha256

@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from kps.aggregation import Aggregation
-from kps.configs import base
+from kps.models import config_base as base
 from kps.schema import category
 
 PADDING = 1.25  # growth of a box before it is cropped (paper)
@@ -139,7 +139,7 @@ def landmark_config(
         epochs, batch_size, learning_rate, samples_per_epoch, workers: instead of the size's own.
         seed: of weights, order and augmentation.
         pretrained: COCO weights to start from: a file, a URL, or "public" for those the paper starts from.
-        amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
+        amp, accumulate, ema, held_out: see `kps.models.config_base.refine`.
 
     Raises:
         InputError: an unknown size or category, or a number out of range.

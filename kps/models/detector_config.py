@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from kps.configs.base import (
+from kps.models.config_base import (
     SIZES,
     absolute,
     adamw,
@@ -23,7 +23,7 @@ from kps.configs.base import (
     train_loader,
     weights_to_start_from,
 )
-from kps.configs.detector_model import Size, detector_model
+from kps.models.detector_model import Size, detector_model
 
 ARCHITECTURES = ("htc", "cascade")
 _META_KEYS = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
@@ -147,7 +147,7 @@ def detector_config(
         coco_file: COCO-294 file of the training photos, which lie in `image_dir`.
         epochs, batch_size, workers: None takes the size's own; the batch is per process.
         pretrained: COCO weights to start from: a file, a URL, or "public" for those the paper starts from.
-        amp, accumulate, ema, held_out: see `kps.configs.base.refine`.
+        amp, accumulate, ema, held_out: see `kps.models.config_base.refine`.
 
     Raises:
         InputError: an unknown architecture or size, or a count below 1.
