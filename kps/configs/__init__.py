@@ -15,6 +15,7 @@ from mmengine.config import Config
 from kps.files import InputError
 
 FOLDER = Path(__file__).parent
+PUBLIC = "public"  # as `pretrained`: the public COCO weights that the paper starts from
 
 
 def shipped(kind: str) -> list[str]:
@@ -22,13 +23,12 @@ def shipped(kind: str) -> list[str]:
     return sorted(path.stem for path in (FOLDER / kind).glob("[!_]*.py"))
 
 
-def load_config(config: str | Path, kind: str, options: Mapping[str, Any] | None = None) -> Config:
-    """Return a configuration with overrides laid over it.
+def load_config(config: str | Path, kind: str) -> Config:
+    """Return a configuration.
 
     Args:
         config: a shipped name such as "hrnet_demo", or a file of one's own.
         kind: "landmarks" or "detectors".
-        options: values by dotted key, such as {"train_dataloader.batch_size": 8}.
 
     Raises:
         InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
@@ -37,11 +37,22 @@ def load_config(config: str | Path, kind: str, options: Mapping[str, Any] | None
     if not path.is_file():
         raise InputError(f"{config}: expected a configuration file or one of {', '.join(shipped(kind))}")
     try:
-        loaded = Config.fromfile(path)
-        loaded.merge_from_dict(dict(options or {}))
+        return Config.fromfile(path)
     except Exception as error:  # a file of one's own may fail in any way
         raise InputError(f"{path}: cannot be read as a configuration: {type(error).__name__}: {error}") from error
-    return loaded
+
+
+def lay_over(config: Config, options: Mapping[str, Any] | None) -> Config:
+    """Return the configuration with values by dotted key, such as {"train_dataloader.batch_size": 8}, laid over it.
+
+    Raises:
+        InputError: a value that does not fit the place that its key names.
+    """
+    try:
+        config.merge_from_dict(dict(options or {}))
+    except Exception as error:
+        raise InputError(f"options: {type(error).__name__}: {error}") from error
+    return config
 
 
 def set_epochs(config: Config, epochs: int) -> None:
@@ -56,3 +67,62 @@ def set_epochs(config: Config, epochs: int) -> None:
                 schedule[key] = round(schedule[key] * stretch)
             if "milestones" in schedule:
                 schedule.milestones = sorted({max(1, round(each * stretch)) for each in schedule.milestones})
+
+
+def innermost(dataset: dict) -> dict:
+    """Return the data set that wrappers such as ClassBalancedDataset are about."""
+    return innermost(dataset["dataset"]) if "dataset" in dataset else dataset
+
+
+def for_run(
+    config: Config,
+    *,
+    coco_file: Path | str,
+    image_dir: Path | str,
+    work_dir: Path | str,
+    seed: int = 0,
+    epochs: int | None = None,
+    init_checkpoint: Path | None = None,
+    pretrained: str | None = None,
+    held_out: float = 0.0,
+    category_id: int | None = None,
+) -> None:
+    """Lay over a configuration what belongs to one run.
+
+    Args:
+        coco_file: COCO-294 training annotations, whose photos lie in `image_dir`.
+        work_dir: where training keeps its state and leaves `final.pth`.
+        seed: of weights, order and augmentation.
+        epochs: instead of the configuration's own.
+        init_checkpoint: start from these weights of the same model, with a fresh optimizer.
+        pretrained: other weights to start from, as far as they fit: a file, a URL, or "public" for those that the
+            configuration names.
+        held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it are kept.
+            0: all photos are learnt from, and the last weights kept.
+        category_id: score the held-out part on this category only.
+
+    Raises:
+        InputError: a number out of range, or no public weights are named.
+    """
+    if not 0 <= held_out < 0.5:
+        raise InputError(f"held_out: expected a share from 0 to 0.5, but got {held_out}")
+    if epochs is not None:
+        set_epochs(config, epochs)
+    dataset = innermost(config.train_dataloader.dataset)
+    dataset.update(ann_file=absolute(coco_file), data_prefix={"img": absolute(image_dir)}, held_out=held_out)
+    config.work_dir, config.randomness = absolute(work_dir), {"seed": int(seed)}
+    config.load_from = None if init_checkpoint is None else absolute(init_checkpoint)
+    if pretrained == PUBLIC:
+        if "public_weights" not in config:
+            raise InputError("pretrained: this configuration names no public weights")
+        pretrained = config.public_weights
+    config.pretrained = pretrained if pretrained is None or "://" in pretrained else absolute(pretrained)
+    if held_out:
+        part = {"coco_file": dataset.ann_file, "image_dir": dataset.data_prefix["img"]}
+        part |= {"share": held_out, "category_id": category_id}
+        config.custom_hooks = [*config.get("custom_hooks", ()), {"type": "SelectionHook", "part": part}]
+
+
+def absolute(path: Path | str) -> str:
+    """Return the path in absolute form, so that a run can be resumed from any folder."""
+    return str(Path(path).expanduser().resolve())

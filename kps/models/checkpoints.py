@@ -32,6 +32,8 @@ SAFE_TYPES = [
     *{type(np.dtype(name)) for name in ("bool", "uint8", "int32", "int64", "uint32", "uint64", "float32", "float64")},
     HistoryBuffer,
 ]
+# Keys of pairs that mmdet and mmpose want as tuples, which JSON does not have.
+TUPLES = ("scale", "scales", "img_scale", "input_size", "heatmap_size", "in_featuremap_size", "sigma")
 # What torch raises on other files than checkpoints, and how it names an object that is not weights.
 _BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError)
 _BROKEN += (ValueError, TypeError, AttributeError)
@@ -103,7 +105,7 @@ def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | N
     model.load_state_dict(weights)
 
 
-def load_config(path: Path | str) -> Config:
+def stored_config(path: Path | str) -> Config:
     """Return the resolved configuration that a final checkpoint carries.
 
     Raises:
@@ -129,7 +131,7 @@ def _with_tuples(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         of_numbers = all(isinstance(child, int | float) for child in value)
         children = [_with_tuples(child, key) for child in value]
-        return tuple(children) if of_numbers and key in ("scale", "scales") else children
+        return tuple(children) if of_numbers and key in TUPLES else children
     return value
 
 

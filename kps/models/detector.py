@@ -1,26 +1,46 @@
-"""Garment boxes on photos from a trained detector."""
+"""The detector: its configuration for a run, and at work on photos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmcv.transforms import Compose
-from mmdet.models import DetTTAModel
 from mmdet.registry import MODELS
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from kps.configs import for_run, lay_over, load_config
 from kps.data.coco import MIN_BOX_SIDE, Coco
 from kps.files import InputError, progress
 from kps.models import detector_data
-from kps.models.checkpoints import load_config, load_into
+from kps.models.checkpoints import load_into, stored_config
 from kps.results.detections import Detections
+
+
+def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = None, **run: Any) -> Config:
+    """Return what `train` takes.
+
+    Args:
+        config: a shipped name such as "htc_demo", or a file of one's own.
+        options: overrides by dotted key; they come last.
+        run: of `kps.configs.for_run`.
+
+    Raises:
+        InputError: an unknown configuration, or a value out of range.
+    """
+    loaded = load_config(config, "detectors")
+    for_run(loaded, **run)
+    if loaded.pretrained is None and "frozen_stages" in loaded.model.backbone:  # what is frozen must have been learnt
+        loaded.model.backbone.update(frozen_stages=-1, norm_eval=False)
+    return lay_over(loaded, options)
 
 
 def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:
@@ -32,7 +52,7 @@ def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Modul
     Raises:
         InputError: the checkpoint is absent, refused or not of a detector.
     """
-    config = load_config(checkpoint)
+    config = stored_config(checkpoint)
     if config.get("default_scope") != "mmdet":
         raise InputError(f"{checkpoint}: expected a detector, but got a checkpoint of {config.get('default_scope')}")
     init_default_scope("mmdet")
@@ -42,16 +62,20 @@ def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Modul
 
 
 def ready(model: nn.Module, config: Config, *, augment: bool = False) -> tuple[nn.Module, Compose]:
-    """Return a detector made ready to predict boxes, and the transforms its photos go through."""
-    if model.roi_head.with_mask:
+    """Return a detector made ready to predict boxes, and the transforms its photos go through.
+
+    Raises:
+        InputError: the configuration says nothing of testing at several scales (`tta_pipeline`).
+    """
+    if getattr(model, "with_mask", False):
         model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    pipeline = config.test_pipeline
+    pipeline = config.test_dataloader.dataset.pipeline
     if augment:
-        test = config.model.test_cfg.rcnn
-        merge = ConfigDict(nms=test.nms, max_per_img=test.max_per_img)
-        model, pipeline = DetTTAModel(module=model, tta_cfg=merge), config.augmented_test_pipeline
-    return model.to(device).eval(), Compose(pipeline)
+        if "tta_model" not in config:
+            raise InputError("expected tta_model and tta_pipeline to test at several scales, but the model has none")
+        model, pipeline = MODELS.build({**config.tta_model, "module": model}), config.tta_pipeline
+    loads = [{"type": "LoadPhoto"} if one["type"] == "LoadImageFromFile" else one for one in pipeline]
+    return model.to(get_device()).eval(), Compose(loads)
 
 
 def detect(

@@ -30,31 +30,22 @@ class GarmentBoxes(BaseDetDataset):
 
     METAINFO = {"classes": tuple(category.name for category in CATEGORIES)}  # noqa: RUF012
 
-    def __init__(
-        self,
-        *,
-        coco_file: str,
-        image_dir: str,
-        pipeline: list[dict],
-        held_out: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        self.coco_file, self.image_dir, self.held_out = Path(coco_file), Path(image_dir), held_out
-        super().__init__(ann_file=coco_file, pipeline=pipeline, **kwargs)
+    def __init__(self, held_out: float = 0.0, **kwargs: Any) -> None:
+        self.held_out = held_out
+        super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Return a row per photo that holds a garment.
+        """Return a row per photo, in training only of those that hold a garment.
 
         Raises:
             InputError: the file is malformed or holds no garment.
         """
-        coco = learnt_part(load_coco(self.coco_file), self.held_out)
-        rows = photo_rows(coco, self.image_dir)
+        coco = learnt_part(load_coco(Path(self.ann_file)), self.held_out)
+        rows = photo_rows(coco, Path(self.data_prefix["img"]))
         _add_garments(rows, coco)
-        rows = [row for row in rows if row["instances"]]
-        if not rows:
-            raise InputError(f"{self.coco_file}: expected garments to train on, but it holds none")
-        return rows
+        if not any(row["instances"] for row in rows):
+            raise InputError(f"{self.ann_file}: expected garments to train on, but it holds none")
+        return rows if self.test_mode else [row for row in rows if row["instances"]]
 
 
 def photo_rows(coco: Coco, image_dir: Path) -> list[dict]:

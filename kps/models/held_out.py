@@ -12,7 +12,7 @@ import numpy as np
 
 from kps.data.coco import Coco
 from kps.files import InputError
-from kps.models.checkpoints import load_config
+from kps.models.checkpoints import stored_config
 
 SPLIT_SEED = 20200615  # fixed, so that all runs on one data set hold out the same photos
 
@@ -31,7 +31,7 @@ def learnt_part(coco: Coco, share: float) -> Coco:
 def check_start(config: Mapping[str, Any]) -> None:
     """Raise InputError where the weights to start from have learnt from photos that are now to choose by."""
     share, start = _share(config), config["load_from"]
-    if share and start and (before := _share(load_config(start))) < share:
+    if share and start and (before := _share(stored_config(start))) < share:
         raise InputError(
             f"{start}: trained with held_out {before}, so it has learnt from photos by which {share} would "
             "choose the epoch; train it with as much, or take less here"

@@ -1,4 +1,4 @@
-"""The landmark model's own parts in mmpose's registry: input normalisation, the head, and its losses.
+"""The landmark model's own parts in mmpose's registry: backbones, the head, and its losses.
 
 Letters: N instances, C feature channels, G groups, L = 39 own landmarks, [W, H] the heatmap's size.
 """
@@ -7,52 +7,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseDataPreprocessor
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from mmpose.models.backbones import HRNet
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
-from kps.aggregation import Aggregation
+from kps.aggregation import members
+from kps.models.landmark_data import aggregation_of
 from kps.models.landmark_decoding import decode, gaussian_factors, gaussian_heatmaps, smooth
-from kps.models.ops import memory_format
 
 MIN_SCALE = 0.7  # heatmap px; a sharper weight would follow the noise of single pixels
 
 
 @MODELS.register_module()
-class CropPreprocessor(BaseDataPreprocessor):
-    """Normalise crops (N, H, W, 3) uint8 to (N, 3, H, W) float in channels-last memory, on the device.
+class FoldedHRNet(HRNet):
+    """HRNet on folded photos: each fold x fold square of pixels enters as one pixel of 3 fold^2 channels.
 
-    In training, contrast and brightness of each colour change by up to `colour_jitter` (a part of the range).
-    With `fold` f, each f x f square of pixels becomes one pixel of 3 f^2 channels: the network works at a
-    resolution f times lower, at a cost f^2 times lower, without losing detail of the input.
+    So the network works at a resolution fold times lower, at a cost fold^2 times lower, without losing detail.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], colour_jitter: float = 0.0, fold: int = 1) -> None:
-        super().__init__()
-        for name, value in {"mean": mean, "std": std}.items():
-            self.register_buffer(name, torch.tensor(value).float().view(1, 3, 1, 1), persistent=False)
-        self.colour_jitter, self.fold = colour_jitter, fold
+    def __init__(self, fold: int = 1, in_channels: int = 3, **kwargs: object) -> None:
+        super().__init__(in_channels=in_channels * fold**2, **kwargs)
+        self.fold = fold
 
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Return {"inputs": (N, 3, H, W), "data_samples": ...} ready for the model."""
-        data = self.cast_data(data)
-        inputs = (data["inputs"].permute(0, 3, 1, 2).float() - self.mean) / self.std
-        if training and self.colour_jitter:
-            shape, device = (2, len(inputs), 3, 1, 1), inputs.device
-            grey = torch.rand((2, len(inputs), 1, 1, 1), device=device)
-            change = torch.rand(shape, device=device) + grey - 1
-            gain, bias = change * self.colour_jitter
-            inputs = inputs * (1 + gain) + bias * 2
-        if self.fold > 1:
-            inputs = F.pixel_unshuffle(inputs, self.fold)
-        inputs = inputs.contiguous(memory_format=memory_format())
-        return {"inputs": inputs, "data_samples": data.get("data_samples")}
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W) -> the finest branch (N, C, H / (4 fold), W / (4 fold))."""
+        return super().forward(F.pixel_unshuffle(x, self.fold))
+
+
+@MODELS.register_module()
+class TimmBackbone(BaseModule):
+    """Any backbone of timm by its name; the last of its maps of features goes on to the head.
+
+    Args:
+        model_name: such as "resnet18" or "vit_tiny_patch16_224".
+        kwargs: of `timm.create_model`, such as pretrained or img_size.
+    """
+
+    def __init__(self, model_name: str, init_cfg: dict | None = None, **kwargs: object) -> None:
+        super().__init__(init_cfg)
+        import timm  # here, since most configurations do without
+
+        self.timm_model = timm.create_model(model_name, features_only=True, **kwargs)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W) -> maps of features, finest first."""
+        return tuple(self.timm_model(x))
+
+
+@MODELS.register_module()
+class ColourJitter(nn.Module):
+    """Change contrast and brightness of each colour of normalised crops by up to `amount` of their range."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, inputs: Tensor, data_samples: list) -> tuple[Tensor, list]:
+        """(N, 3, H, W) -> the same."""
+        grey = torch.rand((2, len(inputs), 1, 1, 1), device=inputs.device)
+        change = torch.rand((2, len(inputs), 3, 1, 1), device=inputs.device) + grey - 1
+        gain, bias = change * self.amount
+        return inputs * (1 + gain) + bias * 2, data_samples
 
 
 @MODELS.register_module()
@@ -121,24 +145,26 @@ class HeatmapCrossEntropyLoss(nn.Module):
 class OwnLandmarkHead(HeatmapHead):
     """mmpose's heatmap head on G groups, of which each instance computes only its own category's.
 
-    The last 1 x 1 convolution is applied as a gather of its rows, so other channels get no gradient at all,
-    and no map is computed for nothing. The parameters are those of `HeatmapHead`.
+    The last 1 x 1 convolution is applied as a gather of its rows, so other channels get no gradient at all, and no map
+    is computed for nothing. Parameters, data samples and results are those of `HeatmapHead`; where a sample knows no
+    category, all G groups are located.
 
     Args:
-        group: (294,) group of each landmark, 1..G, as in an aggregation file.
+        aggregation: the map, see `kps.models.landmark_data.aggregation_of`.
         norm_eval: keep the batch norm statistics as they are in training.
-        others: as for `HeatmapHead`; the final layer must be 1 x 1.
+        kwargs: as for `HeatmapHead`; the final layer must be 1 x 1.
     """
 
-    def __init__(self, group: Sequence[int], norm_eval: bool = False, **kwargs: object) -> None:
-        aggregation = Aggregation(np.array(group) - 1)
-        super().__init__(out_channels=aggregation.num_groups, **kwargs)
+    def __init__(self, aggregation: str | Sequence[int], norm_eval: bool = False, **kwargs: Any) -> None:
+        self.aggregation = aggregation_of(aggregation)
+        super().__init__(**{**kwargs, "out_channels": self.aggregation.num_groups})
         self.norm_eval = norm_eval
-        own_channels = torch.as_tensor(aggregation.own_channels)
-        self.register_buffer("own_channels", own_channels, persistent=False)
-        flipped = torch.as_tensor(aggregation.flip_indices)[own_channels]
-        self.register_buffer("own_channels_flipped", flipped, persistent=False)
-        self.register_buffer("own_mask", torch.as_tensor(schema.own_landmark_mask()), persistent=False)
+        own_channels = torch.as_tensor(self.aggregation.own_channels)
+        flip_indices = torch.as_tensor(self.aggregation.flip_indices)
+        tables = {"own_channels": own_channels, "flipped_channels": flip_indices[own_channels]}
+        tables |= {"own_mask": torch.as_tensor(schema.own_landmark_mask()), "flip_indices": flip_indices}
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
 
     def train(self, mode: bool = True) -> OwnLandmarkHead:
         """Switch to training, batch norm excepted where its statistics are frozen."""
@@ -157,29 +183,80 @@ class OwnLandmarkHead(HeatmapHead):
             flipped: the input was mirrored: take each landmark's mirror channel and mirror the map back.
         """
         features = self.conv_layers(self.deconv_layers(feats[-1]))
-        channels = (self.own_channels_flipped if flipped else self.own_channels)[category_id - 1]  # (N, L)
+        channels = (self.flipped_channels if flipped else self.own_channels)[category_id - 1]  # (N, L)
         gain = self.own_mask[category_id - 1][..., None] * self.loss_module.sharpness
         weight = self.final_layer.weight.flatten(1)[channels] * gain  # (N, L, C)
         bias = self.final_layer.bias[channels][..., None] * gain
         maps = torch.baddbmm(bias, weight, features.flatten(2)).unflatten(2, features.shape[-2:])
         return maps.flip(-1) if flipped else maps
 
-    def loss(self, feats: Sequence[Tensor], batch_data_samples: dict, train_cfg: dict | None = None) -> dict:
-        """Return the mean over instances of the mean over their labelled landmarks.
+    def loss(self, feats: Sequence[Tensor], batch_data_samples: list, train_cfg: dict | None = None) -> dict:
+        """Return the mean over instances of the mean over their labelled landmarks inside the crop.
 
         Args:
             feats: the backbone's outputs.
-            batch_data_samples: category_id (N,), landmarks (N, L, 3) in parts of the input's size (0..1 from
-                edge to edge) with visibility; 1 and 2 weigh the same, 0 nothing.
+            batch_data_samples: N samples with keypoints (1, G, 2) in input px, keypoints_visible (1, G) and category_id.
             train_cfg: unused, part of mmpose's interface.
         """
-        category_id, landmarks = batch_data_samples["category_id"], batch_data_samples["landmarks"]
+        device = feats[-1].device
+        category_id = _categories(batch_data_samples, device)
+        labels = [sample.gt_instances for sample in batch_data_samples]
+        grouped = np.concatenate([np.concatenate([l.keypoints, l.keypoints_visible[..., None]], 2) for l in labels])
+        channels, own_mask = self.own_channels[category_id - 1], self.own_mask[category_id - 1]
+        landmarks = torch.as_tensor(grouped).to(device, torch.float32)
+        landmarks = landmarks.gather(1, channels[..., None].expand(-1, -1, 3))  # (N, L, 3)
         maps = self.own_heatmaps(feats, category_id)
-        size = torch.tensor(maps.shape[:1:-1], device=maps.device)
-        points_xy = landmarks[..., :2] * size - 0.5
-        labelled = (landmarks[..., 2] > 0) & self.own_mask[category_id - 1]
+        size = torch.tensor(maps.shape[:1:-1], device=device)
+        stride = torch.tensor(batch_data_samples[0].input_size, device=device) / size
+        points_xy = (landmarks[..., :2] + 0.5) / stride - 0.5
+        labelled = (landmarks[..., 2] > 0) & own_mask
         labelled &= ((points_xy > -0.5) & (points_xy < size - 0.5)).all(-1)
         each = self.loss_module(maps, torch.where(labelled[..., None], points_xy, 0.0))
         counts = labelled.sum(1)
         per_instance = torch.where(labelled, each, 0.0).sum(1) / counts.clamp_min(1)
         return {"loss_kpt": per_instance.sum() / (counts > 0).sum().clamp_min(1)}
+
+    def predict(self, feats: Any, batch_data_samples: list, test_cfg: dict | None = None) -> list[InstanceData]:
+        """Return each crop's keypoints (1, G, 2) in input px and keypoint_scores (1, G); zeros where not of its category.
+
+        Args:
+            feats: the backbone's outputs; with test_cfg["flip_test"], a list of those and of the mirrored crops'.
+            batch_data_samples: N samples with input_size, bboxes (1, 4) px and input_scale; category_id where known.
+        """
+        samples, both = batch_data_samples, feats if (test_cfg or {}).get("flip_test") else [feats]
+        known = all("category_id" in sample for sample in samples)
+        if known:
+            kind = _categories(samples, both[0][-1].device)
+            maps = [self.own_heatmaps(one, kind, flipped=bool(number)) for number, one in enumerate(both)]
+        else:
+            maps = [self.forward(one) * self.loss_module.sharpness for one in both]
+            maps[1:] = [one.flip(-1)[:, self.flip_indices] for one in maps[1:]]
+        maps = sum(self.loss_module.activate(one) for one in maps) / len(both)
+        input_size = samples[0].input_size
+        stride = torch.tensor([s / m for s, m in zip(input_size, maps.shape[:1:-1], strict=True)]).to(maps)
+        scale = torch.as_tensor(np.stack([self._oks_scale(s, known) for s in samples])).to(maps) / stride.mean()
+        points_xy, confidence = self.loss_module.decode(maps, scale)
+        points_xy = ((points_xy + 0.5) * stride - 0.5).double().cpu().numpy()
+        confidence = confidence.clamp(0, 1).double().cpu().numpy()
+        if known:
+            both_own = np.concatenate([points_xy, confidence[..., None]], 2)
+            grouped = self.aggregation.aggregate(kind.cpu().numpy(), both_own)
+            points_xy, confidence = grouped[..., :2], grouped[..., 2]
+        return [
+            InstanceData(keypoints=points[None], keypoint_scores=scores[None])
+            for points, scores in zip(points_xy, confidence, strict=True)
+        ]
+
+    def _oks_scale(self, sample: Any, known: bool) -> np.ndarray:
+        """(L,) or (G,): distance in input px at which object keypoint similarity is exp(-1/2)."""
+        x1, y1, x2, y2 = sample.gt_instances.bboxes[0]
+        zoom = sample.input_size[0] / sample.input_scale[0]
+        if known:
+            sigmas = schema.own_sigmas()[sample.category_id - 1]
+        else:
+            sigmas = np.array([schema.SIGMAS[landmarks].mean() for landmarks in members(self.aggregation)])
+        return 2 * sigmas * np.sqrt((x2 - x1) * (y2 - y1)) * zoom
+
+
+def _categories(samples: list, device: torch.device) -> Tensor:
+    return torch.tensor([sample.category_id for sample in samples], device=device)

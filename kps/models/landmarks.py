@@ -1,34 +1,81 @@
-"""The landmark model at work: from boxes on photos to landmarks in the photos' pixels."""
+"""The landmark model: its configuration for a run, and at work from boxes on photos to landmarks in their pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import cv2
 import mmpose.models  # noqa: F401  (fills the registry)
 import numpy as np
 import torch
+from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 from kps import schema
+from kps.aggregation import Aggregation
+from kps.configs import for_run, lay_over, load_config
 from kps.data.coco import Coco, ImageRow
 from kps.data.photos import photo_of
 from kps.files import InputError, progress
-from kps.models import landmark_dataset, landmark_head  # noqa: F401  (fill the registry)
-from kps.models.checkpoints import load_config, load_into
-from kps.models.crops import apply_affine, crop_affine, cut_patch, invert_affine
+from kps.models import landmark_head  # noqa: F401  (fills the registry)
+from kps.models.checkpoints import load_into, stored_config
+from kps.models.landmark_data import aggregation_of
+from kps.models.ops import memory_format
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions, instance_score
 
 
+def landmark_config(
+    config: str | Path,
+    *,
+    aggregation: Aggregation,
+    category_id: int | None = None,
+    hflip_train: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **run: Any,
+) -> Config:
+    """Return what `train` takes: the universal stage, or the finetuning on one category.
+
+    Args:
+        config: a shipped name such as "hrnet_demo", or a file of one's own.
+        aggregation: groups that are the model's channels; they travel in the checkpoint.
+        category_id: finetune on this category only, with what the configuration's `finetune` lays over it.
+        hflip_train: mirror half of the crops.
+        options: overrides by dotted key; they come last.
+        run: of `kps.configs.for_run`.
+
+    Raises:
+        InputError: an unknown configuration or category, or a value out of range.
+    """
+    loaded = load_config(config, "landmarks")
+    if category_id is not None:
+        loaded.merge_from_dict(loaded.get("finetune", {}))
+    groups = (aggregation.group + 1).tolist()
+    for loader in (loaded.train_dataloader, loaded.val_dataloader, loaded.test_dataloader):
+        loader.dataset.aggregation = groups
+    dataset = loaded.train_dataloader.dataset
+    dataset.category_id = None if category_id is None else schema.category(category_id).id
+    loaded.model.head.out_channels = aggregation.num_groups
+    if loaded.model.head.type == "OwnLandmarkHead":
+        loaded.model.head.aggregation = groups
+    if hflip_train:
+        for transform in dataset.pipeline:
+            if transform.type == "GarmentCrop":
+                transform.flip = 0.5
+    for_run(loaded, category_id=category_id, **run)
+    return lay_over(loaded, options)
+
+
 class LandmarkModel:
-    """A trained model and the crop that it expects, as its checkpoint says.
+    """A trained model, whatever its head, and the transforms that make its input.
 
     Args:
         config: of the training.
@@ -36,12 +83,12 @@ class LandmarkModel:
     """
 
     def __init__(self, config: Config, device: str | None = None) -> None:
-        self.size_wh = tuple(config.train_dataloader.dataset.size_wh)
-        self.padding = float(config.train_dataloader.dataset.padding)
+        self.aggregation = aggregation_of(config.train_dataloader.dataset.aggregation)
         with DefaultScope.overwrite_default_scope("mmpose"):
             self.model: nn.Module = MODELS.build(config.model)
-        self.device = device or get_device()
-        self.model.to(self.device).eval()
+            self.crop = Compose(config.test_dataloader.dataset.pipeline)
+        self.meta = {"flip_indices": self.aggregation.flip_indices, "dataset_name": "garments"}
+        self.model.to(device or get_device(), memory_format=memory_format()).eval()
 
     @classmethod
     def load(cls, checkpoint: Path, device: str | None = None) -> LandmarkModel:
@@ -50,53 +97,27 @@ class LandmarkModel:
         Raises:
             InputError: the file is no such checkpoint.
         """
-        config = load_config(checkpoint)
-        if config.model.get("head", {}).get("type") != "OwnLandmarkHead":
+        config = stored_config(checkpoint)
+        if config.get("default_scope") != "mmpose":
             raise InputError(f"{checkpoint}: expected a landmark model, but it is another model's")
         model = cls(config, device)
         load_into(model.model, checkpoint)
         return model
 
     @torch.inference_mode()
-    def locate(
-        self, crops: np.ndarray, category_id: np.ndarray, oks_scale: np.ndarray, *, flip_test: bool
-    ) -> np.ndarray:
-        """Return own landmarks (N, 39, 3): x, y in input px and confidence 0..1; zeros on padding.
+    def locate(self, crops: list[dict], *, flip_test: bool) -> np.ndarray:
+        """Return own landmarks (N, 39, 3): x, y in photo px and confidence 0..1; zeros on padding.
 
         Args:
-            crops: (N, H, W, 3) uint8 RGB.
-            category_id: (N,) 1..13; only this category's channels are computed.
-            oks_scale: (N, 39) distance in input px at which object keypoint similarity is exp(-1/2).
-            flip_test: average with the heatmaps of the mirrored crop.
+            crops: N items of `crop`, with their category_id.
+            flip_test: average with the mirrored crop.
         """
-        kind = torch.as_tensor(category_id, device=self.device)
-        maps = self._own_heatmaps(crops, kind)
-        if flip_test:
-            mirrored = np.ascontiguousarray(crops[:, :, ::-1])
-            maps = (maps + self._own_heatmaps(mirrored, kind, flipped=True)) / 2
-        stride = torch.tensor([s / m for s, m in zip(self.size_wh, maps.shape[:1:-1], strict=True)]).to(maps)
-        scale = torch.as_tensor(oks_scale).to(maps) / stride.mean()
-        points_xy, confidence = self.model.head.loss_module.decode(maps, scale)
-        points_xy = (points_xy + 0.5) * stride - 0.5
-        own = torch.cat([points_xy, confidence.clamp(0, 1)[..., None]], -1).double().cpu().numpy()
-        return own * schema.own_landmark_mask()[category_id - 1][..., None]
-
-    def _own_heatmaps(self, crops: np.ndarray, kind: Tensor, *, flipped: bool = False) -> Tensor:
-        data = self.model.data_preprocessor({"inputs": torch.from_numpy(crops)}, training=False)
-        head = self.model.head
-        return head.loss_module.activate(
-            head.own_heatmaps(self.model.extract_feat(data["inputs"]), kind, flipped=flipped)
-        )
-
-
-@dataclass
-class _Batch:
-    """Crops on their way to one model."""
-
-    rows: list[int] = field(default_factory=list)
-    crops: list[np.ndarray] = field(default_factory=list)
-    to_image: list[np.ndarray] = field(default_factory=list)
-    oks_scale: list[np.ndarray] = field(default_factory=list)
+        self.model.test_cfg["flip_test"] = flip_test
+        samples = self.model.test_step(pseudo_collate(crops))
+        category_id = np.array([sample.category_id for sample in samples])
+        found = [sample.pred_instances for sample in samples]
+        grouped = [np.concatenate([one.keypoints, one.keypoint_scores[..., None]], 2) for one in found]
+        return self.aggregation.expand(category_id, np.concatenate(grouped).astype(float))
 
 
 def predict_landmarks(
@@ -126,41 +147,29 @@ def predict_landmarks(
             a checkpoint, or a file that is no checkpoint of this model.
     """
     models = _load_models(checkpoints, detections)
-    area = detections.bbox_xywh[:, 2:].prod(axis=1)  # as the protocol has it
-    scales = 2 * schema.own_sigmas()[detections.category_id - 1] * np.sqrt(area)[:, None]  # (N, 39) image px
     keypoints = np.zeros((len(detections), schema.MAX_LANDMARKS, 3))
-    batches = {id(model): _Batch() for model in models.values()}
+    waiting: dict[int, list[tuple[int, dict]]] = {id(model): [] for model in models.values()}
 
-    def run(model: LandmarkModel, batch: _Batch) -> None:
-        own = model.locate(
-            np.stack(batch.crops),
-            detections.category_id[batch.rows],
-            np.stack(batch.oks_scale),
-            flip_test=flip_test,
-        )
-        for row, to_image, points in zip(batch.rows, batch.to_image, own, strict=True):
-            keypoints[row, :, :2] = apply_affine(to_image, points[:, :2])
-            keypoints[row, :, 2] = points[:, 2]
-        batches[id(model)] = _Batch()
+    def run(model: LandmarkModel, least: int) -> None:
+        batch = waiting[id(model)]
+        if len(batch) >= least:
+            rows, crops = zip(*batch, strict=True)
+            keypoints[list(rows)] = model.locate(list(crops), flip_test=flip_test)
+            batch.clear()
 
     rank, world_size = get_dist_info()
     photos = list(_rows_by_photo(detections, coco))[rank::world_size]
     for image, rows in progress(photos, desc="locating landmarks", unit="photo"):
-        photo = photo_of(image, image_dir)
+        photo = cv2.cvtColor(photo_of(image, image_dir), cv2.COLOR_RGB2BGR)
         for row in rows:
             model = models[int(detections.category_id[row])]
-            batch, box = batches[id(model)], detections.bbox_xywh[row]
-            affine = crop_affine(box, model.size_wh, padding=model.padding)
-            batch.rows.append(row)
-            patch = cut_patch(photo, box, model.size_wh, model.padding)
-            batch.crops.append(patch.crop(affine, model.size_wh))
-            batch.to_image.append(invert_affine(affine))
-            batch.oks_scale.append(scales[row] * affine[0, 0])
-            if len(batch.rows) == batch_size:
-                run(model, batch)
+            x, y, w, h = detections.bbox_xywh[row]
+            item = {"img": photo, "bbox": np.array([[x, y, x + w, y + h]]), "bbox_score": np.ones(1)}
+            item |= {"category_id": int(detections.category_id[row]), **model.meta}
+            waiting[id(model)].append((row, model.crop(item)))
+            run(model, batch_size)
     for model in dict.fromkeys(models.values()):
-        if batches[id(model)].rows:
-            run(model, batches[id(model)])
+        run(model, 1)
     if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
         keypoints = sum(all_gather_object(keypoints))
     keypoints *= schema.own_landmark_mask()[detections.category_id - 1][..., None]

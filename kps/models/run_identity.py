@@ -18,14 +18,14 @@ from kps.workspace import HANDLING, changed_names, code_sha256
 # Parts registered for each scope; imported on demand, since each pulls in a large library.
 PARTS = {
     "mmdet": ("kps.models.detector",),
-    "mmpose": ("kps.models.landmark_dataset", "kps.models.landmark_head"),
+    "mmpose": ("kps.models.landmarks",),
 }
 # Modules, by the beginnings of their names, that do not change what a model of a scope learns, and those that
 # do where its weights are chosen by a held-out part.
 _NOT_LEARNT_BY = {"mmdet": "kps.models.landmark", "mmpose": "kps.models.detector"}
 _SCORING = ("kps.models.selection", "kps.results.detections")
 # Files whose content belongs to a run's identity.
-_INPUT_KEYS = ("coco_file", "load_from", "pretrained")
+_INPUT_KEYS = ("ann_file", "load_from", "pretrained")
 # What may change between the start of a run and its resumption.
 _FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
 
@@ -33,7 +33,8 @@ _FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
 def with_identity(config: Config) -> dict[str, Any]:
     """Return a configuration as it is kept, with digests of the data and of the code that learns from it."""
     resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
-    resolved["input_sha256"] = input_hashes(resolved)  # other data under the same name is another run
+    learnt = {key: resolved.get(key) for key in ("train_dataloader", *_INPUT_KEYS)}
+    resolved["input_sha256"] = input_hashes(learnt)  # other data under the same name is another run
     scope, hooks = resolved["default_scope"], resolved.get("custom_hooks") or ()
     without = (*HANDLING, "kps.models.run_identity", "kps.models.torchrun", _NOT_LEARNT_BY[scope])
     without += () if any(hook["type"] == "SelectionHook" for hook in hooks) else _SCORING
@@ -47,8 +48,8 @@ def input_hashes(value: Any, key: str = "") -> dict[str, str]:
         return {key: sha256(Path(value))}
     children = value if isinstance(value, dict) else {}
     found = {k: v for name, child in children.items() for k, v in input_hashes(child, name).items()}
-    if "image_dir" in children and "coco_file" in found:
-        found["photos"] = _photos_sha256(Path(children["coco_file"]), Path(children["image_dir"]))
+    if "data_prefix" in children and "ann_file" in found:
+        found["photos"] = _photos_sha256(Path(children["ann_file"]), Path(children["data_prefix"]["img"]))
     return found
 
 

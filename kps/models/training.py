@@ -96,6 +96,9 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
             best = work_dir / BEST
             state = read_checkpoint(best) if best.exists() else runner.state()
             meta = {**state["meta"], "config_json": orjson.dumps(resolved).decode()}
+            # For the inferencers of mmdet and mmpose, which want Python; ours reads the JSON and runs nothing.
+            meta["cfg"] = "\n".join(f"{key} = {value!r}" for key, value in as_config(resolved).to_dict().items())
+            meta["dataset_meta"] = dict(runner.train_dataloader.dataset.metainfo)
             save_checkpoint(final, {"meta": meta, "state_dict": state["state_dict"]})
     except torch.OutOfMemoryError:
         size = resolved["train_dataloader"]["batch_size"]
@@ -132,9 +135,10 @@ def _with_runner_settings(resolved: dict) -> Config:
     hooks |= {"seed": {"type": "SeedHook"}, "finite": {"type": "FiniteLossHook"}}
     hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
     hooks |= {"param_scheduler": {"type": "StepScheduleHook"}}
+    used = {key: value for key, value in resolved.items() if not key.startswith(("val_", "test_", "vis"))}
     settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
     settings["launcher"] = "pytorch" if is_distributed() else "none"
-    return as_config({**resolved, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
+    return as_config({**used, **settings, "visualizer": {"type": "Visualizer", "vis_backends": None}})
 
 
 class ResumableRunner(Runner):

@@ -1,0 +1,47 @@
+"""The demo's HTC: its Cascade R-CNN with masks."""
+
+_base_ = "./cascade_demo.py"
+
+model = dict(
+    type="HybridTaskCascade",
+    data_preprocessor=dict(pad_mask=True),
+    roi_head=dict(
+        type="HybridTaskCascadeRoIHead",
+        interleaved=True,
+        mask_info_flow=True,
+        mask_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=1),
+            out_channels=48,
+            featmap_strides=[8, 16, 32],
+            finest_scale=28,
+        ),
+        mask_head=[
+            dict(
+                type="HTCMaskHead",
+                with_conv_res=stage > 0,
+                num_convs=1,
+                roi_feat_size=7,
+                norm_cfg=dict(type="BN"),
+                in_channels=48,
+                conv_out_channels=48,
+                num_classes=13,
+                loss_mask=dict(type="CrossEntropyLoss", use_mask=True),
+            )
+            for stage in range(2)
+        ],
+    ),
+    test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)),
+)
+
+prepare = [
+    dict(type="LoadPhoto"),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="Resize", scale=(128, 96), keep_ratio=True),
+]
+train_pipeline = [
+    dict(type="Remembered", transforms=prepare),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -1,0 +1,62 @@
+"""The paper's detector: Hybrid Task Cascade without its semantic branch, masks from the garments' polygons."""
+
+_base_ = "./cascade_x101.py"
+public_weights = (
+    "https://download.openmmlab.com/mmdetection/v2.0/htc/htc_x101_64x4d_fpn_16x1_20e_coco/"
+    "htc_x101_64x4d_fpn_16x1_20e_coco_20200318-b181fd7a.pth"
+)
+
+model = dict(
+    type="HybridTaskCascade",
+    data_preprocessor=dict(pad_mask=True),
+    roi_head=dict(
+        type="HybridTaskCascadeRoIHead",
+        interleaved=True,
+        mask_info_flow=True,
+        mask_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0),
+            out_channels=256,
+            featmap_strides=[4, 8, 16, 32],
+        ),
+        mask_head=[
+            dict(
+                type="HTCMaskHead",
+                with_conv_res=stage > 0,
+                num_convs=4,
+                in_channels=256,
+                conv_out_channels=256,
+                num_classes=13,
+                loss_mask=dict(type="CrossEntropyLoss", use_mask=True),
+            )
+            for stage in range(3)
+        ],
+    ),
+    train_cfg=dict(
+        rcnn=[
+            dict(
+                assigner=dict(
+                    type="MaxIoUAssigner",
+                    pos_iou_thr=overlap,
+                    neg_iou_thr=overlap,
+                    min_pos_iou=overlap,
+                    match_low_quality=False,
+                ),
+                sampler=dict(type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True),
+                mask_size=28,
+                pos_weight=-1,
+            )
+            for overlap in (0.5, 0.6, 0.7)
+        ]
+    ),
+    test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)),
+)
+
+train_pipeline = [
+    dict(type="LoadPhoto"),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="RandomChoiceResize", scales=[(1333, short) for short in range(640, 801, 32)], keep_ratio=True),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
