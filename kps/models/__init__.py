@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import os
 import warnings
 
 from kps.models.ops import provide_ops
 
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 provide_ops()  # before the first import of mmcv.ops
 
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent

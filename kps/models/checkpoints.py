@@ -7,6 +7,8 @@ full unpickle where that fails; importing this module replaces it, so that weigh
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import pickle
 import re
 import warnings
@@ -19,9 +21,18 @@ import orjson
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from kps.files import CHECKPOINT, InputError, atomic_path, reason_of
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """Stand in for `getattr` in checkpoints of mmengine: it names a loss history's statistics, nothing else."""
+    if (owner is HistoryBuffer or isinstance(owner, HistoryBuffer)) and name in ("max", "min", "mean", "current"):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f"GLOBAL builtins.getattr of {name!r}")
+
 
 # What checkpoints of mmengine hold besides tensors: loss histories as NumPy arrays. None of these runs code.
 SAFE_TYPES = [
@@ -31,9 +42,12 @@ SAFE_TYPES = [
     np._core.multiarray.scalar,
     *{type(np.dtype(name)) for name in ("bool", "uint8", "int32", "int64", "uint32", "uint64", "float32", "float64")},
     HistoryBuffer,
+    bytes,
+    (_statistic, "builtins.getattr"),
 ]
+SCOPES = ("mmengine", "mmcv", "mmdet", "mmpose", "mmpretrain")  # libraries whose registries are trusted
 # Keys of pairs that mmdet and mmpose want as tuples, which JSON does not have.
-TUPLES = ("scale", "scales", "img_scale", "input_size", "heatmap_size", "in_featuremap_size", "sigma")
+TUPLES = ("scale", "scales", "img_scale", "input_size", "heatmap_size", "in_featuremap_size", "sigma", "img")
 # What torch raises on other files than checkpoints, and how it names an object that is not weights.
 _BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError)
 _BROKEN += (ValueError, TypeError, AttributeError)
@@ -109,14 +123,13 @@ def stored_config(path: Path | str) -> Config:
     """Return the resolved configuration that a final checkpoint carries.
 
     Raises:
-        InputError: see `read_checkpoint`; no configuration in it; or one with a dotted type name, which
-            mmengine would import and call.
+        InputError: see `read_checkpoint`; no configuration in it; or one with a type outside the registries.
     """
     text = read_checkpoint(path).get("meta", {}).get("config_json")
     if not isinstance(text, str):
         raise InputError(f"{path}: expected a final checkpoint with its configuration, but it carries none")
     config = orjson.loads(text)
-    _refuse_dotted_types(config, path)
+    _refuse_foreign_types(config, path)
     return as_config(config)
 
 
@@ -135,10 +148,22 @@ def _with_tuples(value: Any, key: str = "") -> Any:
     return value
 
 
-def _refuse_dotted_types(value: Any, path: Path | str) -> None:
+def _refuse_foreign_types(value: Any, path: Path | str) -> None:
+    """Let through names of registries; mmengine would import and call whatever else a dotted name points to."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    name = value.get("type", "") if isinstance(value, dict) else ""
-    if "." in str(name):
+    name = str(value.get("type", "")) if isinstance(value, dict) else ""
+    scope, dot, rest = name.partition(".")
+    if dot and not (scope in SCOPES and _is_registered(scope, rest)):
         raise InputError(f"{path}: refused, since its configuration names a type outside the registries: {name!r}")
     for child in children:
-        _refuse_dotted_types(child, path)
+        _refuse_foreign_types(child, path)
+
+
+def _is_registered(scope: str, name: str) -> bool:
+    """Whether a library of OpenMMLab has registered a part of this name; False where it is not installed."""
+    if importlib.util.find_spec(scope) is None:
+        return False
+    parts = [part for part in vars(importlib.import_module(f"{scope}.registry")).values() if isinstance(part, Registry)]
+    for registry in parts:
+        registry.import_from_location()
+    return any(name in registry.module_dict for registry in parts)

@@ -195,13 +195,14 @@ class OwnLandmarkHead(HeatmapHead):
 
         Args:
             feats: the backbone's outputs.
-            batch_data_samples: N samples with keypoints (1, G, 2) in input px, keypoints_visible (1, G) and category_id.
+            batch_data_samples: N samples with keypoints (1, G, 2) in input px, keypoints_visible (1, G), category_id.
             train_cfg: unused, part of mmpose's interface.
         """
         device = feats[-1].device
         category_id = _categories(batch_data_samples, device)
         labels = [sample.gt_instances for sample in batch_data_samples]
-        grouped = np.concatenate([np.concatenate([l.keypoints, l.keypoints_visible[..., None]], 2) for l in labels])
+        visible = np.concatenate([one.keypoints_visible for one in labels])[..., None]
+        grouped = np.concatenate([np.concatenate([one.keypoints for one in labels]), visible], 2)
         channels, own_mask = self.own_channels[category_id - 1], self.own_mask[category_id - 1]
         landmarks = torch.as_tensor(grouped).to(device, torch.float32)
         landmarks = landmarks.gather(1, channels[..., None].expand(-1, -1, 3))  # (N, L, 3)
@@ -217,7 +218,7 @@ class OwnLandmarkHead(HeatmapHead):
         return {"loss_kpt": per_instance.sum() / (counts > 0).sum().clamp_min(1)}
 
     def predict(self, feats: Any, batch_data_samples: list, test_cfg: dict | None = None) -> list[InstanceData]:
-        """Return each crop's keypoints (1, G, 2) in input px and keypoint_scores (1, G); zeros where not of its category.
+        """Return each crop's keypoints (1, G, 2) in input px and keypoint_scores (1, G); zeros for other categories.
 
         Args:
             feats: the backbone's outputs; with test_cfg["flip_test"], a list of those and of the mirrored crops'.

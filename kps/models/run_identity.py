@@ -24,6 +24,10 @@ PARTS = {
 # do where its weights are chosen by a held-out part.
 _NOT_LEARNT_BY = {"mmdet": "kps.models.landmark", "mmpose": "kps.models.detector"}
 _SCORING = ("kps.models.selection", "kps.results.detections")
+# What of a configuration says how to train and test; the rest are names that its file gives to parts of these.
+KEPT = ("default_scope", "work_dir", "randomness", "load_from", "pretrained", "env_cfg", "custom_hooks", "model")
+KEPT += ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr")
+KEPT += ("test_dataloader", "tta_model", "tta_pipeline", "visualizer", "data_mode", "dataset_type")
 # Files whose content belongs to a run's identity.
 _INPUT_KEYS = ("ann_file", "load_from", "pretrained")
 # What may change between the start of a run and its resumption.
@@ -32,7 +36,8 @@ _FREE_KEYS = ("work_dir", "train_dataloader.num_workers")
 
 def with_identity(config: Config) -> dict[str, Any]:
     """Return a configuration as it is kept, with digests of the data and of the code that learns from it."""
-    resolved = orjson.loads(orjson.dumps(config.to_dict()))  # as it will be read back: no tuples
+    used = {key: value for key, value in config.to_dict().items() if key in KEPT}
+    resolved = orjson.loads(orjson.dumps(used))  # as it will be read back: no tuples
     learnt = {key: resolved.get(key) for key in ("train_dataloader", *_INPUT_KEYS)}
     resolved["input_sha256"] = input_hashes(learnt)  # other data under the same name is another run
     scope, hooks = resolved["default_scope"], resolved.get("custom_hooks") or ()

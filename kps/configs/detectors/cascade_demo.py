@@ -80,7 +80,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", T_max=5, eta_min=0.0, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
 ]
 
-meta_keys = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
+meta_keys = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]
 prepare = [
     dict(type="LoadPhoto"),
     dict(type="LoadAnnotations", with_bbox=True),

@@ -1,7 +1,7 @@
 """The paper's first detector: Cascade R-CNN with ResNeXt-101-64x4d by mmdet's recipe of 20 epochs, boxes only."""
 
 _base_ = "mmdet::cascade_rcnn/cascade-rcnn_x101-64x4d_fpn_1x_coco.py"
-custom_imports = dict(imports=["kps.models"])
+custom_imports = dict(imports=["kps.models.detector"])
 public_weights = (
     "https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_rcnn_x101_64x4d_fpn_20e_coco/"
     "cascade_rcnn_x101_64x4d_fpn_20e_coco_20200509_224357-051557b1.pth"
@@ -37,7 +37,7 @@ param_scheduler = [
     dict(type="MultiStepLR", by_epoch=True, begin=0, end=20, milestones=[16, 19], gamma=0.1),
 ]
 
-meta_keys = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
+meta_keys = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]
 train_pipeline = [
     dict(type="LoadPhoto"),
     dict(type="LoadAnnotations", with_bbox=True),

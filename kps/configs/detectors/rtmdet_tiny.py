@@ -1,7 +1,7 @@
 """Another detector in one file: mmdet's RTMDet-tiny on garments, with the loaders of the others."""
 
 _base_ = "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"
-custom_imports = dict(imports=["kps.models"])
+custom_imports = dict(imports=["kps.models.detector"])
 
 model = dict(
     backbone=dict(norm_cfg=dict(type="BN"), init_cfg=None),
@@ -9,7 +9,7 @@ model = dict(
     bbox_head=dict(num_classes=13, norm_cfg=dict(type="BN")),
 )
 
-train_cfg = dict(max_epochs=20, val_interval=20)
+train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=20, val_interval=20)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, by_epoch=False, begin=0, end=500),
@@ -31,7 +31,7 @@ test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(640, 640), keep_ratio=True),
     dict(type="Pad", size=(640, 640), pad_val=dict(img=(114, 114, 114))),
-    dict(type="PackDetInputs", meta_keys=["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]),
+    dict(type="PackDetInputs", meta_keys=["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]),
 ]
 train_dataloader = dict(
     _delete_=True,

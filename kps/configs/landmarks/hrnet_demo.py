@@ -32,9 +32,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=100),
-    dict(
-        type="CosineAnnealingLR", T_max=14, eta_min=0.0, by_epoch=True, begin=0, end=14, convert_to_iter_based=True
-    ),
+    dict(type="CosineAnnealingLR", T_max=14, eta_min=0.0, by_epoch=True, begin=0, end=14, convert_to_iter_based=True),
 ]
 # A rare category has a handful of garments: so a fixed number of draws, and statistics frozen.
 finetune = {
@@ -42,9 +40,7 @@ finetune = {
     "optim_wrapper.optimizer.lr": 3e-4,
     "param_scheduler": [
         dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=5),
-        dict(
-            type="CosineAnnealingLR", T_max=3, eta_min=0.0, by_epoch=True, begin=0, end=3, convert_to_iter_based=True
-        ),
+        dict(type="CosineAnnealingLR", T_max=3, eta_min=0.0, by_epoch=True, begin=0, end=3, convert_to_iter_based=True),
     ],
     "train_dataloader.sampler.balance": 0.0,
     "train_dataloader.sampler.samples_per_epoch": 256,
@@ -53,14 +49,10 @@ finetune = {
 }
 
 train_pipeline = [
-    dict(
-        type="GarmentCrop", input_size=(128, 192), scale=0.15, rotation=15.0, shift=0.05, flip=0.0, cache=True
-    ),
+    dict(type="GarmentCrop", input_size=(128, 192), scale=0.15, rotation=15.0, shift=0.05, flip=0.0, cache=True),
     dict(type="PackGarment"),
 ]
 test_pipeline = [dict(type="GarmentCrop", input_size=(128, 192)), dict(type="PackPoseInputs")]
-train_dataloader = dict(
-    batch_size=16, num_workers=0, sampler=dict(balance=0.5), dataset=dict(pipeline=train_pipeline)
-)
+train_dataloader = dict(batch_size=16, num_workers=0, sampler=dict(balance=0.5), dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

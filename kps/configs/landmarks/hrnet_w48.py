@@ -4,7 +4,7 @@ Source: section 3 of the paper and its public code. `finetune` holds what differ
 """
 
 _base_ = "mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-384x288.py"
-custom_imports = dict(imports=["kps.models"])
+custom_imports = dict(imports=["kps.models.landmarks"])
 public_weights = "https://download.openmmlab.com/mmpose/top_down/hrnet/hrnet_w48_coco_384x288-314c8528_20200708.pth"
 
 model = dict(
@@ -66,6 +66,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+dataset_type = "GarmentLandmarks"
 default_hooks = dict(checkpoint=dict(save_best=None, rule=None))
 val_evaluator = dict(_delete_=True, type="PCKAccuracy", thr=0.05)
 test_evaluator = val_evaluator

@@ -1,0 +1,179 @@
+"""The configuration files: at home in mmdet and mmpose, whose own tools and inferencers take them as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mmdet
+import mmpose
+import numpy as np
+import pytest
+
+from kps.aggregation import Aggregation
+from kps.configs import FOLDER, lay_over, load_config, set_epochs, shipped
+from kps.data.coco import load_coco
+from kps.data.convert import convert_split
+from kps.data.photos import read_photo
+from kps.files import InputError
+from kps.models.checkpoints import stored_config
+from kps.models.detector import detect, detector_config
+from kps.models.landmarks import landmark_config, predict_landmarks
+from kps.models.training import load_history, train
+from kps.results.detections import Detections
+from kps.schema import category
+from kps.synthetic import write_dataset
+
+HAND = Aggregation.named("hand81")
+SMALL = {"train_dataloader.num_workers": 0, "train_dataloader.batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A few drawn photos: a COCO file and their folder."""
+    root = tmp_path_factory.mktemp("photos")
+    write_dataset(root / "raw", train=0, validation=12, test=0, seed=3, workers=1)
+    convert_split(root / "raw", "validation", root / "coco.json", workers=1)
+    return {"coco_file": root / "coco.json", "image_dir": root / "raw" / "validation" / "image"}
+
+
+@pytest.mark.parametrize("kind", ["detectors", "landmarks"])
+def test_every_shipped_file_names_garments(kind):
+    for name in shipped(kind):
+        config = load_config(name, kind)
+        assert config.default_scope == {"detectors": "mmdet", "landmarks": "mmpose"}[kind]
+        assert "Garment" in str(config.train_dataloader.dataset) and "Garment" in str(config.test_dataloader.dataset)
+
+
+def test_what_cannot_be_a_configuration_is_one_line(tmp_path):
+    (tmp_path / "broken.py").write_text("model = dict(")
+    for config in ("no_such", tmp_path / "broken.py"):
+        with pytest.raises(InputError, match=r"expected a configuration|cannot be read"):
+            load_config(config, "landmarks")
+    with pytest.raises(InputError, match="options"):
+        lay_over(load_config("hrnet_tiny", "landmarks"), {"train_dataloader.dataset.pipeline.x": 1})
+
+
+def test_a_schedule_is_stretched_with_the_epochs():
+    config = load_config("hrnet_w48", "landmarks")
+    set_epochs(config, 6)
+    warm_up, steps = config.param_scheduler
+    assert (warm_up.end, steps.end, steps.milestones) == (500, 6, [4, 5])
+    with pytest.raises(InputError, match="epochs"):
+        set_epochs(config, 0)
+
+
+def test_finetuning_and_flip_are_overrides(photos, tmp_path):
+    plain = landmark_config("hrnet_demo", aggregation=HAND, work_dir=tmp_path, **photos)
+    given = {"category_id": 8, "hflip_train": True, "options": {"optim_wrapper.optimizer.lr": 1e-5}}
+    tuned = landmark_config("hrnet_demo", aggregation=HAND, work_dir=tmp_path, **given, **photos)
+    assert plain.optim_wrapper.optimizer.lr == 3e-3 and tuned.optim_wrapper.optimizer.lr == 1e-5
+    assert not plain.model.head.get("norm_eval") and tuned.model.head.norm_eval
+    assert [one.train_dataloader.dataset.pipeline[0].flip for one in (plain, tuned)] == [0.0, 0.5]
+    assert tuned.train_dataloader.dataset.category_id == 8 and tuned.train_cfg.max_epochs == 3
+
+
+# mmdet's test.py imports mmcv.ops before it reads the configuration, which provides them.
+STOCK = "import kps.models, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("library", "config", "nested", "metric"),
+    [(mmdet, "detectors/htc_tiny", ".dataset", "bbox_mAP"), (mmpose, "landmarks/hrnet_tiny", "", "PCK")],
+)
+def test_stock_tools_train_and_test_our_files(library, config, nested, metric, photos, tmp_path):
+    tools, given = Path(library.__file__).parent / ".mim" / "tools", []
+    for loader in ("train_dataloader.dataset" + nested, "val_dataloader.dataset", "test_dataloader.dataset"):
+        given += [f"{loader}.ann_file={photos['coco_file']}", f"{loader}.data_prefix.img={photos['image_dir']}"]
+    given = ["--work-dir", str(tmp_path), "--cfg-options", *given, "train_cfg.max_epochs=1", "train_cfg.val_interval=1"]
+    file = str(FOLDER / f"{config}.py")
+    for tool in (["train.py", file], ["test.py", file, str(tmp_path / "epoch_1.pth")]):
+        command = [sys.executable, "-c", STOCK, str(tools / tool[0]), *tool[1:], *given]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert metric in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_mmdets_inferencer_returns_our_boxes(photos, tmp_path):
+    from mmdet.apis import DetInferencer  # after kps.models, which provides mmcv's ops
+
+    options = {**SMALL, "train_cfg.max_epochs": 1}
+    final = train(detector_config("htc_tiny", work_dir=tmp_path, options=options, **photos))
+    ours = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], score_threshold=0.0)
+    stored_config(final).dump(tmp_path / "model.py")
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = DetInferencer(str(tmp_path / "model.py"), str(final), device="cpu", show_progress=False)
+    for image in load_coco(photos["coco_file"]).images[:3]:
+        found = theirs(str(photos["image_dir"] / image.file_name), no_save_vis=True)["predictions"][0]
+        own = np.flatnonzero(ours.image_id == image.id)
+        np.testing.assert_allclose(found["scores"], ours.score[own], atol=1e-3)
+        assert theirs.model.dataset_meta["classes"][found["labels"][0]] == category(int(ours.category_id[own[0]])).name
+        x, y, w, h = ours.bbox_xywh[own[0]]
+        np.testing.assert_allclose(found["bboxes"][0], [x, y, x + w, y + h], atol=0.5)
+
+
+@pytest.mark.slow
+def test_mmposes_inferencer_finds_our_places(photos, tmp_path):
+    from mmpose.apis import MMPoseInferencer
+
+    options = {**SMALL, "train_cfg.max_epochs": 1}
+    alone = Aggregation.named("identity")  # else maps are smoothed by a group's mean sigma where no category is known
+    final = train(landmark_config("hrnet_tiny", aggregation=alone, work_dir=tmp_path, options=options, **photos))
+    coco = load_coco(photos["coco_file"])
+    image, config = coco.images[0], stored_config(final)
+    whole = Detections(
+        *(np.array([value]) for value in (1, image.id, 8)), np.array([[0.0, 0, image.width, image.height]]), np.ones(1)
+    )
+    ours = predict_landmarks(final, whole, coco, photos["image_dir"])
+    config.dump(tmp_path / "model.py")
+    theirs = MMPoseInferencer(str(tmp_path / "model.py"), str(final), device="cpu", det_model="whole_image")
+    photo = cv2.cvtColor(read_photo(photos["image_dir"] / image.file_name), cv2.COLOR_RGB2BGR)
+    found = next(theirs(photo))["predictions"][0][0]
+    channels = alone.channels(8)
+    assert np.shape(found["keypoints"]) == (alone.num_groups, 2)
+    apart = np.abs(np.array(found["keypoints"])[channels] - ours.keypoints[0, : len(channels), :2]).max(1)
+    assert apart.max() < 0.1
+
+
+LITTLE_VIT = {
+    "model.backbone.model_name": "vit_tiny_patch16_224",
+    "model.backbone.img_size": (96, 64),
+    "model.head.in_channels": 192,
+    "train_dataloader.dataset.pipeline": [
+        {"type": "GarmentCrop", "input_size": (64, 96)},
+        {"type": "Albumentation", "transforms": [{"type": "Blur", "p": 0.5}]},
+        {"type": "PackGarment"},
+    ],
+    "test_dataloader.dataset.pipeline": [{"type": "GarmentCrop", "input_size": (64, 96)}, {"type": "PackPoseInputs"}],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("config", "options"), [("rtmpose_m", {}), ("timm_vit", LITTLE_VIT)])
+def test_another_landmark_model_is_one_file(config, options, photos, tmp_path):
+    if config == "timm_vit":
+        pytest.importorskip("timm")
+    given = {**SMALL, **options, "train_cfg.max_epochs": 1}
+    final = train(landmark_config(config, aggregation=HAND, work_dir=tmp_path, options=given, **photos))
+    coco = load_coco(photos["coco_file"])
+    image = coco.images[0]
+    whole = Detections(
+        *(np.array([value]) for value in (1, image.id, 8)), np.array([[0.0, 0, image.width, image.height]]), np.ones(1)
+    )
+    found = predict_landmarks(final, whole, coco, photos["image_dir"], flip_test=False).keypoints[0]
+    own = category(8).num_landmarks
+    assert np.isfinite(load_history(tmp_path).loss).all() and found[:own, 2].any() and not found[own:].any()
+
+
+@pytest.mark.slow
+def test_another_detector_is_one_file(photos, tmp_path):
+    options = {**SMALL, "train_cfg.max_epochs": 1}
+    final = train(detector_config("rtmdet_tiny", work_dir=tmp_path, options=options, **photos))
+    found = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], score_threshold=0.0)
+    assert len(found) and found.category_id.max() <= 13
