@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 from mmengine.config import Config
 
 from kps.aggregation import Aggregation
@@ -26,8 +28,6 @@ from kps.flow.estimates import Speeds, total
 from kps.flow.experiments import ALL
 from kps.flow.profiles import load_profile, make_plan
 from kps.models.detector import detect
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
 from kps.models.landmarks import predict_landmarks
 from kps.models.training import load_history, train
 from kps.results.detections import ground_truth_detections

@@ -3,13 +3,13 @@
 import orjson
 import pytest
 import torch
+from kps.models.config_base import SIZES
+from kps.models.detector_config import ARCHITECTURES, detector_config
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from kps.files import InputError
 from kps.models import checkpoints, detector, training  # noqa: F401  (registers the data set)
-from kps.models.config_base import SIZES
-from kps.models.detector_config import ARCHITECTURES, detector_config
 
 
 def make_config(**changes):

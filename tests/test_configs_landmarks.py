@@ -4,13 +4,13 @@ import logging
 
 import pytest
 import torch
+from kps.models.landmark_config import landmark_config
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
 import kps.models.landmarks  # noqa: F401  (fills the registry)
 from kps.aggregation import Aggregation
 from kps.files import InputError
-from kps.models.landmark_config import landmark_config
 
 
 def make_config(**changes):

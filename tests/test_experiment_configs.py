@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 from mmdet.registry import MODELS as DETECTORS
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpose.registry import MODELS as LANDMARK_MODELS
@@ -15,8 +17,6 @@ from kps.flow.experiments import Experiments
 from kps.flow.profiles import load_profile
 from kps.flow.steps import DETECTOR, FINETUNE, LANDMARKS
 from kps.models import detector, landmarks  # noqa: F401  (fill the registries)
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
 
 PAPER = load_profile("paper", ["all"])
 TRAININGS = [(name, {**PAPER.parameters.get(name, {}), **own}) for name, own in PAPER.steps]

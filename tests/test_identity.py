@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from garment_photos import write_photos
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 
 from kps import workspace as identity
 from kps.aggregation import Aggregation
 from kps.flow.notebook import NOTEBOOK_FOLDER, step_state
 from kps.flow.steps import NOTEBOOKS
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
 from kps.models.run_identity import with_identity
 from kps.workspace import REPOSITORY, Workspace, code_sha256, content_sha256
 

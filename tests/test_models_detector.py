@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
+from kps.models.detector_config import ARCHITECTURES, detector_config
 from PIL import Image
 
 from kps.data.coco import load_coco
 from kps.data.convert import convert_split
 from kps.files import InputError
 from kps.models import checkpoints, detector, training
-from kps.models.detector_config import ARCHITECTURES, detector_config
 from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
 from kps.results.detections import load_detections, save_detections
 from kps.synthetic import write_dataset

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 from builders import REAL_SAMPLE, make_item, needs_real_sample
+from kps.models.landmark_config import landmark_config
 
 from kps import schema
 from kps.aggregation import Aggregation
 from kps.data.coco import coco_annotation, load_coco, save_coco
 from kps.files import InputError
 from kps.models import training
-from kps.models.landmark_config import landmark_config
 from kps.models.landmarks import LandmarkModel, predict_landmarks
 from kps.results.detections import Detections, ground_truth_detections
 

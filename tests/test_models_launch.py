@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 from garment_photos import write_photos
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError, write_json
 from kps.models import checkpoints, hooks, launch
 from kps.models.detector import detect
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
 from kps.models.landmarks import predict_landmarks
 from kps.models.launch import detect_by_processes, predict_by_processes
 from kps.models.torchrun import run_processes

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from kps.models.config_base import PUBLIC, weights_to_start_from
+from kps.models.landmark_config import landmark_config
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
 from kps.aggregation import Aggregation
 from kps.files import InputError
 from kps.models import landmarks  # noqa: F401  (fills the registry)
-from kps.models.config_base import PUBLIC, weights_to_start_from
-from kps.models.landmark_config import landmark_config
 from kps.models.pretrained import load_pretrained
 
 

@@ -10,15 +10,15 @@ import orjson
 import pytest
 import torch
 from garment_photos import write_photos
+from kps.models.detector_config import detector_config
+from kps.models.landmark_config import landmark_config
 
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError, read_json, write_json
 from kps.models import checkpoints, hooks, training
-from kps.models.detector_config import detector_config
 from kps.models.detector_data import GarmentBoxes
 from kps.models.held_out import held_out_images
-from kps.models.landmark_config import landmark_config
 from kps.workspace import REPOSITORY
 
 

@@ -8,7 +8,7 @@ from kps.figures.charts import (
     per_category_bars,
     similarity_matrices,
 )
-from kps.figures.crops import landmark_crops
+from kps.figures.crops import landmark_crops, training_samples
 from kps.figures.errors import causes_of_loss, landmark_errors
 from kps.figures.garments import (
     detection_grid,

@@ -18,10 +18,9 @@ from kps.files import InputError, read_json, sha256, write_json
 from kps.flow.kernel import kernel_manager
 from kps.flow.locks import FileLock, free_gpus
 from kps.flow.parameters import check_data, check_parameters, code_cells, read_parameters
-from kps.flow.steps import NOT_RUN, OUTPUTS, PREPARE, gpus_wanted, step_name
+from kps.flow.steps import NOT_RUN, NOTEBOOK_FOLDER, OUTPUTS, PREPARE, gpus_wanted, step_name
 from kps.workspace import REPOSITORY, Workspace, changed_names, code_sha256, content_sha256, imported_names
 
-NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
 ORPHAN_SECONDS = 15.0  # how long a killed run's kernel and its loader processes may take to end
 START_SECONDS = 180.0  # a kernel's start on a busy machine
 SOCKET_PATH_LENGTH = 60  # of the temporary folder, so that Unix sockets in it stay below their limit of 108

@@ -110,6 +110,8 @@ def convert(value: Any, annotation: str) -> Any:
         return None if nothing else convert(value, inner)
     if outer in ("list", "List"):
         return _convert_list(value, inner)
+    if outer == "dict":
+        return _convert_dict(value)
     if annotation == "str" and isinstance(value, str | Path):
         return str(value)
     if annotation == "bool" and isinstance(value, bool):
@@ -121,6 +123,18 @@ def convert(value: Any, annotation: str) -> Any:
     if annotation == "float" and isinstance(value, int | float | str) and not isinstance(value, bool):
         return float(value)
     raise ValueError(value)
+
+
+def _convert_dict(value: Any) -> dict[str, Any]:
+    """Read a mapping, or its text in YAML or JSON."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(value) from None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ValueError(value)
+    return value
 
 
 def _convert_list(value: Any, inner: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 A profile file:
 
-    size: demo                           # passed to every notebook
+    configs: {htc: htc_demo, landmarks: hrnet_demo}   # configuration of each detector, and of the landmark model
     data: built-in                       # or `own`: the user has to name photos of their own
     parameters:                          # for all steps of a notebook; the rest keep the notebook's defaults
       01_prepare_data: {train_photos: 1500}
@@ -27,9 +27,20 @@ import kps
 from kps.data.prepare import coco_sources, has_test
 from kps.files import InputError, read_bytes
 from kps.flow.experiments import Experiments
-from kps.flow.notebook import NOTEBOOK_FOLDER, find_notebook
+from kps.flow.notebook import find_notebook
 from kps.flow.parameters import check_parameters, read_parameters
-from kps.flow.steps import FINETUNE, NOTEBOOKS, PREPARE, SUBMISSION, gpus_wanted, needs, step_name
+from kps.flow.steps import (
+    DETECTOR,
+    FINETUNE,
+    LANDMARKS,
+    NOTEBOOK_FOLDER,
+    NOTEBOOKS,
+    PREPARE,
+    SUBMISSION,
+    gpus_wanted,
+    needs,
+    step_name,
+)
 from kps.workspace import SPLITS
 
 PROFILE_FOLDER = Path(kps.__file__).parent / "flow" / "profiles"
@@ -42,7 +53,7 @@ class Profile:
     """A profile file's content; each of `steps` is a notebook's name and parameters."""
 
     name: str
-    size: str
+    configs: Mapping[str, str]
     data: str
     parameters: Mapping[str, Mapping[str, Any]]
     steps: tuple[tuple[str, Mapping[str, Any]], ...]
@@ -84,10 +95,10 @@ def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected YAML, but {error}") from None
     work = {"steps", "experiments"}
-    allowed = {"size", "data", "parameters", *work}
-    if not isinstance(value, dict) or not {"size"} <= set(value) <= allowed or not work & set(value):
+    allowed = {"configs", "data", "parameters", *work}
+    if not isinstance(value, dict) or not set(value) <= allowed or not work & set(value):
         got = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"{path}: expected size, steps or experiments, and perhaps data, parameters, but got {got}")
+        raise InputError(f"{path}: expected steps or experiments, and perhaps configs, data, parameters, but got {got}")
     data = value.get("data", DATA[0])
     if data not in DATA:
         raise InputError(f"{path}: expected data: {' or '.join(DATA)}, but got {data!r}")
@@ -101,7 +112,7 @@ def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
     named = tuple(map(str, experiments or lists["experiments"]))
     steps = Experiments.shipped().steps(named) if named else []
     steps += [step for item in lists["steps"] for step in _steps(item, path)]
-    return Profile(path.stem, str(value["size"]), data, shared, tuple(steps))
+    return Profile(path.stem, _mapping(value.get("configs"), f"{path}: configs"), data, shared, tuple(steps))
 
 
 def _steps(item: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -193,7 +204,7 @@ def make_plan(
     for notebook, own in profile.steps:
         path = find_notebook(notebook, folder)
         shared = profile.parameters.get(notebook, {})
-        parameters = {"size": profile.size, **shared, **own, **overrides.get(notebook, {})}
+        parameters = {**_config(profile, notebook, own), **shared, **own, **overrides.get(notebook, {})}
         checked = check_parameters(path, parameters)
         resolved = {item.name: item.default for item in read_parameters(path).values()} | checked
         name = step_name(notebook, resolved)
@@ -212,6 +223,12 @@ def make_plan(
         if own > universal:
             raise InputError(f"{step.name}: expected held_out to be at most 05's, {universal}, but got {own}")
     return plan
+
+
+def _config(profile: Profile, notebook: str, own: Mapping[str, Any]) -> dict[str, str]:
+    """The configuration that a training takes by the profile, as its parameter."""
+    model = {DETECTOR: own.get("detector", "htc"), LANDMARKS: "landmarks", FINETUNE: "landmarks"}.get(notebook)
+    return {"config": profile.configs[model]} if model in profile.configs else {}
 
 
 def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:

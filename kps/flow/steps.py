@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kps.files import InputError
-from kps.workspace import GROUND_TRUTH
+from kps.flow.parameters import read_parameters
+from kps.workspace import GROUND_TRUTH, REPOSITORY, Workspace, write_record
+
+NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
 
 PREPARE = "01_prepare_data"
 HOMOGENEITY = "02_landmark_homogeneity"
@@ -35,9 +40,9 @@ TABLES = (
 )  # all but report.scores
 NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
     AGGREGATION: (*SHOWN, "kps.models"),
-    DETECTOR: (*SHOWN, "kps.models.landmark", "kps.configs.landmark"),
-    **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector", "kps.models.detector_config")),
-    PREDICT: (*TABLES, "kps.models.detector", "kps.models.detector_config"),
+    DETECTOR: (*SHOWN, "kps.models.landmark"),
+    **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector")),
+    PREDICT: (*TABLES, "kps.models.detector"),
     ENSEMBLE: TABLES,
 }
 OUTPUTS = ("workspace", "folder")  # parameters that say where to write; other paths are inputs
@@ -49,6 +54,35 @@ SUFFIXES = {
     PREDICT: "_{run}",
     ENSEMBLE: "_{run}",
 }
+
+
+def begin() -> float:
+    """Start a notebook in the repository's root, from which relative paths count; return the time."""
+    os.chdir(REPOSITORY)
+    return time.monotonic()
+
+
+def record(
+    notebook: str,
+    names: Mapping[str, Any],
+    *,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write the record of a notebook's run, its last act; the parameters are those that its parameters cell names.
+
+    Args:
+        notebook: its name.
+        names: the notebook's variables (`globals()`), `started` among them.
+        inputs, outputs, metrics: see `kps.workspace.write_record`.
+    """
+    parameters = {name: names[name] for name in read_parameters(NOTEBOOK_FOLDER / f"{notebook}.ipynb")}
+    step, work = step_name(notebook, parameters), Workspace(Path(parameters["workspace"]))
+    paths = {"inputs": inputs, "outputs": outputs, "metrics": metrics}
+    write_record(
+        work.record(step), step=step, parameters=parameters, **paths, seconds=time.monotonic() - names["started"]
+    )
 
 
 def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 import torch
 from mmengine.config import Config
@@ -22,6 +23,7 @@ from mmengine.dist import barrier, get_world_size, is_distributed, is_main_proce
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -32,7 +34,7 @@ from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
 from kps.models.interrupts import Interrupts
 from kps.models.ops import memory_format
-from kps.models.order import with_seeded_draws
+from kps.models.order import seed_everything, with_seeded_draws
 from kps.models.pretrained import load_pretrained
 from kps.models.run_identity import PARTS, check_same_run, with_identity
 from kps.models.torchrun import run_processes
@@ -109,6 +111,27 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
+
+
+def preview(config: Config, count: int = 8) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return augmented pictures (H, W, 3) RGB of the training, each with its labels in its pixels.
+
+    Labels are the landmarks (K, 2) that are labelled, or for a detector the boxes (K, 4), x1 y1 x2 y2.
+    """
+    register_parts(config.default_scope)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        dataset = DATASETS.build(config.train_dataloader.dataset)
+    found = []
+    for number in np.linspace(0, len(dataset) - 1, count).astype(int):
+        seed_everything(config.randomness["seed"], int(number))
+        item = dataset[int(number)]
+        labels = item["data_samples"].gt_instances
+        if "keypoints" in labels:
+            points = labels.keypoints[0][labels.keypoints_visible[0] > 0]
+        else:
+            points = torch.as_tensor(getattr(labels.bboxes, "tensor", labels.bboxes)).numpy()
+        found.append((item["inputs"].permute(1, 2, 0).flip(-1).numpy(), points))
+    return found
 
 
 def load_history(work_dir: Path | str) -> pd.DataFrame:
