@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--maps", nargs="+", default=maps, metavar="NAME_OR_FILE", help=f"({' '.join(maps)})")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.05, 0.2], help="of the photos")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--size", default="demo", help="of the models: tiny, demo or paper (demo)")
+    parser.add_argument("--config", default="hrnet_demo", help="of the landmark models (hrnet_demo)")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--draws", type=int, default=1600, help="crops an epoch")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side, one thread each (2)")
@@ -38,7 +38,7 @@ def main() -> int:
         runs = grid(arguments.maps, arguments.shares, arguments.seeds)
         for run in runs:
             aggregation_of(work, run)  # a map that is at fault is said before anything is trained
-        one = partial(_one, work, arguments.size, arguments.epochs, arguments.draws)
+        one = partial(_one, work, arguments.config, arguments.epochs, arguments.draws)
         with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
             for name in progress(pool.map(one, runs), desc="comparing maps", total=len(runs), unit="run"):
                 print(f"done: {name}", flush=True)
@@ -50,12 +50,12 @@ def main() -> int:
     return 0
 
 
-def _one(work: Workspace, size: str, epochs: int, draws: int, run: StudyRun) -> str:
+def _one(work: Workspace, config: str, epochs: int, draws: int, run: StudyRun) -> str:
     """Run one training in a process of its own, on one thread."""
     import torch
 
     torch.set_num_threads(1)
-    train_and_predict(work, run, size=size, epochs=epochs, draws=draws)
+    train_and_predict(work, run, config=config, epochs=epochs, draws=draws)
     return run.name
 
 

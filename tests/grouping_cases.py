@@ -3,7 +3,7 @@
 import numpy as np
 
 from kps.aggregation import Aggregation
-from kps.likeness.orbits import MAY_JOIN, NUM_ORBITS, symmetrised
+from kps.likeness.grouping import MAY_JOIN, NUM_ORBITS, symmetrised
 from kps.schema import NUM_LANDMARKS
 
 

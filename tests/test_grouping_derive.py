@@ -22,7 +22,7 @@ from kps.likeness import (
     random_map,
     stability,
 )
-from kps.likeness.orbits import SELF_SYMMETRIC
+from kps.likeness.grouping import SELF_SYMMETRIC
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
 
 HAND = Aggregation.named("hand81")

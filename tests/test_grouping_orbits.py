@@ -1,4 +1,4 @@
-"""kps.likeness.orbits: what comes out is a valid map whatever distances come in."""
+"""kps.likeness.grouping: what comes out is a valid map whatever distances come in."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
 from kps.files import InputError
-from kps.likeness.orbits import (
+from kps.likeness.grouping import (
     FIRST,
     MAY_JOIN,
     NUM_ORBITS,

@@ -21,7 +21,7 @@ from kps.likeness import (
     score_table,
     stability,
 )
-from kps.likeness.map_scores import v_measure
+from kps.likeness.grouping import v_measure
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
 
 HAND, IDENTITY = Aggregation.named("hand81"), Aggregation.named("identity")

@@ -1,4 +1,4 @@
-"""kps.likeness.agreement: against a map, cue by cue, and on other samples of the data."""
+"""kps.likeness.homogeneity: against a map, cue by cue, and on other samples of the data."""
 
 import numpy as np
 import pytest

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.likeness import Shapes, category_shapes, contour_cue, counterparts
-from kps.likeness.contour import SKIP, alignment_probability
-from kps.likeness.outline import half_outline
+from kps.likeness.contour import SKIP, alignment_probability, half_outline
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY
 
 VESTS, SLINGS = CATEGORIES[VEST - 1].slice, CATEGORIES[SLING - 1].slice

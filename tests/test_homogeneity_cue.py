@@ -1,4 +1,4 @@
-"""kps.likeness.cue: what every distance obeys, and how it is made to."""
+"""kps.likeness.cues: what every distance obeys, and how it is made to."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""kps.likeness.measured and sigma: cues together, their weights, and files that come back."""
+"""kps.likeness.homogeneity and sigma: cues together, their weights, and files that come back."""
 
 import json
 

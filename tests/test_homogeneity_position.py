@@ -1,4 +1,4 @@
-"""kps.likeness.position: the same place is near, whatever the size; another place is far."""
+"""kps.likeness.cues: the same place is near, whatever the size; another place is far."""
 
 from dataclasses import replace
 

@@ -24,7 +24,7 @@ from kps.figures.style import (
     new_figure,
 )
 from kps.likeness import Choice, MergeTree
-from kps.likeness.orbits import FIRST, ORBIT_CATEGORY
+from kps.likeness.grouping import FIRST, ORBIT_CATEGORY
 from kps.schema import LANDMARK_NAMES
 
 TOP = 1.04  # height at which a dendrogram ends: merges above 1 are not allowed ones

@@ -20,7 +20,6 @@ from kps.evaluation.intervals import PairedDifference, paired_bootstrap
 from kps.evaluation.metrics import evaluate_landmarks
 from kps.files import InputError, read_json, write_json
 from kps.likeness import random_map
-from kps.models.landmark_config import landmark_config
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions
 from kps.workspace import Workspace, code_sha256
@@ -59,42 +58,42 @@ def aggregation_of(work: Workspace, run: StudyRun) -> Aggregation:
     return derived if run.aggregation == DERIVED else random_map(derived, run.seed)
 
 
-def train_and_predict(work: Workspace, run: StudyRun, *, size: str, epochs: int, draws: int) -> Path:
+def train_and_predict(work: Workspace, run: StudyRun, *, config: str, epochs: int, draws: int) -> Path:
     """Train one run on its share of the photos and predict on validation.
 
     What is done is not done again, unless settings, data or code have changed: a note beside it tells.
 
     Args:
         work: has the COCO files and photos; the run's folder is made in its `study`.
-        size: of the model: tiny, demo or paper.
+        config: of the landmark model, as of notebook 05.
         epochs: of training.
         draws: crops an epoch, the same for every share.
 
     Returns:
         The file of the predictions.
     """
-    from kps.models.landmarks import predict_landmarks
+    from kps.models.landmarks import landmark_config, predict_landmarks
     from kps.models.run_identity import input_hashes, with_identity
     from kps.models.training import train
 
     folder, photos = work.study / run.name, work.image_dir("validation")
     out, note = folder / "validation.npz", folder / "validation.json"
-    config = landmark_config(
-        size=size,
+    settings = landmark_config(
+        config,
         aggregation=aggregation_of(work, run),
         coco_file=_share_of_photos(work, run),
         image_dir=work.image_dir("train"),
         work_dir=folder,
         epochs=epochs,
-        samples_per_epoch=draws,
+        options={"train_dataloader.sampler.samples_per_epoch": draws},
         seed=run.seed,
     )
-    split = {"coco_file": str(work.coco("validation")), "image_dir": str(photos)}
-    wanted = {"training": with_identity(config), "validation": input_hashes(split)}
+    split = {"ann_file": str(work.coco("validation")), "data_prefix": {"img": str(photos)}}
+    wanted = {"training": with_identity(settings), "validation": input_hashes(split)}
     wanted["code_sha256"] = code_sha256(["kps.models.landmarks"])
     if out.exists() and note.exists() and read_json(note) == wanted:
         return out
-    checkpoint = train(config)
+    checkpoint = train(settings)
     truth = load_coco(work.coco("validation"))
     boxes = ground_truth_detections(truth)
     predict_landmarks(checkpoint, boxes, truth, photos, flip_test=False).save(out)

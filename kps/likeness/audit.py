@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kps.aggregation import Aggregation, categories_of_group
-from kps.likeness.orbits import MAY_SHARE, symmetrised
+from kps.likeness.grouping import MAY_SHARE, symmetrised
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
 
 _SHORT, _LONG = 3, 4  # short and long sleeve outwear

@@ -1,4 +1,4 @@
-"""The contour cue: do two outlines, walked from collar to hem, do the same at two landmarks and around them?
+"""Contours: do two outlines, walked from collar to hem, do the same at two landmarks and around them?
 
 At each landmark the mean outline is a star of directions to the linked neighbours: its number of rays tells
 ends (the strap top of a sling), ordinary places and forks (a collar side, where neck and shoulder part), its
@@ -10,30 +10,20 @@ counterparts are. So neighbours, and the way to both ends of the outline, decide
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from itertools import combinations_with_replacement
 
 import numpy as np
 
-from kps.likeness.cue import Cue, cue
-from kps.likeness.outline import HalfOutline, half_outline
 from kps.likeness.shapes import Shapes
-from kps.schema import CATEGORIES, FLIP_INDICES, NUM_LANDMARKS, Category
+from kps.schema import CATEGORIES, FLIP_INDICES, NUM_LANDMARKS, Category, category
 
 # Results hardly change with these: the area under the ROC curve moves by less than 0.01 when they are halved
 # or doubled.
 ANGLE_TOLERANCE = np.radians(30.0)  # rays this far apart are still much the same
 SHARPNESS = 2.0  # power of a star's likeness
 SKIP = 0.5  # weight of a landmark without counterpart; 1 is a counterpart as alike as two landmarks at random
-
-
-def contour_cue(shapes: Shapes) -> Cue:
-    """Distance of landmarks by the outline's geometry and order."""
-    return cue(
-        "contour",
-        1 - counterparts(shapes),
-        "1 - the probability that two landmarks are counterparts when their categories' outlines are walked "
-        "side by side and compared by the directions of the mean outline's edges (no unit).",
-    )
 
 
 def counterparts(shapes: Shapes) -> np.ndarray:
@@ -110,3 +100,39 @@ def _alignments(odds: np.ndarray) -> np.ndarray:
             skipped = SKIP * (total[i, j + 1] + total[i + 1, j]) - SKIP**2 * total[i, j]
             total[i + 1, j + 1] = weight * total[i, j] + skipped
     return total
+
+
+@dataclass(frozen=True)
+class HalfOutline:
+    """One side of a symmetric outline, H landmarks; indices are own landmarks, from 0.
+
+    The numbering starts at the collar (or waist) and goes round the garment, so ascending order is a walk.
+    """
+
+    landmarks: np.ndarray  # (H,) ascending
+    on_axis: np.ndarray  # (H,) bool: its own mirror image
+    neighbours: tuple[tuple[int, ...], ...]  # linked own landmarks of each of the H: 1 at an end, 3 at a fork
+
+
+@cache
+def half_outline(category_id: int) -> HalfOutline:
+    """The side of the outline that holds the first landmark off the axis.
+
+    It is what links reach from there without crossing the axis, so it is one side of the garment, whichever
+    member of a flip pair has the lower number (in outwear they cross over at the front edges).
+    """
+    item = category(category_id)
+    linked: dict[int, list[int]] = {i: [] for i in range(item.num_landmarks)}
+    for a, b in item.outline_links:
+        linked[a - 1].append(b - 1)
+        linked[b - 1].append(a - 1)
+    axis = set(np.flatnonzero(item.flip_indices == np.arange(item.num_landmarks)).tolist())
+    side = {min(set(linked) - axis)}
+    frontier = list(side)
+    while frontier:
+        reached = set(linked[frontier.pop()]) - axis - side
+        side |= reached
+        frontier += reached
+    landmarks = np.array(sorted(side | axis))
+    on_axis = np.isin(landmarks, list(axis))
+    return HalfOutline(landmarks, on_axis, tuple(tuple(linked[i]) for i in landmarks))

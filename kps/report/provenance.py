@@ -11,19 +11,20 @@ from kps.data.prepare import BUILT_IN
 from kps.workspace import Record
 
 NOTHING = "-"
+PAPERS = ("htc_x101", "cascade_x101", "hrnet_w48")  # configurations of the paper's own models
 
 
 def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
     """A row a step; the finetunings that differ in nothing but their category share one."""
-    columns = ["step", "settings", "boxes", "data", "size", "seed", "hardware"]
+    columns = ["step", "settings", "boxes", "data", "config", "seed", "hardware"]
     rows = []
     for step, record in records.items():
         given = record.parameters
-        hidden = ("workspace", "size", "seed", "category_id")
+        hidden = ("workspace", "config", "seed", "category_id")
         settings = [f"{name}={value}" for name, value in given.items() if name not in hidden and value is not None]
         base = step.removesuffix(f"_{given['category_id']:02d}") if "category_id" in given else step
         known = (base, ", ".join(settings), record.metrics.get("boxes", NOTHING), data_kind(records))
-        key = (*known, given.get("size", NOTHING), given.get("seed", NOTHING), record.hardware)
+        key = (*known, given.get("config", NOTHING), given.get("seed", NOTHING), record.hardware)
         rows.append((*key, record.seconds / 60, record.finished.replace("T", " ")[:16]))
     groups = pd.DataFrame(rows, columns=[*columns, "minutes", "finished"]).groupby(columns, sort=False)
     table = groups.agg(runs=("minutes", "size"), minutes=("minutes", "sum"), finished=("finished", "max"))
@@ -50,8 +51,7 @@ def banner(records: Mapping[str, Record]) -> str:
             "The same few photos serve for training and validation: the numbers show that the flow takes "
             "real photos, nothing else."
         )
-    sizes = {record.parameters.get("size") for record in records.values()} - {"paper", None}
-    if sizes:
-        listing = ", ".join(sorted(sizes))
-        return f"Reduced size ({listing}): smaller models and shorter training than the paper's."
+    others = {record.parameters.get("config") for record in records.values()} - {*PAPERS, None}
+    if others:
+        return f"Other models ({', '.join(sorted(others))}): smaller models and shorter training than the paper's."
     return ""

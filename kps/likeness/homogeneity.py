@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import mannwhitneyu, spearmanr
 
+from kps.aggregation import Aggregation
 from kps.data.coco import Instances
 from kps.files import InputError, read_json, write_json
-from kps.likeness.contour import contour_cue
-from kps.likeness.cue import Cue
-from kps.likeness.position import position_cue
+from kps.likeness.cues import CROSS_PAIRS, Cue, contour_cue, position_cue, sigma_cue
 from kps.likeness.shapes import Shapes, category_shapes
-from kps.likeness.sigma import sigma_cue
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS
 
 # By reason, not by fitting a map: 1 for what can tell a landmark of a garment from all its others by itself,
@@ -23,9 +22,6 @@ WEIGHTS = {
     "position": 1.0,
     "sigma": 0.5,
     "contour": 1.0,
-    "appearance": 0.5,
-    "backbone": 1.0,
-    "cross_prediction": 1.0,
 }
 LIKENESS_FLOOR = 0.01  # a cue that says "no" leaves this likeness, so that none decides alone
 KNOWN_SHARE = 0.5  # of all weights: a pair that only a table of sigmas knows is not known
@@ -103,29 +99,11 @@ def _array(path: Path, value: object, *keys: str, shape: tuple[int, ...]) -> np.
     return array
 
 
-def measure(instances: Instances, *, extra: Sequence[Cue] = ()) -> Homogeneity:
-    """Measure how alike the landmarks are, from labelled instances (of the training split).
-
-    Args:
-        instances: what position, sigma and contour are measured on.
-        extra: further cues, such as appearance and cross-prediction.
-
-    Raises:
-        InputError: two cues with one name, or a cue without a weight in WEIGHTS.
-    """
+def measure(instances: Instances) -> Homogeneity:
+    """Measure how alike the landmarks are, from labelled instances (of the training split)."""
     shapes = category_shapes(instances)
-    return fused_of(shapes, [position_cue(instances, shapes), sigma_cue(), contour_cue(shapes), *extra])
-
-
-def fused_of(shapes: Shapes, cues: Iterable[Cue]) -> Homogeneity:
-    """Put measured cues together; arguments and errors as for `measure`."""
-    by_name: dict[str, Cue] = {}
-    for cue in cues:
-        if by_name.setdefault(cue.name, cue) is not cue:
-            raise InputError(f"expected each cue once, but got two named {cue.name!r}")
-    weights = {name: WEIGHTS.get(name) for name in by_name}
-    _check_weights(weights)
-    return Homogeneity(shapes, by_name, weights, fuse(by_name, weights))
+    cues = {cue.name: cue for cue in (position_cue(shapes), sigma_cue(), contour_cue(shapes))}
+    return Homogeneity(shapes, cues, WEIGHTS, fuse(cues, WEIGHTS))
 
 
 def fuse(cues: Mapping[str, Cue], weights: Mapping[str, float]) -> np.ndarray:
@@ -142,3 +120,66 @@ def fuse(cues: Mapping[str, Cue], weights: Mapping[str, float]) -> np.ndarray:
     least = KNOWN_SHARE * sum(weights[name] for name in cues)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(weight >= least, 1 - np.exp(total / weight), np.nan)
+
+
+def separation(distance: np.ndarray, aggregation: Aggregation | np.ndarray) -> float:
+    """How well a distance agrees with a map: the chance that a merged pair is closer than an unmerged one.
+
+    Over all pairs of landmarks of different categories with a known distance (area under the ROC curve: 0.5
+    is chance, 1 is perfect); NaN where the map merges none of them, or all.
+
+    Args:
+        distance: (294, 294).
+        aggregation: the map, or (294,) labels that are equal for landmarks that belong together.
+    """
+    label = aggregation.group if isinstance(aggregation, Aggregation) else np.asarray(aggregation)
+    values, merged = distance[CROSS_PAIRS], np.equal(*label[list(CROSS_PAIRS)])
+    near, far = (values[np.isfinite(values) & part] for part in (merged, ~merged))
+    if not len(near) or not len(far):
+        return float("nan")
+    return float(mannwhitneyu(far, near, method="asymptotic").statistic / (len(near) * len(far)))
+
+
+def leave_one_out(homogeneity: Homogeneity, score: Callable[[np.ndarray], float]) -> dict[str, float]:
+    """What each cue contributes: the fused distance's score minus the score without the cue.
+
+    Args:
+        homogeneity: two cues or more.
+        score: of a distance (294, 294); more is better. Such as `lambda d: separation(d, aggregation)`.
+    """
+    full, cues = score(homogeneity.fused), homogeneity.cues
+    return {
+        left_out: full - score(fuse({k: v for k, v in cues.items() if k != left_out}, homogeneity.weights))
+        for left_out in cues
+    }
+
+
+def resampled(instances: Instances, seed: int) -> Instances:
+    """A bootstrap sample: as many photos as there are, drawn with replacement, with all their instances.
+
+    Instances of a photo drawn twice appear twice, with the same ids.
+    """
+    photos, photo = np.unique(instances.image_id, return_inverse=True)
+    drawn = np.random.default_rng(seed).integers(0, len(photos), len(photos))
+    times = np.bincount(drawn, minlength=len(photos))
+    return instances.take(np.repeat(np.arange(len(instances)), times[photo]))
+
+
+def halves(instances: Instances, seed: int) -> Iterator[Instances]:
+    """Two random halves of the photos with their instances."""
+    photos, photo = np.unique(instances.image_id, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(photos))
+    for half in (order[::2], order[1::2]):
+        yield instances.take(np.isin(photo, half))
+
+
+def split_half(instances: Instances, *, seed: int = 0) -> float:
+    """How far two random halves of the photos agree: rank correlation of their fused distances.
+
+    Over all pairs of landmarks of different categories that both halves know; NaN where there are none.
+    """
+    first, second = (measure(half).fused[CROSS_PAIRS] for half in halves(instances, seed))
+    known = np.isfinite(first) & np.isfinite(second)
+    if not known.any():
+        return float("nan")
+    return float(spearmanr(first[known], second[known]).statistic)

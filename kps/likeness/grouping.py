@@ -1,0 +1,411 @@
+"""Landmarks and their mirror images taken together: 163 flip orbits, and distances between them.
+
+The mirror image of a group must be a group, so what is grouped is not landmarks but orbits {i, flip i}: 131
+pairs and 32 landmarks on the axis of symmetry. Letters: O = 163 orbits.
+
+Two pairs can join in two ways, left with left or left with right. Which landmark of a pair is the left one is
+settled once for all orbits (`collapse`), so that from there on an orbit is one node and sides always agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import entropy
+
+from kps.aggregation import Aggregation, members
+from kps.files import InputError
+from kps.likeness.cues import CROSS_PAIRS
+from kps.likeness.shapes import Shapes
+from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_landmark_mask
+
+FIRST = np.flatnonzero(np.arange(NUM_LANDMARKS) <= FLIP_INDICES)  # (O,) lower-numbered landmark of each orbit
+NUM_ORBITS = len(FIRST)
+SELF_SYMMETRIC = FLIP_INDICES[FIRST] == FIRST
+ORBIT_CATEGORY = LANDMARK_CATEGORY[FIRST]
+# A landmark on the axis can join only such landmarks: with a side one it would pull that one's mirror image
+# into the group as well, and so two landmarks of a category.
+_ON_AXIS = np.arange(NUM_LANDMARKS) == FLIP_INDICES
+MAY_SHARE = (LANDMARK_CATEGORY[:, None] != LANDMARK_CATEGORY) & (_ON_AXIS[:, None] == _ON_AXIS)  # (294, 294)
+MAY_JOIN = MAY_SHARE[np.ix_(FIRST, FIRST)]
+VOTE_POWER = 4  # of the likeness: the many far orbits are not to outvote the few near ones
+MIN_TURN_GAIN = 0.1  # of summed votes: with less evidence the numbering decides on a pair's sides
+TOLERANCE = 1e-5  # of the bounds: float32 arithmetic reaches it
+
+
+@dataclass(frozen=True)
+class OrbitDistances:
+    """Distances (O, O), NaN where two orbits may not join or nobody knows; and each orbit's side.
+
+    side: (O,) the landmark of each orbit that stands on the common side. Orbits a and b joined means that
+    side[a] and side[b] share a group, and so do their mirror images.
+    """
+
+    distance: np.ndarray
+    side: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(O, O) True where two orbits may join."""
+        return np.isfinite(self.distance)
+
+
+def symmetrised(distance: np.ndarray) -> np.ndarray:
+    """(294, 294) mean of a distance, its transpose and their mirror images, as far as each is known.
+
+    Raises:
+        InputError: the array has another shape, or values outside [0, 1].
+    """
+    distance = np.asarray(distance, dtype=float)
+    if distance.shape != (NUM_LANDMARKS, NUM_LANDMARKS):
+        raise InputError(f"expected distances of shape (294, 294), but got {distance.shape}")
+    outside = (distance < -TOLERANCE) | (distance > 1 + TOLERANCE)
+    if outside.any():
+        raise InputError(f"expected distances from 0 to 1, but got {distance[outside][0]:.4g}")
+    mirrored = distance[np.ix_(FLIP_INDICES, FLIP_INDICES)]
+    # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
+    views = np.sort([distance, distance.T, mirrored, mirrored.T], axis=0)
+    known = np.isfinite(views).sum(0)
+    return np.where(known > 0, np.nansum(views, axis=0) / np.maximum(known, 1), np.nan)
+
+
+def collapse(distance: np.ndarray) -> OrbitDistances:
+    """Take distances between landmarks (294, 294), NaN where unknown, to distances between orbits.
+
+    What is not known is not joined.
+
+    Raises:
+        InputError: the array has another shape, or values outside [0, 1].
+    """
+    mean = symmetrised(distance)
+    straight = mean[np.ix_(FIRST, FIRST)]
+    crossed = mean[np.ix_(FIRST, FLIP_INDICES[FIRST])]
+    turned = _turned(straight, crossed)
+    of_sides = np.where(turned[:, None] == turned, straight, crossed)
+    side = np.where(turned, FLIP_INDICES[FIRST], FIRST)
+    return OrbitDistances(np.where(MAY_JOIN, of_sides, np.nan), side)
+
+
+def _turned(straight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+    """(O,) True where an orbit's higher-numbered landmark stands on the common side.
+
+    Two orbits that are alike vote for the relative side in which they are more alike. Sides start from the
+    numbering; the orbit with the most votes against it turns, until none has any worth mentioning.
+    """
+    vote = (1 - straight) ** VOTE_POWER - (1 - crossed) ** VOTE_POWER
+    vote = np.where(MAY_JOIN & ~SELF_SYMMETRIC[:, None] & np.isfinite(vote), vote, 0.0)
+    sign = np.ones(NUM_ORBITS)
+    while True:
+        against = -sign * (vote @ sign)
+        worst = int(against.argmax())
+        if against[worst] < MIN_TURN_GAIN:
+            return sign < 0
+        sign[worst] *= -1
+
+
+def expand(labels: np.ndarray, side: np.ndarray) -> Aggregation:
+    """Turn clusters of orbits (O,) with their sides (O,) into a map of landmarks to groups.
+
+    Groups are numbered in the order of their first landmark.
+    """
+    group = np.empty(NUM_LANDMARKS, dtype=np.int64)
+    group[side] = 2 * labels
+    group[FLIP_INDICES[side]] = np.where(SELF_SYMMETRIC, 2 * labels, 2 * labels + 1)
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return Aggregation(np.argsort(np.argsort(first))[inverse])
+
+
+def orbit_labels(group: np.ndarray) -> np.ndarray:
+    """(O,) clusters of orbits that a flip-equivariant group vector (294,) makes, sides left aside."""
+    group = np.asarray(group)
+    unordered = np.minimum(group, group[FLIP_INDICES])[FIRST]
+    return np.unique(unordered, return_inverse=True)[1]
+
+
+# Dwarfs every distance even when it is one of 13 x 13 in a mean: no cut below it joins a forbidden pair.
+FORBIDDEN = 1e6
+
+
+@dataclass(frozen=True)
+class MergeTree:
+    """Every merge in order of height, as SciPy's linkage matrix (O - 1, 4).
+
+    Heights are means of distances and never fall; those above 1 belong to unions that no rule allows and only
+    make the forest of allowed merges one tree.
+    """
+
+    linkage: np.ndarray
+    side: np.ndarray
+
+    def labels(self, threshold: float) -> np.ndarray:
+        """(O,) clusters after all merges below the threshold."""
+        return fcluster(self.linkage, np.nextafter(min(threshold, 2.0), -1), criterion="distance") - 1
+
+    def aggregation(self, threshold: float) -> Aggregation:
+        """The map after all merges below the threshold."""
+        return expand(self.labels(threshold), self.side)
+
+
+def merge_tree(orbits: OrbitDistances) -> MergeTree:
+    """Join, again and again, the two clusters with the smallest mean distance that may share a group.
+
+    Forbidden pairs enter SciPy's linkage at a huge distance, which is the same thing: a mean with one of them
+    in it never comes first.
+    """
+    full = np.where(orbits.known, orbits.distance, FORBIDDEN)
+    np.fill_diagonal(full, 0)
+    return MergeTree(linkage(squareform(full, checks=False), method="average"), orbits.side)
+
+
+MAX_ALONE = 0.5  # share of the landmarks without a group to share
+THRESHOLDS = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
+
+
+def derive_map(distance: np.ndarray, threshold: float) -> Aggregation:
+    """Derive a map from distances between landmarks: average linkage under the rules, up to a threshold.
+
+    Args:
+        distance: (294, 294) in [0, 1], NaN where unknown; made symmetric and equal under the mirror image.
+        threshold: from 0 (nothing is joined: 294 groups) to 1.
+
+    Raises:
+        InputError: another shape, or a distance or threshold outside [0, 1].
+    """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"expected a threshold from 0 to 1, but got {threshold}")
+    return merge_tree(collapse(distance)).aggregation(threshold)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold and the table behind it: threshold, groups, alone, stability and its standard_error."""
+
+    threshold: float
+    table: pd.DataFrame
+
+
+def choose_threshold(
+    replicates: Sequence[np.ndarray],
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    required: bool = True,
+) -> Choice:
+    """Choose the threshold at which resampled data agree on the map, without looking at any known map.
+
+    A map is derived from each replicate. Stability is the mean adjusted Rand index between
+    the maps of two replicates. Among the thresholds whose stability is within one standard error of the best
+    (the rule of Breiman et al., 1984, for the size of a tree) the largest is taken: equally sure, it shares
+    the most. Thresholds at which some replicate leaves most landmarks alone are passed over where there are
+    others: the few surest merges always agree, but are no aggregation.
+
+    Args:
+        replicates: distances (294, 294) measured on resampled instances, at least 3.
+        thresholds: to choose from.
+        required: False chooses 0, at which nothing is merged, where no threshold will do.
+
+    Raises:
+        InputError: too few replicates, or thresholds at which nothing is merged.
+    """
+    if len(replicates) < 3:
+        raise InputError(f"expected at least 3 replicates to choose a threshold, but got {len(replicates)}")
+    rows = []
+    trees = [merge_tree(collapse(distance)) for distance in replicates]
+    for threshold in sorted(thresholds):
+        maps = [tree.aggregation(threshold) for tree in trees]
+        of_each = squareform(pairwise_rand(maps)).sum(1) / (len(maps) - 1)  # mean over the other maps
+        rows.append(
+            {
+                "threshold": threshold,
+                "groups": np.mean([map_.num_groups for map_ in maps]),
+                "alone": max((np.bincount(map_.group) == 1).sum() for map_ in maps) / NUM_LANDMARKS,
+                "stability": of_each.mean(),
+                "standard_error": of_each.std(ddof=1) / np.sqrt(len(maps)),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if table["stability"].isna().all():
+        if not required:
+            return Choice(0.0, table)
+        raise InputError(f"expected thresholds that merge something, but got {sorted(thresholds)}")
+    usual = table[table["alone"] <= MAX_ALONE]
+    allowed = usual if usual["stability"].notna().any() else table
+    best = allowed.loc[allowed["stability"].idxmax()]
+    stable = allowed["stability"] >= best["stability"] - best["standard_error"]
+    return Choice(float(allowed["threshold"][stable].max()), table)
+
+
+TRADES = 1000  # between two categories each; 13 categories mix within some tens
+
+
+def same_number() -> np.ndarray:
+    """(294,) landmarks with the same number in their category: 39 groups.
+
+    No valid map (mirror images go astray). Its adjusted Rand index against the hand map is 0.42 as `scores`
+    counts, 0.38 over all pairs of landmarks.
+    """
+    return np.concatenate([np.arange(item.num_landmarks) for item in CATEGORIES])
+
+
+def random_map(sizes_like: Aggregation, seed: int) -> Aggregation:
+    """A random valid map with the group sizes of a given one.
+
+    Categories trade the groups that only one of two has (the curveball walk of Strona et al., 2014, which
+    reaches every filling of the groups equally often); then each category's orbits change places. Left stays
+    with left by the landmarks' numbering.
+    """
+    rng = np.random.default_rng(seed)
+    labels = orbit_labels(sizes_like.group)
+    for on_axis in (False, True):
+        of_kind = on_axis == SELF_SYMMETRIC
+        kinds = np.unique(ORBIT_CATEGORY[of_kind])
+        nodes = {kind: np.flatnonzero(of_kind & (kind == ORBIT_CATEGORY)) for kind in kinds}
+        held = {kind: labels[nodes[kind]] for kind in kinds}
+        for _ in range(TRADES):
+            a, b = rng.choice(kinds, 2, replace=False)
+            common = np.intersect1d(held[a], held[b])
+            pool = rng.permutation(np.setxor1d(held[a], held[b]))
+            of_a = len(held[a]) - len(common)
+            held[a], held[b] = np.r_[common, pool[:of_a]], np.r_[common, pool[of_a:]]
+        for kind in kinds:
+            labels[nodes[kind]] = rng.permutation(held[kind])
+    return expand(labels, FIRST)
+
+
+def placed(aggregation: Aggregation, shapes: Shapes) -> Aggregation:
+    """The same map with names that say where a group lies: "left, 60 % down: vest 8 · sling dress 8 · +3".
+
+    Left and right are the picture's; 0 % is the top of a category's mean shape and 100 % its bottom, averaged
+    over the group's landmarks. A group whose landmarks were never labelled keeps its name.
+    """
+    down, across = _relative_height(shapes), shapes.mean[..., 0][own_landmark_mask()]
+    names = []
+    for group, landmarks in enumerate(members(aggregation)):
+        seen = landmarks[np.isfinite(across[landmarks])]
+        name = aggregation.names[group]
+        if len(seen):
+            on_axis = aggregation.flip_indices[group] == group
+            side = "centre" if on_axis else "left" if across[seen].mean() < 0 else "right"
+            name = f"{side}, {100 * down[seen].mean():.0f} % down: {name}"
+        names.append(name)
+    return Aggregation(aggregation.group, names)
+
+
+def _relative_height(shapes: Shapes) -> np.ndarray:
+    """(294,) place between the top (0) and the bottom (1) of a landmark's mean shape; NaN where unknown."""
+    height = pd.DataFrame(shapes.mean[..., 1].T)
+    place = (height - height.min()) / (height.max() - height.min()).clip(1e-9)
+    return place.to_numpy().T[own_landmark_mask()]
+
+
+SIDED = np.arange(NUM_LANDMARKS) != FLIP_INDICES
+WEIGHT = np.where(SIDED[CROSS_PAIRS[0]] | SIDED[CROSS_PAIRS[1]], 0.5, 1.0)  # counts mirror images once
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Agreement of a map with a reference, each 1 at best.
+
+    precision: share of the map's merged pairs that the reference merges too; recall: share of the
+    reference's merged pairs that the map merges. Both are NaN where there are none.
+    """
+
+    num_groups: int
+    adjusted_rand: float
+    v_measure: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Adjusted Rand index over all pairs of several maps."""
+
+    mean: float
+    minimum: float
+    maximum: float
+
+
+def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> Scores:
+    """Compare a map with a reference; either may be group numbers (294,) that keep no rule.
+
+    Raises:
+        InputError: group numbers of another shape.
+    """
+    group, wanted = _group(map_), _group(reference)
+    a, b = CROSS_PAIRS
+    ours, theirs = group[a] == group[b], wanted[a] == wanted[b]
+    total, merged, right, both = (float(WEIGHT[part].sum()) for part in (..., ours, theirs, ours & theirs))
+    expected = merged * right / total
+    room = (merged + right) / 2 - expected
+    return Scores(
+        num_groups=len(np.unique(group)),
+        adjusted_rand=(both - expected) / room if room else 1.0,
+        v_measure=v_measure(group, wanted),
+        precision=both / merged if merged else float("nan"),
+        recall=both / right if right else float("nan"),
+    )
+
+
+def adjusted_rand(first: Aggregation | np.ndarray, second: Aggregation | np.ndarray) -> float:
+    """The adjusted Rand index alone; 1 for equal maps, about 0 for unrelated ones."""
+    return score(first, second).adjusted_rand
+
+
+def v_measure(first: np.ndarray, second: np.ndarray) -> float:
+    """Harmonic mean of homogeneity and completeness (Rosenberg and Hirschberg, 2007).
+
+    Over landmarks, each orbit (a landmark and its mirror image) weighing 1. Unlike pairs, this cannot leave
+    categories out, so even a map that merges nothing scores high: read it beside the controls.
+    """
+    weight = np.where(SIDED, 0.5, 1.0)
+    table = np.zeros((first.max() + 1, second.max() + 1))
+    np.add.at(table, (first, second), weight)
+    joint, rows, columns = entropy(table.ravel()), entropy(table.sum(1)), entropy(table.sum(0))
+    shared = rows + columns - joint
+    return float(2 * shared / (rows + columns)) if rows + columns else 1.0
+
+
+def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:
+    """(P,) adjusted Rand index of each two maps; NaN if one merges nothing: such maps agree for no reason."""
+    unknown = any(map_.num_groups == NUM_LANDMARKS for map_ in maps)
+    return np.array([np.nan if unknown else adjusted_rand(a, b) for a, b in combinations(maps, 2)])
+
+
+def stability(maps: Sequence[Aggregation]) -> Stability:
+    """How far maps from resampled data agree, by `pairwise_rand`.
+
+    Raises:
+        InputError: fewer than two maps.
+    """
+    if len(maps) < 2:
+        raise InputError(f"expected at least 2 maps to compare, but got {len(maps)}")
+    values = pairwise_rand(maps)
+    return Stability(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
+
+
+def score_table(
+    maps: Mapping[str, Aggregation | np.ndarray], references: Mapping[str, Aggregation | np.ndarray]
+) -> pd.DataFrame:
+    """Every map against every reference: a row a map, its groups, and columns (reference, score)."""
+    rows = {}
+    for name, map_ in maps.items():
+        values: dict[tuple[str, str], float] = {}
+        for label, reference in references.items():
+            row = asdict(score(map_, reference))
+            values[("", "groups")] = row.pop("num_groups")
+            values |= {(label, key): value for key, value in row.items()}
+        rows[name] = values
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _group(map_: Aggregation | np.ndarray) -> np.ndarray:
+    group = map_.group if isinstance(map_, Aggregation) else np.asarray(map_)
+    if group.shape != (NUM_LANDMARKS,):
+        raise InputError(f"expected groups of shape (294,), but got {group.shape}")
+    return np.unique(group, return_inverse=True)[1]
