@@ -21,7 +21,7 @@ from kps import __version__
 from kps.files import InputError
 
 if TYPE_CHECKING:
-    from kps.flow.profiles import Step
+    from kps.flow.plan import Step
 
 DONE, STEP_FAILED = 0, 1
 OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
@@ -103,7 +103,7 @@ def _compare_with_official(arguments: Namespace) -> None:
 def evaluate(arguments: Namespace) -> int:
     """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
     from kps.data.coco import load_coco
-    from kps.data.labels import check_labels, check_results
+    from kps.evaluation.labels import check_labels, check_results
     from kps.evaluation.summary import summarise
     from kps.files import write_json
     from kps.results.detections import load_detections
@@ -208,7 +208,7 @@ def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.files import available_cores
     from kps.flow.parameters import check_data
-    from kps.flow.profiles import load_profile, make_plan, parse_overrides, parse_split_paths
+    from kps.flow.plan import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.flow.run import run_plan, steps_to_run
     from kps.flow.steps import PREPARE, REPORT, SUBMISSION
 
@@ -243,7 +243,7 @@ def run(arguments: Namespace) -> int:
 
 def _print_plan(steps: list[Step], reasons: dict[str, str], *, size: str) -> None:
     """List steps; those of the paper's size with what they would cost."""
-    from kps.flow.estimates import SIZE, estimate, total
+    from kps.flow.plan import SIZE, estimate, total
 
     for step in steps:
         cost = ""

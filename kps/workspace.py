@@ -19,6 +19,7 @@ from kps.files import InputError, identity, read_json, sha256, write_json
 
 SPLITS = ("train", "validation", "test")
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
+BUILT_IN = "built-in"  # the source of the procedural data, as the records have it
 GROUND_TRUTH = "ground_truth"  # the name under which ground-truth boxes stand beside the detectors
 
 

@@ -39,7 +39,7 @@ from pycocotools.cocoeval import COCOeval
 from kps.data.coco import Instances, coco_categories, load_coco
 from kps.data.convert import convert_split
 from kps.data.raw import read_annotation
-from kps.evaluation.metrics import evaluate_landmarks
+from kps.evaluation.scores import evaluate_landmarks
 from kps.files import InputError, atomic_path
 from kps.results.predictions import Predictions, iter_results, load_results, top_rows
 from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission

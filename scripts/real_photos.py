@@ -13,14 +13,11 @@ import sys
 from pathlib import Path
 
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.accuracy import LandmarkAccuracy, landmark_accuracy
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
+from kps.evaluation.scores import LandmarkAccuracy, landmark_accuracy, mean_shape, mean_shape_predictions
 from kps.files import InputError
-from kps.models.landmarks import predict_landmarks
-from kps.models.stages import landmark_checkpoints
+from kps.models.landmarks import landmark_checkpoints, predict_landmarks
 from kps.results.detections import Detections, ground_truth_detections
-from kps.results.ensemble import ensemble
-from kps.results.predictions import Predictions
+from kps.results.predictions import Predictions, ensemble
 from kps.workspace import Workspace
 
 MODELS = ("universal", "finetune_plain", "finetune_flip")

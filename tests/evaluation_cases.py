@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from kps.data.coco import Coco, ImageRow, Instances
-from kps.evaluation.metrics import Scores
+from kps.evaluation.scores import Scores
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
 from kps.schema import NUM_LANDMARKS, SIGMAS, full_from_own, own_landmark_mask

@@ -19,11 +19,11 @@ PACKAGE = REPOSITORY / "kps"
 FLOORS = (
     ("files",),
     ("schema", "workspace"),
-    ("aggregation", "synthetic"),
-    ("data",),
-    ("likeness", "results"),
+    ("aggregation", "data"),
+    ("synthetic", "likeness", "results"),
     ("evaluation",),
-    ("configs", "models", "figures", "report"),
+    ("configs", "report"),
+    ("models", "figures"),
     ("predict", "flow"),
     ("__main__",),
 )

@@ -9,9 +9,8 @@ from builders import make_item
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.data.checks import check_annotation, check_item
+from kps.data.checks import KINDS, check_annotation, check_item
 from kps.data.coco import coco_annotation
-from kps.data.findings import KINDS
 from kps.data.raw import RawAnnotation
 from kps.files import InputError
 from kps.schema import CATEGORIES, category

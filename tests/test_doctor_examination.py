@@ -1,4 +1,4 @@
-"""kps.data.examination: every defect is found where it was put, and nowhere else."""
+"""kps.data.doctor: every defect is found where it was put, and nowhere else."""
 
 import json
 import os
@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from builders import make_item, make_raw_folder
 
-import kps.data.examination
+import kps.data.doctor
 import kps.data.raw
+from kps.data.checks import KINDS
 from kps.data.convert import convert_split
-from kps.data.doctor import Diagnosis, diagnose
-from kps.data.findings import KINDS
+from kps.data.doctor import Diagnosis, diagnose, released
 from kps.data.raw import INFORMATION_FILES
-from kps.data.released import released
 from kps.files import InputError
 from kps.schema import NUM_CATEGORIES
 
@@ -205,7 +204,7 @@ def test_many_defects_are_counted_alike_by_any_number_of_workers(root: Path, mon
     one = diagnose(root, workers=1)
     assert Counter({code: count for (_, code), count in found(one).items()}) == expected
     assert one.verdict == "unfit" and "files cannot be used" in " ".join(one.reasons)
-    monkeypatch.setattr(kps.data.examination, "CHUNK_FILES", 5)
+    monkeypatch.setattr(kps.data.doctor, "CHUNK_FILES", 5)
     assert diagnose(root, workers=2).to_json() == one.to_json()
 
 
@@ -253,7 +252,7 @@ def test_items_that_cannot_be_converted_and_splits_without_items_are_unfit(root:
 def test_notes_do_not_change_the_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_item(landmarks=[0] * 42)(root)
     information(root).unlink()
-    monkeypatch.setattr(kps.data.examination, "_compare_counts", lambda split, tally: None)
+    monkeypatch.setattr(kps.data.doctor, "_compare_counts", lambda split, tally: None)
     diagnosis = diagnose(root, workers=1)
     assert diagnosis.tally.count("note") == 2 and diagnosis.verdict == "fit"
 

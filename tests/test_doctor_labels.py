@@ -15,7 +15,7 @@ from garment_photos import write_photos
 from PIL import Image
 
 from kps.data.coco import Coco, load_coco
-from kps.data.labels import check_labels, check_results
+from kps.evaluation.labels import check_labels, check_results
 from kps.files import InputError, read_json, write_json
 from kps.results.detections import Detections, ground_truth_detections
 

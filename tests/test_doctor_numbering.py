@@ -1,9 +1,9 @@
-"""kps.data.numbering: garments drawn under either numbering are told apart, and few are not enough."""
+"""kps.data.checks: garments drawn under either numbering are told apart, and few are not enough."""
 
 import numpy as np
 import pytest
 
-from kps.data.numbering import FIGURE, FRONTAL, SIGMAS, UNDECIDED, Vote, settle_numbering
+from kps.data.checks import FIGURE, FRONTAL, SIGMAS, UNDECIDED, Vote, settle_numbering
 
 # Places of a garment's landmarks, left ones; a right one mirrors its left one at x = 0.
 NECK, FRONT, SHOULDER, BACK = (-30, 100), (-8, 150), (-70, 120), (0, 95)

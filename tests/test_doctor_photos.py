@@ -1,4 +1,4 @@
-"""kps.data.photo_checks: what is wrong with a photo's files is told, and never raised."""
+"""kps.data.checks: what is wrong with a photo's files is told, and never raised."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from builders import make_item, make_raw_folder
 from PIL import Image
 
-from kps.data.photo_checks import Photo, check_image, examine_photo
+from kps.data.checks import Photo, check_image, examine_photo
 from kps.data.raw import RawSplit
 
 

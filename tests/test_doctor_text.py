@@ -1,4 +1,4 @@
-"""kps.data.text: the summary names what was found, aligned and within its width."""
+"""kps.data.doctor: the summary names what was found, aligned and within its width."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from builders import make_item, make_raw_folder
 
-from kps.data.doctor import diagnose, format_diagnosis
-from kps.data.text import WIDTH
+from kps.data.doctor import WIDTH, diagnose, format_diagnosis
 
 
 @pytest.fixture(scope="module")

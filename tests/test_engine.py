@@ -19,7 +19,7 @@ from kps.flow import steps
 from kps.flow.locks import FileLock
 from kps.flow.notebook import PrefixedOutput, run_notebook, step_file
 from kps.flow.parameters import check_parameters, convert, read_parameters
-from kps.flow.profiles import load_profile, make_plan, parse_overrides, profile_names
+from kps.flow.plan import load_profile, make_plan, parse_overrides, profile_names
 from kps.flow.run import run_plan, steps_to_run
 from kps.workspace import REPOSITORY, Workspace
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.files import InputError
-from kps.results.ensemble import ensemble
+from kps.results.predictions import ensemble
 
 
 @settings(deadline=None)

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.data.coco import Instances
-from kps.evaluation.accuracy import auc, epe, landmark_accuracy, pck
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
-from kps.evaluation.similarity import oks, similarity_at
+from kps.evaluation.matching import oks, similarity_at
+from kps.evaluation.scores import auc, epe, landmark_accuracy, mean_shape, mean_shape_predictions, pck
 from kps.files import InputError
 from kps.results.detections import ground_truth_detections
 from kps.schema import full_from_own, own_sigmas

@@ -10,8 +10,8 @@ from builders import make_coco
 from evaluation_cases import perfect
 
 from kps.data.coco import Coco
-from kps.evaluation.association import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, associate
-from kps.evaluation.landmark_errors import KINDS, UNLABELLED, landmark_errors
+from kps.evaluation.causes import KINDS, UNLABELLED, landmark_errors
+from kps.evaluation.matching import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, associate
 from kps.results.predictions import Predictions, concatenate
 from kps.schema import own_sigmas
 

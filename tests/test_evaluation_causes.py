@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from kps.data.coco import Coco
 from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
-from kps.evaluation.metrics import evaluate_landmarks
-from kps.evaluation.similarity import oks
+from kps.evaluation.matching import oks
+from kps.evaluation.scores import evaluate_landmarks
 from kps.files import InputError
 from kps.results.predictions import Predictions, concatenate, empty_predictions
 from kps.schema import CATEGORIES, own_flip_indices, own_landmark_mask, own_sigmas

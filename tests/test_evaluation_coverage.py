@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kps.evaluation import intervals, resampling
-from kps.evaluation.average_precision import Matches
+from kps.evaluation.matching import Matches
 from kps.synthetic.plan import plan_split
 
 MANY, FEW = 40_000, 300  # photos of the truth, and of the demo's validation split

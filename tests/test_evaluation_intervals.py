@@ -12,7 +12,7 @@ from evaluation_cases import as_list, boxes_of, distinct_scores, perfect, random
 
 from kps.data.coco import Coco
 from kps.evaluation.intervals import bootstrap, paired_bootstrap
-from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
 from kps.files import InputError
 from kps.results.predictions import Predictions
 

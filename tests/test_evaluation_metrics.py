@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
-from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks, mean_shape, mean_shape_predictions
 from kps.files import InputError
 from kps.results.detections import Detections, ground_truth_detections
 from kps.results.predictions import Predictions, empty_predictions

@@ -8,9 +8,9 @@ from evaluation_cases import as_list, boxes_of, distinct_scores, random_case, re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
-from kps.evaluation.protocol import compare
-from kps.evaluation.resampling import resampled_scores
+from kps.evaluation.intervals import resampled_scores
+from kps.evaluation.matching import compare
+from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
 
 SEEDS = st.integers(0, 10**6)
 
@@ -59,5 +59,5 @@ def test_chunks_do_not_change_the_scores(monkeypatch: pytest.MonkeyPatch) -> Non
     coco, results = random_case(2)
     weights = np.random.default_rng(0).integers(0, 4, (9, len(coco.images)))
     whole = resampled_scores(compare(coco, results), weights)
-    monkeypatch.setattr("kps.evaluation.resampling.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("kps.evaluation.intervals.CELLS_AT_ONCE", 1)
     np.testing.assert_array_equal(whole, resampled_scores(compare(coco, results), weights))

@@ -12,7 +12,7 @@ from evaluation_cases import as_list, boxes_of, perfect, random_case, stock_scor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.evaluation.subsets import ITEM_SUBSETS, SUBSETS, evaluate_subsets
+from kps.evaluation.scores import ITEM_SUBSETS, SUBSETS, evaluate_subsets
 from kps.files import InputError
 
 

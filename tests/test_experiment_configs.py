@@ -13,8 +13,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmpose.registry import MODELS as LANDMARK_MODELS
 
 from kps.aggregation import Aggregation
-from kps.flow.experiments import Experiments
-from kps.flow.profiles import load_profile
+from kps.flow.plan import Experiments, load_profile
 from kps.flow.steps import DETECTOR, FINETUNE, LANDMARKS
 from kps.models import detector, landmarks  # noqa: F401  (fill the registries)
 

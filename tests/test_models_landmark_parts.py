@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from garment_photos import write_photos
+from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
@@ -16,8 +17,7 @@ from kps import schema
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError
-from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
-from kps.models.landmark_decoding import decode, gaussian_heatmaps, smooth
+from kps.models.landmark_head import decode, gaussian_heatmaps, smooth
 
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
 

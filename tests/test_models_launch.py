@@ -22,8 +22,7 @@ from kps.files import InputError, write_json
 from kps.models import checkpoints, hooks, launch
 from kps.models.detector import detect
 from kps.models.landmarks import predict_landmarks
-from kps.models.launch import detect_by_processes, predict_by_processes
-from kps.models.torchrun import run_processes
+from kps.models.launch import detect_by_processes, predict_by_processes, run_processes
 from kps.models.training import load_history, train
 from kps.results.detections import ground_truth_detections, save_detections
 from kps.workspace import REPOSITORY

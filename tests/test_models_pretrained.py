@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 from kps.aggregation import Aggregation
 from kps.files import InputError
 from kps.models import landmarks  # noqa: F401  (fills the registry)
-from kps.models.pretrained import load_pretrained
+from kps.models.checkpoints import load_pretrained
 
 
 def build(aggregation: str = "hand81", size: str = "tiny") -> torch.nn.Module:

@@ -1,9 +1,9 @@
-"""kps.models.stages: every category gets its checkpoint, and a missing one is named."""
+"""kps.models.landmarks: every category gets its checkpoint, and a missing one is named."""
 
 import pytest
 
 from kps.files import InputError
-from kps.models.stages import landmark_checkpoints
+from kps.models.landmarks import landmark_checkpoints
 from kps.models.training import FINAL
 from kps.schema import CATEGORIES
 from kps.workspace import Workspace, write_record

@@ -12,9 +12,8 @@ from matplotlib.colors import same_color
 
 from kps import figures, likeness
 from kps.data.coco import load_coco
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
 from kps.evaluation.intervals import bootstrap
-from kps.evaluation.subsets import evaluate_subsets
+from kps.evaluation.scores import evaluate_subsets, mean_shape, mean_shape_predictions
 from kps.figures.garments import _draw_garments
 from kps.figures.style import CATEGORY_COLOURS, new_figure
 from kps.results.detections import ground_truth_detections

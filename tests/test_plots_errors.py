@@ -1,4 +1,4 @@
-"""kps.figures.errors: bars are the losses, circles the errors of landmarks."""
+"""kps.figures.charts: bars are the losses, circles the errors of landmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, Wedge
 
 from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
 from kps.figures import causes_of_loss, landmark_errors
-from kps.figures.errors import CAUSE_COLOURS
+from kps.figures.charts import CAUSE_COLOURS
 from kps.files import InputError
 from kps.results.predictions import empty_predictions
 

@@ -1,4 +1,4 @@
-"""kps.data.prepare: the three ways to get data into a workspace."""
+"""kps.flow.prepare: the three ways to get data into a workspace."""
 
 import json
 import unicodedata

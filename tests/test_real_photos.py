@@ -4,7 +4,7 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
-from kps.evaluation.accuracy import LandmarkAccuracy
+from kps.evaluation.scores import LandmarkAccuracy
 from kps.workspace import REPOSITORY
 
 SCRIPT = REPOSITORY / "scripts" / "real_photos.py"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kps.evaluation.metrics import Scores
-from kps.flow.experiments import Experiments
-from kps.report.paper import beside_the_paper, paper_boxes, paper_landmarks
+from kps.evaluation.scores import Scores
+from kps.flow.plan import Experiments
+from kps.report.tables import beside_the_paper, paper_boxes, paper_landmarks
 
 
 @pytest.mark.parametrize(

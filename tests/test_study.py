@@ -11,7 +11,7 @@ from garment_photos import write_photos
 
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
-from kps.evaluation.baseline import mean_shape, mean_shape_predictions
+from kps.evaluation.scores import mean_shape, mean_shape_predictions
 from kps.files import InputError, read_json
 from kps.flow.study import (
     StudyRun,

@@ -14,7 +14,7 @@ cost a little.
 | background | results on nothing go, and those on items that do not count |
 | wrong category | results whose box fits only an item of another category go; on an item that has no other, the best takes its category and true landmarks |
 | scoring, second part | the confidences of a category are dealt out anew: the better the fit, the higher |
-| miss, swap, inversion, jitter | landmarks of that kind (kps.evaluation.landmark_errors) move to the truth |
+| miss, swap, inversion, jitter | landmarks of that kind (kps.evaluation.causes) move to the truth |
 | small offset | all other landmarks (similarity from 0.85) move to the truth |
 | missed box | items that no result is near are found |
 
@@ -25,23 +25,171 @@ Letters: D results, G items, 39 own landmarks (padded).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kps.data.coco import Coco, Instances, category_counts
-from kps.evaluation import association as found
-from kps.evaluation.association import Association, associate
-from kps.evaluation.baseline import mean_shape
-from kps.evaluation.landmark_errors import KINDS, UNLABELLED, landmark_errors
-from kps.evaluation.metrics import evaluate_landmarks
-from kps.evaluation.protocol import check_images
-from kps.evaluation.repairs import REPAIRS, in_strict_order, repairs
+from kps.evaluation.matching import (
+    BACKGROUND,
+    DUPLICATE,
+    OWN,
+    WRONG_CATEGORY,
+    Association,
+    associate,
+    check_images,
+    oks_of_pairs,
+    similarity_at,
+)
+from kps.evaluation.scores import evaluate_landmarks, mean_shape
 from kps.files import progress, without_nan
 from kps.results.predictions import Predictions, top_rows
-from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_indices
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_flip_indices, own_indices
+
+GOOD, JITTER, INVERSION, SWAP, MISS = KINDS = ("good", "jitter", "inversion", "swap", "miss")
+UNLABELLED = -1
+NEAR, GOOD_FROM = 0.5, 0.85
+PAIRS_AT_ONCE = 2_000  # of garments on one photo: each takes 39 x 39 distances
+
+
+def landmark_errors(items: Instances, item: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Judge each labelled landmark of found garments: (M, 39) index into KINDS, UNLABELLED elsewhere.
+
+    Args:
+        items: all G items of the ground truth.
+        item: (M,) rows of the items that were found.
+        keypoints: (M, 39, 2 or 3) px, what was found.
+    """
+    places, truth = keypoints[:, :, :2], items.keypoints[item]
+    kind, area = items.category_id[item], items.area[item]
+    own = similarity_at(_squared(places, truth), kind, area)
+    mirror = own_flip_indices()[kind - 1]
+    mirrored = np.take_along_axis(truth, mirror[:, :, None], axis=1)
+    has_mirror = (mirrored[:, :, 2] > 0) & (mirror != np.arange(mirror.shape[1]))
+    inverted = np.where(has_mirror, similarity_at(_squared(places, mirrored), kind, area), 0)
+    swapped = similarity_at(_squared_to_others(items, item, places), kind, area)
+    found = {
+        GOOD: own >= GOOD_FROM,
+        JITTER: own >= NEAR,
+        INVERSION: (inverted >= NEAR) & (inverted >= swapped),
+        SWAP: swapped >= NEAR,
+        MISS: np.ones_like(own, dtype=bool),
+    }
+    first = np.argmax([found[kind] for kind in KINDS], axis=0)
+    return np.where(truth[:, :, 2] > 0, first, UNLABELLED).astype(np.int8)
+
+
+def _squared(places: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(M, 39) px^2."""
+    return ((places - truth[:, :, :2]) ** 2).sum(axis=2)
+
+
+def _squared_to_others(items: Instances, item: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(M, 39) px^2 from each place to the nearest labelled landmark of another item there, or infinity."""
+    nearest = np.full(places.shape[:2], np.inf)
+    pairs = pd.merge(
+        pd.DataFrame({"image": items.image_id[item], "found": np.arange(len(item)), "own": item}),
+        pd.DataFrame({"image": items.image_id, "other": np.arange(len(items))}),
+        on="image",
+    )
+    pairs = pairs[pairs["own"] != pairs["other"]]
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        found, other = pairs[["found", "other"]].to_numpy()[start : start + PAIRS_AT_ONCE].T
+        truth = items.keypoints[other]
+        squared = sum(
+            (places[found][:, :, None, axis] - truth[:, None, :, axis]) ** 2 for axis in range(2)
+        )  # (P, 39, 39)
+        squared = np.where(truth[:, None, :, 2] > 0, squared, np.inf).min(axis=2)
+        np.minimum.at(nearest, found, squared)
+    return nearest
+
+
+SCORING, SMALL_OFFSET = "scoring", "small offset"
+LANDMARK_CAUSES = (MISS, SWAP, INVERSION, JITTER, SMALL_OFFSET)
+# Scoring comes twice: which of the results on an item leads, and which item is surer than which.
+REPAIRS = (SCORING, DUPLICATE, BACKGROUND, WRONG_CATEGORY, SCORING, *LANDMARK_CAUSES)
+
+
+def in_strict_order(results: Predictions) -> Predictions:
+    """Replace scores by places (the best gets the highest) in the order in which pycocotools breaks ties."""
+    order = np.lexsort((results.image_id, -results.score))
+    place = np.empty(len(order))
+    place[order] = np.arange(len(order), 0, -1)
+    return replace(results, score=place)
+
+
+def repairs(
+    items: Instances, joined: Association, errors: np.ndarray, results: Predictions
+) -> Iterator[tuple[str, Predictions]]:
+    """Yield the results as they are under the name "", then after each of REPAIRS.
+
+    Args:
+        items: G items.
+        joined: who stands for whom.
+        errors: (D, 39) kind of each landmark of results that are OWN, UNLABELLED elsewhere.
+        results: D results in strict order.
+    """
+    yield "", results
+    results = _best_fit_leads(joined, results)
+    yield SCORING, results
+    keep = joined.kind != DUPLICATE
+    yield DUPLICATE, results.take(keep)
+    keep &= joined.kind != BACKGROUND
+    yield BACKGROUND, results.take(keep)
+    stands = (joined.item >= 0) & (joined.kind != DUPLICATE)
+    results, item, errors = results.take(stands), joined.item[stands], errors[stands]
+    results = _with_right_category(items, item, results)
+    yield WRONG_CATEGORY, results
+    results = _deal_scores(items, item, results)
+    yield SCORING, results
+    for cause in LANDMARK_CAUSES:
+        wrong = errors == KINDS.index(cause) if cause in KINDS else errors != UNLABELLED
+        results = _deal_scores(items, item, _with_true_landmarks(items, item, results, wrong))
+        yield cause, results
+
+
+def _best_fit_leads(joined: Association, results: Predictions) -> Predictions:
+    """Exchange scores on each item, so that the result that stands for it has the highest of its item."""
+    rows = np.flatnonzero(np.isin(joined.kind, (OWN, DUPLICATE)))
+    rows = rows[np.argsort(results.score[rows])]
+    leader = np.full(len(joined.result), -1)
+    leader[joined.item[rows]] = rows  # the last written, so the highest scored
+    held = np.flatnonzero((leader >= 0) & (leader != joined.result))
+    first, second = leader[held], joined.result[held]
+    score = results.score.copy()
+    score[first], score[second] = results.score[second], results.score[first]
+    return replace(results, score=score)
+
+
+def _with_right_category(items: Instances, item: np.ndarray, results: Predictions) -> Predictions:
+    """Give results that stand for an item (D,) of another category its category and true landmarks."""
+    wrong = np.flatnonzero(results.category_id != items.category_id[item])
+    keypoints = results.keypoints.copy()
+    keypoints[wrong] = items.keypoints[item[wrong]]
+    return replace(results, category_id=items.category_id[item], keypoints=keypoints)
+
+
+def _deal_scores(items: Instances, item: np.ndarray, results: Predictions) -> Predictions:
+    """Deal the scores within each category out anew, by the OKS of each result to its item (D,)."""
+    fit = oks_of_pairs(items, results.keypoints, item, np.arange(len(item)))
+    score = results.score.copy()
+    for garment in CATEGORIES:
+        rows = np.flatnonzero(results.category_id == garment.id)
+        best_first = rows[np.argsort(-fit[rows], kind="stable")]
+        score[best_first] = np.sort(score[rows])[::-1]
+    return replace(results, score=score)
+
+
+def _with_true_landmarks(items: Instances, item: np.ndarray, results: Predictions, wrong: np.ndarray) -> Predictions:
+    """Move the landmarks of the mask (D, 39) to their places on the items (D,)."""
+    rows, landmarks = np.nonzero(wrong)
+    keypoints = results.keypoints.copy()
+    keypoints[rows, landmarks] = items.keypoints[item[rows], landmarks]
+    return replace(results, keypoints=keypoints)
+
 
 MISSED_BOX = "missed box"
 CAUSES = (*REPAIRS[1:], MISSED_BOX)
@@ -83,7 +231,7 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
     counted = items.counted
     joined = associate(items, counted, results)
     errors = np.full(results.keypoints.shape[:2], UNLABELLED, dtype=np.int8)
-    own = np.flatnonzero(joined.kind == found.OWN)
+    own = np.flatnonzero(joined.kind == OWN)
     errors[own] = landmark_errors(items, joined.item[own], results.keypoints[own])
     worlds = repairs(items, joined, errors, results)
     reached = []
@@ -104,7 +252,7 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
 
 def _counts(items: Instances, counted: np.ndarray, joined: Association, results: Predictions) -> pd.DataFrame:
     """Results of each kind, by predicted category, and missed items x 13 categories."""
-    kinds = (found.OWN, found.DUPLICATE, found.WRONG_CATEGORY, found.BACKGROUND)
+    kinds = (OWN, DUPLICATE, WRONG_CATEGORY, BACKGROUND)
     category_ids = {kind: results.category_id[joined.kind == kind] for kind in kinds}
     category_ids[MISSED_BOX] = items.category_id[counted & (joined.result < 0)]
     return pd.DataFrame.from_dict(

@@ -10,8 +10,7 @@ import pandas as pd
 from kps.data.coco import Coco
 from kps.evaluation.causes import analyse_causes
 from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
-from kps.evaluation.metrics import Scores, evaluate_boxes, evaluate_landmarks
-from kps.evaluation.subsets import SOURCE, evaluate_subsets
+from kps.evaluation.scores import SOURCE, Scores, evaluate_boxes, evaluate_landmarks, evaluate_subsets
 from kps.files import InputError
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions

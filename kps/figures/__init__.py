@@ -3,21 +3,23 @@
 from kps.figures.charts import (
     category_imbalance,
     category_likeness,
+    causes_of_loss,
     examples_per_channel,
+    landmark_errors,
     learning_curves,
     per_category_bars,
+    score_intervals,
     similarity_matrices,
+    subset_bars,
 )
-from kps.figures.crops import landmark_crops, training_samples
-from kps.figures.errors import causes_of_loss, landmark_errors
 from kps.figures.garments import (
     detection_grid,
     draw_instances,
+    landmark_crops,
+    mean_shapes,
     prediction_grid,
     showcase,
+    training_samples,
     truth_grid,
 )
-from kps.figures.map_curves import dendrogram, threshold_curve
-from kps.figures.maps import distance_matrix, doubtful_pairs, map_poster
-from kps.figures.outlines import mean_shapes
-from kps.figures.score_bars import score_intervals, subset_bars
+from kps.figures.maps import dendrogram, distance_matrix, doubtful_pairs, map_poster, threshold_curve

@@ -9,9 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch, Wedge
+from matplotlib.patheffects import withStroke
 
-from kps.figures.style import OURS, PAPER, SERIES, STYLE, new_figure
-from kps.schema import CATEGORIES, LANDMARK_CATEGORY
+from kps.evaluation.causes import CAUSES, KINDS, Causes
+from kps.evaluation.intervals import Intervals, PairedDifference
+from kps.evaluation.matching import OWN
+from kps.evaluation.scores import Scores
+from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY, Category, category
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
 NAMES = [item.name for item in CATEGORIES]
@@ -151,3 +157,179 @@ def category_likeness(distance: np.ndarray, *, title: str = "") -> Figure:
     axes.grid(False)
     axes.set_title(title)
     return figure
+
+
+WITH_ALL = ["all", *NAMES]
+
+
+@mpl.rc_context(STYLE)
+def score_intervals(measured: Mapping[str, Intervals | PairedDifference], *, xlabel: str, title: str = "") -> Figure:
+    """AP of the mean and of each category as points with their intervals, a colour for each label.
+
+    Differences are drawn with a line at zero: an interval that does not cross it is a difference.
+    """
+    figure, ((axes,),) = new_figure(1, 1, (7.5, 4.2))
+    offset = 0.7 / max(len(measured), 1)
+    for index, (label, values) in enumerate(measured.items()):
+        rows = [values.AP, *(values.per_category[item.id] for item in CATEGORIES)]
+        middle, low, high = (np.array([getattr(row, name) for row in rows]) for name in ("estimate", "low", "high"))
+        place = np.arange(len(rows)) + (index - (len(measured) - 1) / 2) * offset
+        colour = SERIES[index % len(SERIES)]
+        axes.hlines(place, low, high, color=colour, linewidth=2.2, alpha=0.55)
+        axes.plot(middle, place, "o", color=colour, markersize=4.5, label=label)
+    if any(isinstance(values, PairedDifference) for values in measured.values()):
+        axes.axvline(0, color=INK, linewidth=0.8)
+    axes.axhline(0.5, color=INK, linewidth=0.5)
+    axes.set_yticks(range(len(WITH_ALL)), WITH_ALL)
+    axes.set_ylim(len(WITH_ALL) - 0.4, -0.6)
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="y", visible=False)
+    axes.set_title(title, loc="left")
+    if len(measured) > 1:
+        axes.legend(ncols=len(measured), loc="lower right", bbox_to_anchor=(1, 1.0), borderaxespad=0.1)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def subset_bars(subsets: Mapping[str, Mapping[str, Scores]], *, title: str = "") -> Figure:
+    """AP by subset, one panel an attribute; under a bar the number of items that count."""
+    figure, (row,) = new_figure(1, len(subsets), (2.5 * len(subsets), 2.7), sharey=True)
+    for axes, (attribute, scores) in zip(row, subsets.items(), strict=True):
+        heights = [part.AP for part in scores.values()]
+        bars = axes.bar(range(len(heights)), np.nan_to_num(heights), 0.65, color=OURS)
+        labels = ["-" if np.isnan(height) else f"{height:.2f}" for height in heights]
+        axes.bar_label(bars, labels, fontsize=7, padding=1)
+        ticks = [f"{label}\n{part.num_items:,}" for label, part in scores.items()]
+        axes.set_xticks(range(len(ticks)), ticks, fontsize=7)
+        axes.set_title(attribute.replace("_", " "))
+        axes.grid(axis="x", visible=False)
+    row[0].set_ylabel("AP_kps")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+# Purple: results that should not be; green: their order; red to yellow: landmarks, from far to near.
+CAUSE_COLOURS = {
+    "duplicate": "#d5c8ea",
+    "background": "#a98fd0",
+    "wrong category": "#7450a8",
+    "scoring": "#4fb09b",
+    "miss": "#a61e35",
+    "swap": "#d8453e",
+    "inversion": "#ef7d3c",
+    "jitter": "#f7b254",
+    "small offset": "#fce0a2",
+    "missed box": "#9aa3ad",
+}
+PALE = ("duplicate", "jitter", "small offset", "inversion", "background", "missed box")  # take dark text
+SHOWN_FROM = 3.5  # AP points: what is narrower holds no number
+HALO = (withStroke(linewidth=1.6, foreground="white"),)
+SMALLEST, LARGEST = 0.006, 0.052  # radii of a landmark's circle; the garment's longer side is 1
+
+
+@mpl.rc_context(STYLE)
+def causes_of_loss(causes: Causes) -> Figure:
+    """AP kept and what each cause costs, the mean on top, then the categories that have items."""
+    names = [name for name in causes.AP.index if np.isfinite(causes.AP[name])]
+    places = np.array([0.0, *np.arange(1.5, len(names) + 0.5)])[: len(names)]  # the mean stands apart
+    figure, ((axes,),) = new_figure(1, 1, (9, 1.3 + 0.32 * len(names)))
+    left = np.zeros(len(names))
+    for part in ("AP", *CAUSES):
+        points = causes.AP if part == "AP" else causes.loss.loc[part].clip(0)
+        width = 100 * points[names].to_numpy(float)
+        look = {"color": CAUSE_COLOURS.get(part, OURS), "edgecolor": "white", "linewidth": 0.6}
+        bars = axes.barh(places, width, height=0.78, left=left, label=part, **look)
+        texts = [f"{value:.1f}" if value >= SHOWN_FROM else "" for value in width]
+        ink = INK if part in PALE else "white"
+        axes.bar_label(bars, texts, label_type="center", fontsize=6.5, color=ink)
+        left += width
+    axes.set_yticks(places, [f"mean of {len(names) - 1}", *names[1:]] if names else [])
+    for label in axes.get_yticklabels()[:1]:
+        label.set_fontweight("bold")
+    axes.set_xlim(0, 100)
+    axes.set_ylim(len(names) + 0.2, -0.6)
+    axes.set_xlabel("AP points: kept, then lost to each cause")
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=6, handlelength=1.1,
+                  fontsize=8, columnspacing=1.4)  # fmt: skip
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def landmark_errors(causes: Causes, category_id: int) -> Figure:
+    """Where a category's landmarks go wrong: on its mean garment, and landmark by landmark.
+
+    Shares are of the labelled landmarks of garments that were found; the area of a circle on the garment
+    follows the share that is not good, its sectors the kinds of error.
+    """
+    item = category(category_id)
+    table = causes.landmarks[causes.landmarks["category_id"] == item.id]
+    figure, ((garment, bars),) = new_figure(1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1))
+    kinds = KINDS[1:]
+    found = causes.counts.loc[OWN, item.name]
+    _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
+    _draw_bars(bars, table)
+    figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
+    handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(kinds)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), handlelength=1.1)
+    return figure
+
+
+def _draw_on_garment(axes: Axes, item: Category, shape: np.ndarray, table: pd.DataFrame) -> None:
+    """The outline in its mean shape (n_c, 2), and on each landmark a pie of its errors."""
+    if not draw_mean_shape(axes, item, shape, margin=0.08, colors="#b4bbc3", linewidths=1.3):
+        return
+    shares = table[list(KINDS[1:])].fillna(0).to_numpy()
+    worst, largest = shares.sum(axis=1).max(), _largest_radius(shape)
+    centre = np.nanmean(shape, axis=0)
+    for row in np.flatnonzero(np.isfinite(shape).all(axis=1)):
+        radius = max(largest * np.sqrt(shares[row].sum() / worst), SMALLEST) if worst > 0 else SMALLEST
+        _draw_pie(axes, shape[row], radius, shares[row])
+        outwards = (shape[row] - centre) / max(np.linalg.norm(shape[row] - centre), 1e-9)
+        x, y = shape[row] + outwards * (radius + 0.02)
+        axes.text(x, y, str(row + 1), fontsize=6, color="#5b636b", ha="center", va="center",
+                  path_effects=HALO, zorder=5)  # fmt: skip
+    axes.set_title(f"largest circle: {100 * worst:.0f} % not good", fontweight="normal", fontsize=8)
+
+
+def _largest_radius(shape: np.ndarray) -> float:
+    """LARGEST, or less where neighbours (n_c, 2) stand so close that most circles would cover each other."""
+    known = shape[np.isfinite(shape).all(axis=1)]
+    apart = np.linalg.norm(known[:, None] - known, axis=2) + np.diag(np.full(len(known), np.inf))
+    return float(np.clip(0.6 * np.median(apart.min(axis=1)), 2 * SMALLEST, LARGEST))
+
+
+def _draw_pie(axes: Axes, centre: np.ndarray, radius: float, share: np.ndarray) -> None:
+    """Sectors in proportion to the shares, clockwise from the top; a grey dot where all are 0."""
+    if share.sum() == 0:
+        axes.add_patch(Circle(centre, radius, facecolor="#8a9199", linewidth=0, zorder=3))
+        return
+    ends = -90 + 360 * np.concatenate([[0], np.cumsum(share)]) / share.sum()
+    for kind, start, end in zip(KINDS[1:], ends[:-1], ends[1:], strict=True):
+        if end > start:
+            look = {"facecolor": CAUSE_COLOURS[kind], "linewidth": 0, "zorder": 3}
+            axes.add_patch(Wedge(centre, radius, start, end, **look))
+    axes.add_patch(Circle(centre, radius, fill=False, edgecolor="white", linewidth=0.8, zorder=4))
+
+
+def _draw_bars(axes: Axes, table: pd.DataFrame) -> None:
+    """A stacked bar of error shares for each landmark, the worst kind first."""
+    numbers = table["landmark"].to_numpy()
+    left = np.zeros(len(table))
+    for kind in reversed(KINDS[1:]):
+        width = 100 * table[kind].fillna(0).to_numpy()
+        axes.barh(numbers, width, left=left, height=0.8, color=CAUSE_COLOURS[kind], linewidth=0)
+        left = left + width
+    for number, value, labelled in zip(numbers, left, table["labelled"], strict=True):
+        text = f" {value:.0f}" if labelled else " never labelled"
+        axes.text(value, number, text, va="center", fontsize=6, color="#6b737c")
+    axes.set_ylim(len(numbers) + 0.7, 0.3)
+    axes.set_xlim(0, min(100, max(1.12 * left.max(), 1)))
+    axes.set_yticks(numbers, [str(number) for number in numbers], fontsize=6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylabel("landmark")
+    axes.set_xlabel("% of labelled landmarks that are not good")
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_color(FAINT)

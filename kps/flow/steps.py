@@ -34,8 +34,8 @@ ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
 SHOWN = ("kps.figures", "kps.report")
 TABLES = (
     "kps.figures",
-    "kps.report.paper",
-    "kps.report.render",
+    "kps.report.tables",
+    "kps.report.page",
     "kps.report.tables",
 )  # all but report.scores
 NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {

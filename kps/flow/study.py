@@ -17,7 +17,7 @@ import pandas as pd
 from kps.aggregation import Aggregation
 from kps.data.coco import Coco, load_coco, save_selection
 from kps.evaluation.intervals import PairedDifference, paired_bootstrap
-from kps.evaluation.metrics import evaluate_landmarks
+from kps.evaluation.scores import evaluate_landmarks
 from kps.files import InputError, read_json, write_json
 from kps.likeness import random_map
 from kps.results.detections import ground_truth_detections

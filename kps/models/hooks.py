@@ -1,27 +1,136 @@
-"""What happens around the training loop's iterations: seeds, states to resume from, selection, reports.
-
-A step is an update of the weights: it takes the gradients of one iteration, or of `accumulate` of them.
-"""
+"""Ctrl-C and SIGTERM during training: they wait until a state can be written."""
 
 from __future__ import annotations
 
 import math
+import os
+import random
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 import torch
-from mmengine.dist import all_reduce, all_reduce_dict, barrier, get_rank, is_main_process
+from mmengine.dist import all_reduce, all_reduce_dict, barrier, get_dist_info, get_rank, is_main_process
 from mmengine.hooks import EMAHook, Hook, ParamSchedulerHook
-from mmengine.registry import HOOKS
+from mmengine.registry import DATA_SAMPLERS, DATASETS, HOOKS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from torch.utils.data import Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 
 from kps.files import InputError
 from kps.models.checkpoints import read_checkpoint, save_checkpoint
-from kps.models.order import seed_everything
+
+
+class Interrupts:
+    """From `catch` to `release`, the first Ctrl-C or SIGTERM is only noted in `sent`.
+
+    The same signal again does what it did before.
+    """
+
+    def __init__(self) -> None:
+        self.sent: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def catch(self) -> None:
+        """Take over from the handlers that there are; what is ignored stays so."""
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python sets no handlers
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
+
+    def release(self) -> None:
+        """Give the signals back, and pass on a SIGTERM: by default it ends this process."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self.sent == signal.SIGTERM:
+            signal.raise_signal(signal.SIGTERM)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.sent = number
+        signal.signal(number, self._before[number])
+        os.write(2, b"stopping after this step; the same again stops at once\n")  # print may be under way
+
+
+def leave_to_the_trainer(worker_id: int) -> None:
+    """Make a loader's process go on: its batches may be needed for the step; then the trainer ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+class Draw(NamedTuple):
+    """What the sampler hands to the data set."""
+
+    index: int
+    seed: int
+
+
+def seed_everything(*parts: int) -> None:
+    """Seed Python, NumPy and torch by a few whole numbers."""
+    state = int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1)[0])
+    random.seed(state)
+    np.random.seed(state)
+    torch.manual_seed(state)
+
+
+class SeededDataset(Dataset):
+    """Seed everything before a sample is made: its augmentation depends on its draw alone."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.metainfo = getattr(dataset, "metainfo", {})
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw) -> Any:
+        seed_everything(draw.seed)
+        return self.dataset[draw.index]
+
+
+class SeededSampler(Sampler):
+    """Turn an order of indices into draws, and start where an interrupted epoch stopped.
+
+    Args:
+        order: any sampler that is deterministic given the epoch, such as mmengine's DefaultSampler.
+        seed: the run's.
+    """
+
+    def __init__(self, order: Sampler, seed: int) -> None:
+        self.order, self.seed = order, seed
+        self.epoch, self.start = 0, 0
+        self.rank, self.world_size = get_dist_info()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
+        self.epoch = epoch
+        self.order.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Draw]:
+        for place, index in enumerate(self.order):
+            if place >= self.start:
+                place = place * self.world_size + self.rank
+                state = np.random.SeedSequence([self.seed, self.epoch, place]).generate_state(1)
+                yield Draw(index, int(state[0]))
+
+
+def with_seeded_draws(loader: dict, seed: int) -> dict:
+    """Return a loader's configuration with its data set and sampler built and wrapped."""
+    dataset = DATASETS.build(loader["dataset"])
+    if hasattr(dataset, "full_init"):
+        dataset.full_init()
+    order = DATA_SAMPLERS.build(loader["sampler"], default_args={"dataset": dataset, "seed": seed})
+    seeded = {"dataset": SeededDataset(dataset), "sampler": SeededSampler(order, seed)}
+    return {**loader, **seeded, "worker_init_fn": {"type": leave_to_the_trainer}}
+
 
 STATES_KEPT = 2  # if the last one is damaged, the one before serves
 STATE_SECONDS = 300.0  # at most so much work is lost to a kill

@@ -1,30 +1,62 @@
-"""Training and prediction on several processes, one a GPU (or a few on CPUs): started by torchrun.
-
-    torchrun --nproc_per_node 8 -m kps.models.launch train CONFIG.json
-    torchrun --nproc_per_node 8 -m kps.models.launch detect JOB.json
-    torchrun --nproc_per_node 8 -m kps.models.launch predict JOB.json
-
-CONFIG.json is the configuration that `train` writes into a training folder, whose batch the processes share;
-JOB.json is what the functions below write. For several machines add torchrun's own options; all need the same
-files.
-"""
+"""Several processes of one job, one a GPU: starting them by torchrun, and joining them."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+import torch.distributed
 from mmengine.dist import get_world_size, is_main_process
 
 from kps.data.coco import load_coco
-from kps.data.labels import check_results
+from kps.evaluation.labels import check_results
 from kps.files import InputError, read_json, write_json
-from kps.models.torchrun import process_group, run_processes
 from kps.results.detections import Detections, load_detections, save_detections
 from kps.results.predictions import Predictions
+from kps.workspace import REPOSITORY
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the processes that torchrun started: over NCCL with a GPU each (else InputError), or over Gloo."""
+    if torch.cuda.is_available():
+        rank, gpus = torch.distributed.get_node_local_rank(), torch.cuda.device_count()
+        if rank >= gpus:
+            raise InputError(f"expected a GPU for each process, but got process {rank + 1} and {gpus} GPUs")
+        torch.cuda.set_device(rank)
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def run_processes(arguments: list[str], processes: int) -> None:
+    """Run `python -m ARGUMENTS` as so many processes and wait; their output goes where ours goes.
+
+    Raises:
+        InputError: one of them failed; it has said why.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+    child = subprocess.Popen(
+        [*command, str(processes), "-m", *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for line in child.stdout:  # through our own output, which a notebook shows
+            print(line, end="", flush=True)
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        child.wait()
+    if child.returncode != 0:
+        raise InputError(f"one of {processes} processes of {arguments[0]} failed; see the lines above")
+
 
 AT_FAULT = 1
 

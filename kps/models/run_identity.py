@@ -41,7 +41,7 @@ def with_identity(config: Config) -> dict[str, Any]:
     learnt = {key: resolved.get(key) for key in ("train_dataloader", *_INPUT_KEYS)}
     resolved["input_sha256"] = input_hashes(learnt)  # other data under the same name is another run
     scope, hooks = resolved["default_scope"], resolved.get("custom_hooks") or ()
-    without = (*HANDLING, "kps.models.run_identity", "kps.models.torchrun", _NOT_LEARNT_BY[scope])
+    without = (*HANDLING, "kps.models.run_identity", "kps.models.launch", _NOT_LEARNT_BY[scope])
     without += () if any(hook["type"] == "SelectionHook" for hook in hooks) else _SCORING
     resolved["code_sha256"] = code_sha256(["kps.models.training", *PARTS[scope]], without=without)
     return resolved

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.metrics import evaluate_boxes, evaluate_landmarks
+from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
 from kps.models.detector import detect, ready
 from kps.models.held_out import held_out_images
 from kps.models.landmarks import LandmarkModel, predict_landmarks

@@ -29,15 +29,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from kps.files import InputError, write_json
-from kps.models.checkpoints import as_config, load_into, read_checkpoint, save_checkpoint
+from kps.models.checkpoints import as_config, load_into, load_pretrained, read_checkpoint, save_checkpoint
 from kps.models.held_out import check_start
-from kps.models.hooks import BEST, HISTORY, read_rows, saved_states
-from kps.models.interrupts import Interrupts
+from kps.models.hooks import BEST, HISTORY, Interrupts, read_rows, saved_states, seed_everything, with_seeded_draws
+from kps.models.launch import run_processes
 from kps.models.ops import memory_format
-from kps.models.order import seed_everything, with_seeded_draws
-from kps.models.pretrained import load_pretrained
 from kps.models.run_identity import PARTS, check_same_run, with_identity
-from kps.models.torchrun import run_processes
 
 if TYPE_CHECKING:
     import pandas as pd

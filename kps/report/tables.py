@@ -1,23 +1,65 @@
-"""The paper's Tables 1 to 3, ours beside the paper's, from the records of a run.
-
-Numbers on detected boxes, on ground-truth boxes, and on visible landmarks only stand in tables or columns of
-their own: they are not comparable. What was not run says so.
-"""
+"""The paper's numbers for one detector or one prediction run, beside ours; a dash where it has none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pandas as pd
 
+from kps.data.coco import Coco
+from kps.evaluation.intervals import bootstrap
+from kps.evaluation.scores import Scores, evaluate_landmarks
 from kps.files import InputError
-from kps.report.provenance import NOTHING, data_kind, provenance
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, package_data
-from kps.workspace import GROUND_TRUTH, Record
+from kps.workspace import BUILT_IN, GROUND_TRUTH, Record
 
+NAMES = [item.name for item in CATEGORIES]
+
+
+def paper_boxes(detector: str) -> dict[str, float]:
+    """AP_box of a detector: "all", and of HTC each category by name (Tables 2 and 3)."""
+    found = {row["AP_box"] for row in PAPER["table2"] if row["detector"] == DETECTORS.get(detector)}
+    by_category = dict(zip(NAMES, PAPER["table3"]["ap_box"], strict=True)) if detector == "htc" else {}
+    return {"all": found.pop(), **by_category} if found else {}
+
+
+def paper_landmarks(*, boxes: str, model: str, aggregation: str, flip_test: bool) -> dict[str, float]:
+    """AP_kps of a prediction run: "all" (Table 2), and each category where Table 3 has it."""
+    if model not in PAPER_MODELS:
+        return {}
+    wanted = {
+        "detector": DETECTORS.get(boxes),
+        "aggregation": aggregation == "hand81",
+        "finetune": model.startswith("finetune"),
+        "hflip_train": model == "finetune_flip",
+        "hflip_test": flip_test,
+    }
+    known = aggregation in ("hand81", "identity")
+    found = [row["AP_kps"] for row in PAPER["table2"] if known and wanted.items() <= row.items()]
+    in_table3 = wanted["detector"] == "HTC" and flip_test and model != "finetune_flip"
+    if not found or not in_table3:
+        return {"all": found[0]} if found else {}
+    column = "ap_kps_with_finetuning" if wanted["finetune"] else "ap_kps_without_finetuning"
+    return {"all": found[0], **dict(zip(NAMES, PAPER["table3"][column], strict=True))}
+
+
+def beside_the_paper(scores: Scores, paper: Mapping[str, float]) -> pd.DataFrame:
+    """AP of the mean and of each category, ours and the paper's."""
+    ours = {"all": scores.AP, **{item.name: scores.per_category[item.id] for item in CATEGORIES}}
+    rows = {name: (_text(value), _text(paper.get(name))) for name, value in ours.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["ours", "paper"]).T
+
+
+def _text(value: float | None) -> str:
+    return NOTHING if value is None or value != value else f"{value:.3f}"
+
+
+NOTHING = "-"
 PAPER = orjson.loads(package_data("report/paper_tables.json"))
 NOT_RUN = "not run"
 PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
@@ -246,3 +288,88 @@ def _visible_only(runs: list[Run]) -> pd.DataFrame:
         value = _ap(run, "visible_only")
         rows[run.name] = (NOTHING if on_truth else value, value if on_truth else NOTHING)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["detected boxes", "ground-truth boxes"])
+
+
+FIGURES = ["AP", "AP50", "AP75", "AR", "num_items", "num_results"]
+
+
+def score_splits(truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, Scores]]:
+    """Landmark scores of each split that has annotations, by kind: visible_and_occluded, visible_only."""
+    return {
+        split: {
+            "visible_and_occluded": evaluate_landmarks(coco, predictions[split]),
+            "visible_only": evaluate_landmarks(coco, predictions[split], visible_only=True),
+        }
+        for split, coco in truth.items()
+        if len(coco.instances)
+    }
+
+
+def scores_with_intervals(
+    scores: Mapping[str, Mapping[str, Scores]],
+    truth: Mapping[str, Coco],
+    predictions: Mapping[str, Predictions],
+    *,
+    samples: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """What a record holds of `score_splits`: by split and kind, with the "interval" of AP over photos."""
+    values: dict[str, dict[str, Any]] = {}
+    for split, kinds in scores.items():
+        for kind, score in kinds.items():
+            drawn = bootstrap(truth[split], predictions[split], samples=samples, visible_only=kind == "visible_only")
+            interval = [drawn.to_json()["AP"][end] for end in ("low", "high")]
+            values.setdefault(split, {})[kind] = score.to_json() | {"interval": interval}
+    return values
+
+
+def score_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
+    """One row of AP, AP50, AP75, AR and counts for each of the named scores."""
+    rows = {label: vars(score) for label, score in scores.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index")[FIGURES].round(3)
+    return table.rename(columns=lambda name: name.removeprefix("num_"))
+
+
+PAPERS = ("htc_x101", "cascade_x101", "hrnet_w48")  # configurations of the paper's own models
+
+
+def provenance(records: Mapping[str, Record]) -> pd.DataFrame:
+    """A row a step; the finetunings that differ in nothing but their category share one."""
+    columns = ["step", "settings", "boxes", "data", "config", "seed", "hardware"]
+    rows = []
+    for step, record in records.items():
+        given = record.parameters
+        hidden = ("workspace", "config", "seed", "category_id")
+        settings = [f"{name}={value}" for name, value in given.items() if name not in hidden and value is not None]
+        base = step.removesuffix(f"_{given['category_id']:02d}") if "category_id" in given else step
+        known = (base, ", ".join(settings), record.metrics.get("boxes", NOTHING), data_kind(records))
+        key = (*known, given.get("config", NOTHING), given.get("seed", NOTHING), record.hardware)
+        rows.append((*key, record.seconds / 60, record.finished.replace("T", " ")[:16]))
+    groups = pd.DataFrame(rows, columns=[*columns, "minutes", "finished"]).groupby(columns, sort=False)
+    table = groups.agg(runs=("minutes", "size"), minutes=("minutes", "sum"), finished=("finished", "max"))
+    return table.assign(minutes=table["minutes"].map("{:.1f}".format)).reset_index().set_index("step")
+
+
+def data_kind(records: Mapping[str, Record]) -> str:
+    """ "procedural", "real (name of the folder or file)", or "unknown" before any data were prepared."""
+    if "01_prepare_data" not in records:
+        return "unknown"
+    source = records["01_prepare_data"].metrics["source"]
+    return "procedural" if source == BUILT_IN else f"real ({Path(source).name})"
+
+
+def banner(records: Mapping[str, Record]) -> str:
+    """What a reader must know before reading a number; empty where nothing stands in the way."""
+    if data_kind(records) == "procedural":
+        return (
+            "Procedural data: our numbers are on photos drawn by the project itself. They show that every "
+            "stage works and learns; they cannot be compared with the paper's on DeepFashion2."
+        )
+    if "01_prepare_data" in records and records["01_prepare_data"].parameters.get("coco_file"):
+        return (
+            "The same few photos serve for training and validation: the numbers show that the flow takes "
+            "real photos, nothing else."
+        )
+    others = {record.parameters.get("config") for record in records.values()} - {*PAPERS, None}
+    if others:
+        return f"Other models ({', '.join(sorted(others))}): smaller models and shorter training than the paper's."
+    return ""

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from kps.synthetic import layers
+from kps.synthetic import drawing as layers
 from kps.synthetic.body import ANKLE, CROTCH, KNEE, LEG_HALF_WIDTHS, Figure
-from kps.synthetic.details import decorate_waist
-from kps.synthetic.folds import drag_lines, hanging_folds, limb_folds
-from kps.synthetic.layers import Garment, Layer
-from kps.synthetic.look import Look
-from kps.synthetic.shapes import Parts, Points, Rng, curve, join, offsets, rounded_limb, xy
-from kps.synthetic.sleeves import NAMES
-from kps.synthetic.texture import Fabric
+from kps.synthetic.drawing import Fabric, Garment, Layer, Parts, Points, Rng, curve, join, offsets, rounded_limb, xy
+from kps.synthetic.plan import Look
+from kps.synthetic.sleeves import NAMES, decorate_waist, drag_lines, hanging_folds, limb_folds
 
 _HIP_Y = 58.0
 

@@ -1,4 +1,4 @@
-"""From a plan to a photo: painting, then what cameras and shops do to pictures."""
+"""What is behind the person: walls, rooms, streets, plain studio grounds and clutter."""
 
 from __future__ import annotations
 
@@ -6,13 +6,245 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from kps.synthetic.annotate import annotate
-from kps.synthetic.background import random_background
+from kps.schema import category
 from kps.synthetic.canvas import Canvas
+from kps.synthetic.drawing import Colour, Garment, Image, Rng, random_colour, to_rgb
+from kps.synthetic.parts import PARTS
 from kps.synthetic.plan import SPLIT_CODES, PhotoPlan
-from kps.synthetic.scene import compose
-from kps.synthetic.shapes import Image, Rng
+from kps.synthetic.scene import VIEWPOINTS, Scene, compose
+
+_COARSE = 2  # painted on a grid this many times coarser: backgrounds are out of focus anyway
+
+
+def random_background(width: int, height: int, rng: Rng, plain: bool) -> Image:
+    """A background (height, width, 3) uint8 RGB; `plain` for studio grounds and tables."""
+    size = -(-width // _COARSE), -(-height // _COARSE)
+    image = _gradient(size, _wall_colour(rng), rng)
+    if not plain:
+        kinds = (_room, _street, _wall, _clutter)
+        kinds[int(rng.choice(4, p=[0.32, 0.24, 0.24, 0.2]))](image, rng)
+    elif rng.random() < 0.4:
+        _wall(image, rng)
+    blur = rng.uniform(0.0, 2.5) if not plain else 0.0
+    if blur > 0.4:
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _wall_colour(rng: Rng) -> Colour:
+    if rng.random() < 0.7:
+        return to_rgb(rng.uniform(0.02, 0.65), rng.uniform(0, 0.14), rng.uniform(0.45, 0.99))
+    hue = rng.uniform(0.02, 0.14) if rng.random() < 0.5 else rng.random()
+    return to_rgb(hue, rng.uniform(0.05, 0.45), rng.uniform(0.12, 0.85))
+
+
+def _gradient(size: tuple[int, int], first: Colour, rng: Rng) -> Image:
+    second = tuple(int(np.clip(c * rng.uniform(0.7, 1.05), 0, 255)) for c in first)
+    corners = np.array([[first, first], [second, second]], np.float32)
+    if rng.random() < 0.5:
+        corners = corners.transpose(1, 0, 2)
+    corners = corners + rng.normal(0, 5, (2, 2, 1)).astype(np.float32)
+    return np.clip(cv2.resize(corners, size, interpolation=cv2.INTER_LINEAR), 0, 255).astype(np.uint8)
+
+
+def _shade(colour: Colour, factor: float) -> Colour:
+    return tuple(int(np.clip(c * factor, 0, 255)) for c in colour)
+
+
+def _at(image: Image, x: float, y: float) -> Colour:
+    height, width = image.shape[:2]
+    return tuple(int(v) for v in image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))])
+
+
+def _box(image: Image, x1: float, y1: float, x2: float, y2: float, colour: Colour, thick: int = -1) -> None:
+    cv2.rectangle(image, (int(x1), int(y1)), (int(x2), int(y2)), colour, thick)
+
+
+def _wall(image: Image, rng: Rng) -> None:
+    """Tiles, panels, bricks or stains."""
+    height, width = image.shape[:2]
+    line = _shade(_at(image, width / 2, height / 2), rng.choice([0.75, 0.85, 1.12]))
+    step_x, step_y = rng.uniform(14, 110), rng.uniform(12, 110)
+    if rng.random() < 0.75:
+        brick = rng.random() < 0.35
+        thick = int(rng.integers(1, 3))
+        for row, y in enumerate(np.arange(rng.uniform(0, step_y), height, step_y)):
+            cv2.line(image, (0, int(y)), (width, int(y + rng.normal(0, 1))), line, thick)
+            shift = step_x / 2 if brick and row % 2 else 0.0
+            for x in np.arange(shift, width, step_x):
+                cv2.line(image, (int(x), int(y)), (int(x), int(y + step_y)), line, thick)
+    else:
+        for x in np.arange(rng.uniform(0, step_x), width, step_x):
+            cv2.line(image, (int(x), 0), (int(x + rng.normal(0, 1)), height), line, int(rng.integers(1, 5)))
+    stains = rng.normal(0, 9, (9, 7)).astype(np.float32)
+    stains = cv2.resize(stains, (width, height), interpolation=cv2.INTER_CUBIC)
+    image[:] = np.clip(image + stains[..., None], 0, 255).astype(np.uint8)
+
+
+def _room(image: Image, rng: Rng) -> None:
+    """A wall, a floor in perspective, a door or a window and some furniture."""
+    height, width = image.shape[:2]
+    horizon = int(height * rng.uniform(0.55, 0.9))
+    floor = _wall_colour(rng)
+    for y in range(horizon, height):
+        image[y] = _shade(floor, 0.8 + 0.25 * (y - horizon) / max(height - horizon, 1))
+    vanish = width * rng.uniform(0.2, 0.8), horizon - height * rng.uniform(0.1, 0.5)
+    if rng.random() < 0.7:
+        for x in np.linspace(-width, 2 * width, int(rng.integers(8, 26))):
+            start = x + (vanish[0] - x) * (height - horizon) / max(height - vanish[1], 1)
+            cv2.line(image, (int(start), horizon), (int(x), height), _shade(floor, 0.72), 1, cv2.LINE_AA)
+    cv2.line(image, (0, horizon), (width, horizon), _shade(floor, 0.55), int(rng.integers(1, 6)))
+    for _ in range(int(rng.integers(1, 4))):
+        x, w = rng.uniform(-0.2, 1) * width, rng.uniform(0.15, 0.5) * width
+        top = rng.uniform(-0.2, 0.5) * horizon
+        corner, end = (int(x), int(top)), (int(x + w), int(horizon + rng.uniform(-0.1, 0.05) * height))
+        colour = _wall_colour(rng)
+        _box(image, *corner, *end, colour)
+        _box(image, *corner, *end, _shade(colour, 0.6), int(rng.integers(1, 4)))
+        across, down = w * 0.12, (end[1] - top) * 0.08
+        inner, thick = _shade(colour, rng.uniform(0.7, 1.25)), int(rng.choice([-1, 1, 2]))
+        _box(image, x + across, top + down, end[0] - across, end[1] - down, inner, thick)
+    if rng.random() < 0.5:
+        _objects(image, rng, 4, low=0.5)
+
+
+def _street(image: Image, rng: Rng) -> None:
+    """Sky, foliage, houses and a ground."""
+    height, width = image.shape[:2]
+    horizon = int(height * rng.uniform(0.35, 0.75))
+    image[:horizon] = to_rgb(rng.uniform(0.53, 0.62), rng.uniform(0.02, 0.35), rng.uniform(0.75, 0.99))
+    image[horizon:] = to_rgb(rng.uniform(0.05, 0.3), rng.uniform(0.03, 0.3), rng.uniform(0.35, 0.8))
+    for _ in range(int(rng.integers(2, 6))):
+        x, w = rng.uniform(-0.2, 1) * width, rng.uniform(0.1, 0.5) * width
+        top = horizon * rng.uniform(-0.1, 0.8)
+        colour = _wall_colour(rng)
+        _box(image, x, top, x + w, horizon + 4, colour)
+        for row in np.arange(top + 8, horizon - 6, rng.uniform(12, 24)):
+            for column in np.arange(x + 6, x + w - 8, rng.uniform(12, 24)):
+                _box(image, column, row, column + 6, row + 8, _shade(colour, 0.5))
+    for _ in range(int(rng.integers(15, 70)) if rng.random() < 0.7 else 0):
+        centre = int(rng.uniform(0, width)), int(horizon + rng.normal(-0.12, 0.1) * height)
+        colour = to_rgb(rng.uniform(0.2, 0.36), rng.uniform(0.25, 0.7), rng.uniform(0.15, 0.6))
+        cv2.circle(image, centre, int(rng.uniform(4, 20)), colour, -1)
+
+
+def _objects(image: Image, rng: Rng, count: int, low: float = 0.0) -> None:
+    height, width = image.shape[:2]
+    for _ in range(count):
+        centre = int(rng.uniform(0, width)), int(rng.uniform(low, 1) * height)
+        size = int(rng.uniform(8, 0.25 * width)), int(rng.uniform(8, 0.2 * height))
+        colour = random_colour(rng)
+        kind = rng.integers(4)
+        if kind == 0:
+            cv2.ellipse(image, centre, size, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+        elif kind == 1:
+            end = centre[0] + size[0] * 3, centre[1] + size[1]
+            cv2.line(image, centre, end, colour, int(rng.integers(2, 9)))
+        else:
+            angle = float(rng.normal(0, 12) if kind == 2 else rng.uniform(0, 90))
+            corners = [cv2.boxPoints((centre, size, angle)).astype(np.int32)]
+            cv2.fillPoly(image, corners, colour, cv2.LINE_AA)
+            cv2.polylines(image, corners, True, _shade(colour, 0.6), 1, cv2.LINE_AA)
+
+
+def _clutter(image: Image, rng: Rng) -> None:
+    """Shelves with things, or a heap of shapes."""
+    height, width = image.shape[:2]
+    if rng.random() < 0.5:
+        step = rng.uniform(0.12, 0.3) * height
+        for y in np.arange(step, height + step, step):
+            x = 0.0
+            while x < width:
+                w, h = rng.uniform(4, 26), step * rng.uniform(0.3, 0.9)
+                _box(image, x, y - h, x + w, y, random_colour(rng))
+                x += w + rng.uniform(0, 12)
+            _box(image, 0, y, width, y + 4, _shade(_at(image, 2, y + 6), 0.6))
+    else:
+        _objects(image, rng, int(rng.integers(8, 26)))
+
+
+_SEEN_WITHIN = 1.3  # cm: a landmark on an edge counts as seen if its panel shows this near
+_LEAST_PIXELS = 200  # of a garment in the photo; below it nobody would annotate it
+_LOOSE_BOX = 0.03  # people draw boxes a little too large: at most this share of the size on each side
+_LEAST_INSIDE = 0.2  # of its landmarks in the photo
+
+
+def annotate(scene: Scene, canvas: Canvas, plan: PhotoPlan, rng: Rng) -> dict[str, Any]:
+    """The raw annotation of a photo: items, source and pair_id."""
+    annotation: dict[str, Any] = {"source": plan.source, "pair_id": plan.pair_id}
+    number = 0
+    for index, garment in enumerate(scene.garments):
+        item = _item(index, garment, scene, canvas, rng)
+        if item is not None:
+            number += 1
+            item["style"] = plan.items[index].style
+            annotation[f"item{number}"] = item
+    return annotation
+
+
+def _item(index: int, garment: Garment, scene: Scene, canvas: Canvas, rng: Rng) -> dict[str, Any] | None:
+    of_garment = np.array([False, *(layer.garment == index for layer in canvas.layers)])
+    visible = of_garment[canvas.owner].astype(np.uint8)
+    area = int(visible.sum())
+    landmarks = landmark_rows(index, garment, canvas)
+    if area < _LEAST_PIXELS or (landmarks[:, 2] > 0).mean() < _LEAST_INSIDE:
+        return None
+    polygons = _polygons(visible)
+    if not polygons:
+        return None
+    x, y, width, height = cv2.boundingRect(visible)
+    known = landmarks[landmarks[:, 2] > 0, :2]
+    low, high = np.minimum([x, y], known.min(axis=0)), np.maximum([x + width, y + height], known.max(axis=0))
+    loose = rng.uniform(0, _LOOSE_BOX, 4) * np.tile(high - low, 2)
+    low, high = np.maximum(low - loose[:2], 0), np.minimum(high + loose[2:], visible.shape[::-1])
+    inside = landmarks[:, 2] > 0
+    return {
+        "segmentation": polygons,
+        "scale": 1 + int(np.digitize(area / visible.size, [0.1, 0.4])),
+        "viewpoint": VIEWPOINTS[scene.view],
+        "zoom_in": 1 if inside.all() else 2 if inside.mean() >= 0.5 else 3,
+        "landmarks": landmarks.ravel().tolist(),
+        "bounding_box": np.round([*low, *high]).astype(int).tolist(),
+        "category_id": garment.category_id,
+        "occlusion": 1 + int(np.digitize((landmarks[inside, 2] == 1).mean(), [0.2, 0.5])),
+        "category_name": category(garment.category_id).name,
+    }
+
+
+def landmark_rows(index: int, garment: Garment, canvas: Canvas) -> NDArray[np.int64]:
+    """Rows x px, y px, v in landmark order: v 2 seen, 1 covered, 0 (with x = y = 0) outside the photo."""
+    x1, y1, x2, y2 = canvas.frame
+    rows = np.zeros((len(PARTS[garment.category_id]), 3), int)
+    for row, part in enumerate(PARTS[garment.category_id]):
+        point, panels = garment.landmarks[part]
+        pixel = np.round(canvas.camera.project(point[None])[0]).astype(int)
+        if not (x1 <= pixel[0] < x2 and y1 <= pixel[1] < y2):
+            continue
+        rows[row] = *pixel, 2 if _seen(index, point, pixel, panels, canvas) else 1
+    return rows
+
+
+def _seen(
+    index: int, point: NDArray[np.float64], pixel: NDArray[np.int64], panels: tuple[str, ...], canvas: Canvas
+) -> bool:
+    radius = max(2, round(_SEEN_WITHIN * canvas.camera.scale(point)))
+    x, y = pixel
+    owners = np.unique(canvas.owner[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1])
+    near = (canvas.layers[owner - 1] for owner in owners if owner)
+    return any(layer.garment == index and layer.panel in panels for layer in near)
+
+
+def _polygons(visible: Image) -> list[list[int]]:
+    contours, _ = cv2.findContours(visible, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = []
+    for contour in sorted(contours, key=cv2.contourArea, reverse=True):
+        line = cv2.approxPolyDP(contour, 0.8, True)
+        if len(line) >= 3 and cv2.contourArea(line) >= 12:
+            polygons.append(line.reshape(-1).tolist())
+    return polygons
+
 
 _ATTEMPTS = 4  # at a picture that shows all garments of the plan
 

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kps.synthetic import layers
-from kps.synthetic.body import Figure
-from kps.synthetic.camera import Camera, framed
-from kps.synthetic.layers import Garment, Layer
-from kps.synthetic.look import BOTTOMS, OUTWEAR, TOPS, Look, sample_look
+from kps.synthetic import drawing as layers
+from kps.synthetic.body import Figure, flat_figure, sample_figure
+from kps.synthetic.canvas import Camera, framed
+from kps.synthetic.drawing import Fabric, Garment, Layer, Rng, random_fabric, wobble
 from kps.synthetic.lowers import build_lower
-from kps.synthetic.objects import hanger, random_objects
-from kps.synthetic.person import person_layers
-from kps.synthetic.plan import Item, PhotoPlan
-from kps.synthetic.pose import flat_figure, sample_figure
-from kps.synthetic.shapes import Rng, wobble
-from kps.synthetic.texture import Fabric, random_fabric
+from kps.synthetic.person import hanger, person_layers, random_objects
+from kps.synthetic.plan import BOTTOMS, OUTWEAR, TOPS, Item, Look, PhotoPlan, sample_look
 from kps.synthetic.uppers import build_upper
 
 VIEWPOINTS = {"flat": 1, "front": 2, "side": 3, "back": 3}

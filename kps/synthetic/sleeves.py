@@ -1,16 +1,173 @@
-"""Sleeves: a strip of cloth along an arm, with its landmarks."""
+"""Folds: lines of relief that pull, hang or bunch as cloth does."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kps.synthetic import layers
+from kps.synthetic import drawing as layers
 from kps.synthetic.body import UPPER_ARM, Figure
-from kps.synthetic.folds import limb_folds
-from kps.synthetic.layers import Layer
-from kps.synthetic.look import LONG_SLEEVED, OUTWEAR, Look
-from kps.synthetic.shapes import Parts, Points, Rng, curve, join, offsets, rounded_limb, xy
-from kps.synthetic.texture import Fabric
+from kps.synthetic.drawing import (
+    Fabric,
+    Layer,
+    Parts,
+    Points,
+    Rng,
+    along,
+    curve,
+    ellipse,
+    join,
+    offsets,
+    rounded_limb,
+    xy,
+)
+from kps.synthetic.plan import DRESSES, LONG_SLEEVED, OUTWEAR, SLINGS, Look
+
+Fold = tuple[Points, float, float]  # polyline (N, 2) cm, width cm, strength -1..1
+
+
+def drag_lines(rng: Rng, start: Points, end: Points, count: int, spread: float = 5.0) -> list[Fold]:
+    """Folds that run roughly from one place to another."""
+    folds = []
+    for _ in range(count):
+        a, b = start + rng.normal(0, spread, 2), end + rng.normal(0, spread, 2)
+        middle = (a + b) / 2 + rng.normal(0, 0.12 * np.linalg.norm(b - a) + 0.3, 2)
+        folds.append((curve([a, middle, b], 4), rng.uniform(0.5, 1.6), rng.uniform(-1, 1)))
+    return folds
+
+
+def hanging_folds(rng: Rng, top: tuple[Points, Points], bottom: tuple[Points, Points], count: int) -> list[Fold]:
+    """Folds that fall from a line (left, right) to another, as in a skirt."""
+    folds = []
+    for share in np.sort(rng.uniform(0.04, 0.96, count)):
+        start = top[0] + (top[1] - top[0]) * share
+        end = bottom[0] + (bottom[1] - bottom[0]) * np.clip(share + rng.normal(0, 0.03), 0, 1)
+        start = start + (end - start) * rng.uniform(0, 0.45)
+        middle = (start + end) / 2 + rng.normal(0, 1.0, 2)
+        line = curve([start, middle, end], 4)
+        folds.append((line, rng.uniform(0.8, 2.2), rng.uniform(0.3, 1.0) * rng.choice([-1, 1])))
+    return folds
+
+
+def limb_folds(rng: Rng, path: Points, start: float, end: float, half_width: float, bend: float) -> list[Fold]:
+    """Folds across a sleeve or a trouser leg, denser at its bend and its end."""
+    folds = []
+    for _ in range(int(rng.integers(3, 8))):
+        centre = bend + rng.normal(0, 4) if rng.random() < 0.5 else rng.uniform(start, end)
+        if not start + 2 < centre < end - 1:
+            continue
+        here, there = along(path, centre)[0], along(path, centre + 2)[0]
+        tangent = (there - here) / max(np.linalg.norm(there - here), 1e-6)
+        across = np.array([-tangent[1], tangent[0]]) * half_width * rng.choice([-1, 1])
+        line = np.array(
+            [here + across * 1.1, here + tangent * rng.normal(0, 1.5), here - across * rng.uniform(-0.4, 1)]
+        )
+        folds.append((curve(line, 4), rng.uniform(0.4, 1.1), rng.uniform(-1, 1)))
+    return folds
+
+
+def decorate_torso(layer: Layer, category_id: int, look: Look, figure: Figure, points: Parts, rng: Rng) -> None:
+    """Seams, trims and prints of a torso panel, in place."""
+    hem_part = "skirt_hem" if category_id in DRESSES else "hem"
+    left, right = points[f"{hem_part}_corner_left"], points[f"{hem_part}_corner_right"]
+    middle = points.get(f"{hem_part}_centre", (left + right) / 2 + xy(0, look.hem_curve))
+    hem = curve([left, middle, right])
+    layer.strokes += [(hem - xy(0, 1.8), 0.25, "seam"), (hem, 0.4, "seam")]
+    if layer.panel != "torso":
+        _front_edge(layer, look, points)
+        return
+    if category_id in DRESSES and look.waist_seam:
+        waist = np.array([points["side_waist_left"], points["side_waist_right"]])
+        layer.strokes.append((waist, 0.4, "seam"))
+        if look.pleats:
+            layer.bands.append((np.vstack([waist - xy(0, 1.4), waist[::-1] + xy(0, 1.4)]), "trim"))
+    if figure.pose.back:
+        neck = [points[name] for name in ("neck_left", "neck_back", "neck_right") if name in points]
+        if len(neck) == 3:
+            layer.strokes.append((curve(neck), 1.0, "trim"))
+        return
+    _front(layer, category_id, look, points, rng)
+
+
+def _front(layer: Layer, category_id: int, look: Look, points: Parts, rng: Rng) -> None:
+    base = "strap_base" if category_id in SLINGS else "neck"
+    names = [f"{base}_left", "neckline_left", "neck_front", "neckline_right", f"{base}_right"]
+    line = np.array([points[name] for name in names])
+    line = curve(line) if look.neck_shape == "round" else line
+    layer.strokes.append((line, 2.2 if look.collar == "band" else 0.5, "trim" if look.collar == "band" else "seam"))
+    front = points["neck_front"]
+    if look.placket or look.collar == "shirt":
+        end = look.hem_y if look.collar == "shirt" else front[1] + 12
+        layer.strokes.append((np.array([front, [front[0], end]]), 0.3, "seam"))
+        for y in np.arange(front[1] + 3, end - 2, 7.0):
+            layer.bands.append((ellipse(np.array([front[0] + 0.8, y]), (0.55, 0.55), samples=8), "light"))
+    if look.collar == "shirt" and category_id not in SLINGS:
+        for name in ("left", "right"):
+            corner = points[f"neck_{name}"]
+            tip = front + (corner - front) * 0.45 + np.array([np.sign(corner[0]) * 3.5, 3.0])
+            layer.bands.append((np.array([corner, front, tip]), "trim"))
+            layer.strokes.append((np.array([corner, tip, front]), 0.35, "seam"))
+    if look.print_size:
+        _chest_print(layer, front + xy(0, 4 + look.print_size), look.print_size, rng)
+
+
+def _chest_print(layer: Layer, centre: Points, size: float, rng: Rng) -> None:
+    centre = np.array([centre[0], max(centre[1], 18.0)])
+    if rng.random() < 0.45:
+        _lettering(layer, centre, size, rng)
+        return
+    for _ in range(int(rng.integers(2, 7))):
+        where = centre + rng.normal(0, size * 0.4, 2)
+        axes = size * rng.uniform(0.15, 0.6), size * rng.uniform(0.1, 0.4)
+        role = str(rng.choice(["accent", "trim", "light"]))
+        shape = ellipse(where, axes, rng.uniform(0, np.pi), int(rng.choice([4, 6, 16])))
+        layer.bands.append((shape, role))
+
+
+def _lettering(layer: Layer, centre: Points, size: float, rng: Rng) -> None:
+    """Rows of letter-like strokes."""
+    height, role = size * rng.uniform(0.3, 0.6), str(rng.choice(["accent", "light", "seam"]))
+    for row in range(int(rng.integers(1, 4))):
+        for place in np.arange(-size, size, height * 0.9):
+            corners = np.array([[0, 0], [0.5, 0], [0, 0.5], [0.5, 0.5], [0, 1], [0.5, 1]]) * height
+            letter = corners[rng.permutation(6)[: int(rng.integers(3, 6))]]
+            layer.strokes.append((letter + centre + xy(place, row * height * 1.3), 0.16 * height, role))
+
+
+def _front_edge(layer: Layer, look: Look, points: Parts) -> None:
+    name = layer.panel.removeprefix("torso_")
+    edge = curve([points[f"front_{part}_{name}"] for part in ("top", "upper", "lower", "hem")])
+    layer.strokes.append((edge, 2.4 if look.placket else 0.5, "trim" if look.placket else "seam"))
+    corner, neckline, top = (points[f"{part}_{name}"] for part in ("neck", "neckline", "front_top"))
+    side = 1.0 if name == "right" else -1.0
+    layer.strokes.append((curve([corner, neckline, top]), 0.6, "seam"))
+    if look.collar in {"lapel", "shirt"}:
+        reach = 6.5 if look.collar == "lapel" else 4.0
+        notch = neckline + np.array([side * reach, -0.5])
+        layer.bands.append((np.array([corner, notch, top, neckline]), "trim"))
+        layer.strokes.append((np.array([corner, notch, top]), 0.4, "seam"))
+    if look.opening < 0.5 and name == "right":
+        for y in np.linspace(top[1] + 2, look.hem_y - 8, 5):
+            button = np.array([np.interp(y, edge[:, 1], edge[:, 0]) + 1.6, y])
+            layer.bands.append((ellipse(button, (0.8, 0.8), samples=10), "light" if look.pleats else "seam"))
+    pocket_y = min(look.hem_y - 12, 50.0)
+    inner, outer = side * 6.5, side * 13.5
+    layer.strokes.append((np.array([[inner, pocket_y], [outer, pocket_y - 1.5]]), 0.5, "seam"))
+
+
+def decorate_waist(layer: Layer, waist: tuple[Points, Points, Points], height: float, fly: bool) -> None:
+    """A waistband below the line left, centre, right, with belt loops or a fly."""
+    line = curve(waist)
+    layer.bands.append((np.vstack([line, line[::-1] + xy(0, height)]), "trim"))
+    layer.strokes += [(line + xy(0, height), 0.35, "seam"), (line, 0.35, "seam")]
+    if fly:
+        centre = waist[1]
+        layer.strokes.append((np.array([centre, centre + xy(0, 13.0)]), 0.35, "seam"))
+        layer.bands.append((ellipse(centre + xy(0, height / 2), (0.7, 0.7), samples=8), "light"))
+        for side, corner in ((-1, waist[0]), (1, waist[2])):
+            start = centre + (corner - centre) * 0.6 + xy(0, height)
+            end = corner + xy(side * 0.8, height + 7.5)
+            layer.strokes.append((curve([start, (start + end) / 2 + xy(-side * 0.6, 1.6), end]), 0.35, "seam"))
+
 
 NAMES = {-1: "left", 1: "right"}
 

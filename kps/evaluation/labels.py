@@ -14,13 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kps.data.checks import BORDER_PX
+from kps.data.checks import BORDER_PX, KINDS, check_image
 from kps.data.coco import Coco
-from kps.data.findings import KINDS
-from kps.data.photo_checks import check_image
 from kps.data.photos import stored_path
-from kps.evaluation.association import iou
-from kps.evaluation.protocol import check_images
+from kps.evaluation.matching import check_images, iou
 from kps.files import InputError, progress
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions

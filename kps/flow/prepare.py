@@ -11,15 +11,14 @@ from typing import Any
 
 from kps.data.coco import Coco, category_counts, load_coco, save_selection
 from kps.data.convert import check_limit, convert_split
-from kps.data.labels import check_labels
 from kps.data.photos import stored_path
 from kps.data.raw import find_raw
+from kps.evaluation.labels import check_labels
 from kps.files import InputError, progress, read_json, write_json
 from kps.results.detections import ground_truth_detections, save_detections
 from kps.synthetic import write_dataset
-from kps.workspace import GROUND_TRUTH, HANDLING, REPOSITORY, SPLITS, Workspace, code_sha256
+from kps.workspace import BUILT_IN, GROUND_TRUTH, HANDLING, REPOSITORY, SPLITS, Workspace, code_sha256
 
-BUILT_IN = "built-in"  # the source of the procedural data, as the records have it
 LINES_SHOWN = 5  # of what a conversion skipped
 NOTHING_LABELLED = "{}: expected a labelled landmark in the {} split, but none of its {} garments has one"
 

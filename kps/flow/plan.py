@@ -1,17 +1,4 @@
-"""Profiles: which steps a run has and their parameters, from a YAML file; every mistake is one clear line.
-
-A profile file:
-
-    configs: {htc: htc_demo, landmarks: hrnet_demo}   # configuration of each detector, and of the landmark model
-    data: built-in                       # or `own`: the user has to name photos of their own
-    parameters:                          # for all steps of a notebook; the rest keep the notebook's defaults
-      01_prepare_data: {train_photos: 1500}
-    experiments: [universal]             # of kps/flow/experiments.yaml, with all the steps that they need
-    steps:                               # more steps, one by one
-      - notebook: 06_finetune_category
-        for_each: {category_id: [1, 2, 3]}
-        parameters: {variant: mine}
-"""
+"""The named experiments: which steps each one takes. Steps that several experiments need are made once."""
 
 from __future__ import annotations
 
@@ -24,24 +11,95 @@ from typing import Any
 import yaml
 
 import kps
-from kps.data.prepare import coco_sources, has_test
 from kps.files import InputError, read_bytes
-from kps.flow.experiments import Experiments
 from kps.flow.notebook import find_notebook
 from kps.flow.parameters import check_parameters, read_parameters
+from kps.flow.prepare import coco_sources, has_test
 from kps.flow.steps import (
+    AGGREGATION,
     DETECTOR,
+    ENSEMBLE,
     FINETUNE,
+    HOMOGENEITY,
     LANDMARKS,
     NOTEBOOK_FOLDER,
     NOTEBOOKS,
+    PREDICT,
     PREPARE,
+    REPORT,
     SUBMISSION,
     gpus_wanted,
     needs,
     step_name,
 )
-from kps.workspace import SPLITS
+from kps.report.tables import PAPER
+from kps.schema import CATEGORIES, package_data
+from kps.workspace import GROUND_TRUTH, SPLITS
+
+ALL = "all"
+DEFAULT_AGGREGATION = "hand81"
+Entry = tuple[str, dict[str, Any]]  # a notebook and its parameters
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The table: parameters of the predictions by experiment, and of the finetuning by variant."""
+
+    predictions: Mapping[str, Mapping[str, Any]]
+    finetuning: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def shipped(cls) -> Experiments:
+        """Read kps/flow/experiments.yaml."""
+        value = yaml.safe_load(package_data("flow/experiments.yaml"))
+        return cls(value["experiments"], value["finetuning"])
+
+    def steps(self, names: Iterable[str]) -> list[Entry]:
+        """Return the steps of the named experiments ("all": of every one), in the notebooks' order.
+
+        Raises:
+            InputError: an unknown name; the known ones are listed.
+        """
+        wanted = list(dict.fromkeys(names))
+        for name in wanted:
+            if name not in (*self.predictions, ALL):
+                raise InputError(
+                    f"no experiment {name!r}; there are {', '.join(self.predictions)}, or {ALL} for every one"
+                )
+        if ALL in wanted:
+            wanted = list(self.predictions)
+        found: dict[str, Entry] = {}
+        for name in wanted:
+            for entry in self._of(name):
+                found.setdefault(repr(entry), entry)
+        last = self._last(wanted)
+        return sorted([*found.values(), *last], key=lambda entry: NOTEBOOKS.index(entry[0]))
+
+    def _of(self, name: str) -> list[Entry]:
+        """The steps up to an experiment's predictions."""
+        given = dict(self.predictions[name])
+        if "runs" in given:
+            members = [entry for member in given["runs"] for entry in self._of(member)]
+            return [*members, (ENSEMBLE, {"run": name, **given})]
+        aggregation = given.get("aggregation", DEFAULT_AGGREGATION)
+        entries: list[Entry] = [(PREPARE, {}), (HOMOGENEITY, {})]
+        entries += [(notebook, {"aggregation": aggregation}) for notebook in (AGGREGATION, LANDMARKS)]
+        if given["boxes"] != GROUND_TRUTH:
+            entries.append((DETECTOR, {"detector": given["boxes"]}))
+        if given["model"].startswith("finetune_"):
+            entries += self._finetuning(given["model"].removeprefix("finetune_"), aggregation)
+        return [*entries, (PREDICT, {"run": name, **given})]
+
+    def _finetuning(self, variant: str, aggregation: str) -> list[Entry]:
+        shared = {"aggregation": aggregation, "variant": variant, **self.finetuning[variant]}
+        return [(FINETUNE, {"category_id": item.id, **shared}) for item in CATEGORIES]
+
+    def _last(self, names: list[str]) -> list[Entry]:
+        """Submit the last experiment that predicts the test split, if any, and report on all."""
+        submitted = [name for name in names if "test" in self.predictions[name].get("splits", ["test"])]
+        preferred = "ensemble" if "ensemble" in submitted else submitted[-1] if submitted else None
+        return [*([(SUBMISSION, {"run": preferred})] if preferred else []), (REPORT, {})]
+
 
 PROFILE_FOLDER = Path(kps.__file__).parent / "flow" / "profiles"
 DATA = ("built-in", "own")
@@ -236,3 +294,64 @@ def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) ->
     files, _ = coco_sources(prepare)
     if profile.data == "own" and not (files or "data_root" in prepare):
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
+
+
+SIZE = "paper"
+TRAIN_PHOTOS, VALIDATION_PHOTOS, TEST_PHOTOS = 191_961, 32_153, 62_629
+EPOCHS = {LANDMARKS: 12, FINETUNE: 12, DETECTOR: 20}
+VIEWS = 6  # three scales, each mirrored
+BOXES_PER_PHOTO = 6  # above score 0.01
+GB = {PREPARE: 3.0, DETECTOR: 0.6, LANDMARKS: 0.26, FINETUNE: 0.26, PREDICT: 0.3}
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What a GPU does a second: crops of the landmark model, photos and test views of the detectors."""
+
+    train_crops: float = 300.0
+    predict_crops: float = 900.0
+    train_photos_htc: float = 5.0
+    train_photos_cascade: float = 8.0
+    test_views: float = 25.0
+
+
+ASSUMED = Speeds()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """GPU hours of one step, and the disk it keeps, in GB."""
+
+    gpu_hours: float
+    disk_gb: float
+
+
+def estimate(step: Step, speeds: Speeds = ASSUMED) -> Estimate:
+    """Return what a step of the paper's size would cost."""
+    return Estimate(_seconds(step, speeds) / 3600, GB.get(step.notebook, 0.01))
+
+
+def total(steps: Iterable[Step], speeds: Speeds = ASSUMED) -> Estimate:
+    """Return the sum over steps."""
+    each = [estimate(step, speeds) for step in steps]
+    return Estimate(sum(one.gpu_hours for one in each), sum(one.disk_gb for one in each))
+
+
+def _seconds(step: Step, speeds: Speeds) -> float:
+    given = step.parameters
+    epochs = given.get("epochs") or EPOCHS.get(step.notebook, 0)
+    items = PAPER["table3"]["num_train"]
+    if step.notebook == LANDMARKS:
+        return sum(items) * epochs / speeds.train_crops
+    if step.notebook == FINETUNE:
+        return items[given.get("category_id", 1) - 1] * epochs / speeds.train_crops
+    if step.notebook == DETECTOR:
+        rate = getattr(speeds, f"train_photos_{given.get('detector', 'htc')}")
+        return TRAIN_PHOTOS * epochs / rate + (VALIDATION_PHOTOS + TEST_PHOTOS) * VIEWS / speeds.test_views
+    if step.notebook == PREDICT:
+        views = 2 if given.get("flip_test", True) else 1
+        on_truth = given.get("boxes") == GROUND_TRUTH
+        photos = VALIDATION_PHOTOS + TEST_PHOTOS
+        boxes = sum(PAPER["table3"]["num_val"]) if on_truth else photos * BOXES_PER_PHOTO
+        return boxes * views / speeds.predict_crops
+    return 0.0
