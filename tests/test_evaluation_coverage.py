@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kps.evaluation import intervals, resampling
+from kps.evaluation import intervals
 from kps.evaluation.matching import Matches
 from kps.synthetic.plan import plan_split
 
@@ -52,8 +52,8 @@ class Found:
 def matched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results come matched."""
     monkeypatch.setattr(intervals, "compare", lambda truth, results, **_: results)
-    monkeypatch.setattr(resampling, "match", lambda kind, category_id, targets, matches: matches)
-    monkeypatch.setattr(resampling, "progress", lambda values, **_: values)
+    monkeypatch.setattr(intervals, "match", lambda kind, category_id, targets, matches: matches)
+    monkeypatch.setattr(intervals, "progress", lambda values, **_: values)
 
 
 def make_world(alarms: float, quality: float, *, methods: int = 1) -> list[Found]:
@@ -86,7 +86,7 @@ def make_world(alarms: float, quality: float, *, methods: int = 1) -> list[Found
 
 def scores(found: Found, weights: np.ndarray) -> np.ndarray:
     """(S,) AP, the mean over categories."""
-    return np.nanmean(resampling.resampled_scores(found, weights)[0].mean(axis=2), axis=1)
+    return np.nanmean(intervals.resampled_scores(found, weights)[0].mean(axis=2), axis=1)
 
 
 def draw(world: list[Found], seed: int) -> list[Found]:

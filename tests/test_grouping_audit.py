@@ -5,7 +5,8 @@ import pytest
 from grouping_cases import noisy_distance
 
 from kps.aggregation import Aggregation
-from kps.likeness import audit_merges, audit_missed, audit_short_sleeve_outwear, derive_map
+from kps.likeness.audit import audit_merges, audit_missed, audit_short_sleeve_outwear
+from kps.likeness.grouping import derive_map
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
 
 HAND = Aggregation.named("hand81")

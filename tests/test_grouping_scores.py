@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
 from kps.files import InputError
-from kps.likeness import (
+from kps.likeness.grouping import (
     adjusted_rand,
-    category_shapes,
     placed,
     random_map,
     same_number,
     score,
     score_table,
     stability,
+    v_measure,
 )
-from kps.likeness.grouping import v_measure
+from kps.likeness.shapes import category_shapes
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
 
 HAND, IDENTITY = Aggregation.named("hand81"), Aggregation.named("identity")

@@ -6,10 +6,11 @@ from homogeneity_garments import make_garments
 from scipy.stats import mannwhitneyu
 
 from kps.aggregation import Aggregation
-from kps.likeness import (
-    CROSS_PAIRS,
-    cue,
-    fused_of,
+from kps.likeness.cues import CROSS_PAIRS, cue
+from kps.likeness.homogeneity import (
+    WEIGHTS,
+    Homogeneity,
+    fuse,
     leave_one_out,
     measure,
     resampled,
@@ -54,7 +55,8 @@ def test_leaving_out_the_only_good_cue_costs_everything(tmp_path):
     hand = Aggregation.named("hand81")
     shapes = measure(make_garments(tmp_path)).shapes
     noise = cue("sigma", np.random.default_rng(0).random(SQUARE), "noise")
-    measured = fused_of(shapes, [cue("position", apart(hand), "the map itself"), noise])
+    cues = {"position": cue("position", apart(hand), "the map itself"), "sigma": noise}
+    measured = Homogeneity(shapes, cues, WEIGHTS, fuse(cues, WEIGHTS))
     gain = leave_one_out(measured, lambda distance: separation(distance, hand))
     assert gain["position"] > 0.4 and abs(gain["sigma"]) < 0.1
 

@@ -8,8 +8,9 @@ from homogeneity_garments import SLING, SLING_DRESS, VEST, VEST_DRESS, make_garm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kps.likeness import Shapes, category_shapes, contour_cue, counterparts
-from kps.likeness.contour import SKIP, alignment_probability, half_outline
+from kps.likeness.contour import SKIP, alignment_probability, counterparts, half_outline
+from kps.likeness.cues import contour_cue
+from kps.likeness.shapes import Shapes, category_shapes
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY
 
 VESTS, SLINGS = CATEGORIES[VEST - 1].slice, CATEGORIES[SLING - 1].slice

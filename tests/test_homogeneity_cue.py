@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.files import InputError
-from kps.likeness import CROSS_PAIRS, Cue, cue
+from kps.likeness.cues import CROSS_PAIRS, Cue, cue
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)

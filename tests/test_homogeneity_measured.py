@@ -7,7 +7,8 @@ import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
 from kps.files import InputError
-from kps.likeness import WEIGHTS, Cue, Homogeneity, cue, fuse, fused_of, measure, sigma_cue
+from kps.likeness.cues import Cue, cue, sigma_cue
+from kps.likeness.homogeneity import WEIGHTS, Homogeneity, fuse, measure
 from kps.schema import LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS
 
 SQUARE = (NUM_LANDMARKS, NUM_LANDMARKS)
@@ -128,8 +129,3 @@ def test_a_file_that_was_changed_is_refused(tmp_path, garments, change, message)
     with pytest.raises(InputError, match=rf"h\.json: (expected )?{message}") as caught:
         Homogeneity.load(path)
     assert str(caught.value).count("h.json") == 1
-
-
-def test_only_what_was_asked_for_is_fused(garments):
-    shapes = measure(garments).shapes
-    assert list(fused_of(shapes, [uniform("contour", 0.3)]).cues) == ["contour"]

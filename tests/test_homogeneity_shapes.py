@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from homogeneity_garments import SLING, VEST, make_garments
 
-from kps.likeness import category_shapes
 from kps.likeness import shapes as shapes_module
+from kps.likeness.shapes import category_shapes
 from kps.schema import CATEGORIES
 
 

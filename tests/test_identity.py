@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from garment_photos import write_photos
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
+from small_models import detector_config, landmark_config
 
 from kps import workspace as identity
 from kps.aggregation import Aggregation
@@ -49,15 +48,14 @@ def codes(folder: Path) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("plots/charts.py", "10"),
-        ("report/tables.py", "10"),
-        ("report/scores.py", "07 08 10"),
-        ("models/landmark_head.py", "02 05 06 07 landmarks chosen"),
+        ("figures/charts.py", "10"),
+        ("report/page.py", "10"),
+        ("models/landmark_head.py", "03 05 06 07 landmarks chosen"),
         ("models/detector.py", "04 detector"),
-        ("models/order.py", "04 05 06 07 detector landmarks chosen"),  # of the training loop
-        ("evaluation/protocol.py", "01 03 04 05 06 07 08 10 chosen"),
+        ("models/hooks.py", "03 04 05 06 07 detector landmarks chosen"),  # of the training loop
+        ("evaluation/matching.py", "01 03 04 05 06 07 08 10 chosen"),
         ("data/aggregation_81.json", "02 03 05 06 07 10 landmarks chosen"),
-        ("engine/run.py", ""),
+        ("flow/run.py", ""),
     ],
 )
 def test_an_edit_reaches_what_runs_it(package, tmp_path, module, expected):
@@ -70,7 +68,7 @@ def test_an_edit_reaches_what_runs_it(package, tmp_path, module, expected):
 def test_only_what_python_runs_counts(package):
     module = package / "models" / "landmark_head.py"
     before = code_sha256(["kps.models.landmark_head"])
-    text = module.read_text().replace('"""Normalise crops', '"""Bring crops', 1)
+    text = module.read_text().replace('"""Change contrast', '"""Alter contrast', 1)
     module.write_text(text.replace("(inputs, self.fold)", "(\n    inputs,  # batch\n    self.fold)") + "# end\n")
     assert code_sha256(["kps.models.landmark_head"]) == before
     module.write_text(text.replace("MIN_SCALE = 0.7", "MIN_SCALE = 0.8"))
@@ -102,7 +100,7 @@ def test_photos_belong_to_a_training_by_content(tmp_path):
     before = with_identity(config)["input_sha256"]
     photo = next((file.parent / "image").iterdir())
     os.utime(photo, ns=(0, 0))
-    assert with_identity(config)["input_sha256"] == before and set(before) == {"coco_file", "photos"}
+    assert with_identity(config)["input_sha256"] == before and set(before) == {"ann_file", "photos"}
     content = bytearray(photo.read_bytes())
     content[-1] ^= 1
     photo.write_bytes(content)

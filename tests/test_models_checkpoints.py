@@ -36,7 +36,7 @@ def trap(request, tmp_path):
     return path, target
 
 
-@pytest.mark.parametrize("read", [checkpoints.load_weights, checkpoints.read_checkpoint, checkpoints.load_config])
+@pytest.mark.parametrize("read", [checkpoints.load_weights, checkpoints.read_checkpoint, checkpoints.stored_config])
 def test_a_crafted_checkpoint_is_refused_and_runs_nothing(trap, read):
     path, target = trap
     with pytest.raises(InputError, match="trap"):
@@ -116,7 +116,7 @@ def test_a_configuration_that_would_be_called_is_refused(tmp_path, type_name):
     config = f'{{"model": {{"heads": [{{"type": "{type_name}", "command": "true"}}]}}}}'
     checkpoints.save_checkpoint(path, {"meta": {"config_json": config}, "state_dict": {"w": torch.ones(1)}})
     with pytest.raises(InputError, match=type_name):
-        checkpoints.load_config(path)
+        checkpoints.stored_config(path)
 
 
 def test_scales_come_back_as_tuples():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
-from kps.models.detector_config import ARCHITECTURES, detector_config
 from PIL import Image
+from small_models import detector_config
 
 from kps.data.coco import load_coco
 from kps.data.convert import convert_split
@@ -17,6 +17,8 @@ from kps.models import checkpoints, detector, training
 from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
 from kps.results.detections import load_detections, save_detections
 from kps.synthetic import write_dataset
+
+ARCHITECTURES = ("htc", "cascade")
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +177,9 @@ def test_several_threads_train_without_harm(tmp_path):
     convert_split(tmp_path / "raw", "train", tmp_path / "coco.json", workers=1)
     program = (
         "import sys, torch; torch.set_num_threads(2)\n"
-        "from kps.models.detector_config import detector_config; from kps.models import training\n"
+        "from kps.models import training; from kps.models.detector import detector_config\n"
         "coco, images, work = sys.argv[1:]\n"
-        "config = detector_config(size='tiny', coco_file=coco, image_dir=images, work_dir=work)\n"
+        "config = detector_config('htc_tiny', coco_file=coco, image_dir=images, work_dir=work)\n"
         "training.train(config)"
     )
     paths = [tmp_path / "coco.json", tmp_path / "raw" / "train" / "image", tmp_path / "work"]

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 from garment_photos import write_photos
-from kps.models.landmark_dataset import CategoryBalancedSampler, LandmarkDataset
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 
 import kps.models.landmarks  # noqa: F401  (fills the registry)
 from kps import schema
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError
-from kps.models.landmark_head import decode, gaussian_heatmaps, smooth
+from kps.models.landmark_data import CategoryBalancedSampler, GarmentLandmarks
+from kps.models.landmark_head import ColourJitter, FoldedHRNet, decode, gaussian_heatmaps, smooth
 
+HAND = Aggregation.named("hand81")
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
 
 
@@ -31,8 +34,7 @@ def test_the_libraries_are_quiet_in_a_fresh_process():
 
 def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0):
     torch.manual_seed(seed)
-    group = (Aggregation.named(aggregation).group + 1).tolist()
-    config = {"type": "OwnLandmarkHead", "group": group, "in_channels": 8, "deconv_out_channels": None}
+    config = {"type": "OwnLandmarkHead", "aggregation": aggregation, "in_channels": 8, "deconv_out_channels": None}
     with DefaultScope.overwrite_default_scope("mmpose"):
         head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}})
     torch.nn.init.normal_(head.final_layer.weight)
@@ -44,6 +46,19 @@ def make_samples(category_id, seed=0, visibility=2):
     landmarks = torch.rand(len(category_id), 39, 3, generator=generator)
     landmarks[..., 2] = visibility
     return {"category_id": torch.tensor(category_id), "landmarks": landmarks}
+
+
+def packed(samples, aggregation="hand81"):
+    """As mmpose's data samples: landmarks on the groups, in px of an input of 48 x 64."""
+    kinds, own = samples["category_id"].numpy(), samples["landmarks"].numpy()
+    grouped = Aggregation.named(aggregation).aggregate(kinds, own)
+    found = []
+    for kind, one in zip(kinds.tolist(), grouped, strict=True):
+        garment = InstanceData(keypoints=one[None, :, :2] * (48, 64) - 0.5, keypoints_visible=one[None, :, 2])
+        sample = PoseDataSample(metainfo={"category_id": kind, "input_size": (48, 64)})
+        sample.gt_instances = garment
+        found.append(sample)
+    return found
 
 
 def make_feats(count, seed=1):
@@ -103,7 +118,7 @@ def test_flipping_twice_is_no_change(aggregation):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_other_categories_channels_get_no_gradient(loss):
     head = make_head(loss)
-    head.loss(make_feats(4), make_samples([3, 3, 7, 7]))["loss_kpt"].backward()
+    head.loss(make_feats(4), packed(make_samples([3, 3, 7, 7])))["loss_kpt"].backward()
     touched = set(head.final_layer.weight.grad.abs().sum((1, 2, 3)).nonzero().flatten().tolist())
     mapping = Aggregation.named("hand81")
     assert touched == {int(c) for kind in (3, 7) for c in mapping.channels(kind)}
@@ -113,23 +128,26 @@ def test_other_categories_channels_get_no_gradient(loss):
 def test_visible_and_occluded_count_and_unlabelled_does_not(loss):
     head, feats = make_head(loss), make_feats(1)
     samples = make_samples([8])
-    first = head.loss(feats, samples)["loss_kpt"]
+    first = head.loss(feats, packed(samples))["loss_kpt"]
     samples["landmarks"][..., 2] = 1
-    assert head.loss(feats, samples)["loss_kpt"] == first
+    assert head.loss(feats, packed(samples))["loss_kpt"] == first
     samples["landmarks"][0, 4, 2] = 0
-    without = head.loss(feats, samples)["loss_kpt"]
+    without = head.loss(feats, packed(samples))["loss_kpt"]
     samples["landmarks"][0, 4, :2] = 0.123
-    assert head.loss(feats, samples)["loss_kpt"] == without != first
+    assert head.loss(feats, packed(samples))["loss_kpt"] == without != first
     samples["landmarks"][..., 2] = 0
-    assert head.loss(feats, samples)["loss_kpt"] == 0
+    assert head.loss(feats, packed(samples))["loss_kpt"] == 0
 
 
 def test_instances_weigh_the_same_whatever_their_landmarks():
     head, samples = make_head(), make_samples([3, 8])
     samples["landmarks"][1, 3:, 2] = 0
-    both = head.loss(make_feats(2), samples)["loss_kpt"]
+    both = head.loss(make_feats(2), packed(samples))["loss_kpt"]
     feats = make_feats(2)[0]
-    each = [head.loss((feats[i : i + 1],), {k: v[i : i + 1] for k, v in samples.items()})["loss_kpt"] for i in (0, 1)]
+    each = [
+        head.loss((feats[i : i + 1],), packed({k: v[i : i + 1] for k, v in samples.items()}))["loss_kpt"]
+        for i in (0, 1)
+    ]
     assert torch.allclose(both, sum(each) / 2)
 
 
@@ -151,10 +169,18 @@ def coco_file(tmp_path_factory):
     return write_photos(tmp_path_factory.mktemp("photos"), count=9)
 
 
-def make_dataset(coco_file, **changes):
-    settings = {"coco_file": str(coco_file), "image_dir": str(coco_file.parent / "image")}
-    settings["size_wh"] = (96, 128)
-    return LandmarkDataset(**{**settings, **changes})
+def make_dataset(coco_file, category_id=None, **crop):
+    pipeline = [{"type": "GarmentCrop", "input_size": (96, 128), **crop}, {"type": "PackGarment"}]
+    settings = {"ann_file": str(coco_file), "data_prefix": {"img": str(coco_file.parent / "image")}}
+    with DefaultScope.overwrite_default_scope("mmpose"):
+        return GarmentLandmarks(**settings, category_id=category_id, pipeline=pipeline)
+
+
+def places(item):
+    """Labelled landmarks in parts of the input, and which groups have one."""
+    garment = item["data_samples"].gt_instances
+    labelled = garment.keypoints_visible[0] > 0
+    return (garment.keypoints[0] + 0.5) / (96, 128), labelled
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -162,42 +188,34 @@ def test_an_item_is_a_crop_with_its_landmarks(coco_file, cache):
     dataset = make_dataset(coco_file, cache=cache)
     for _ in range(2):  # the second time from the cache
         item = dataset[0]
-        assert item["inputs"].shape == (128, 96, 3)
-        landmarks = item["data_samples"]["landmarks"].numpy()
-        own = landmarks[landmarks[:, 2] > 0, :2]
-        assert ((own >= 0.099) & (own <= 0.911)).all()  # in the box, which fills 1 / 1.25 of the crop
-        assert item["data_samples"]["category_id"] == dataset.category_id[0]
+        assert item["inputs"].shape == (3, 128, 96)
+        points, labelled = places(item)
+        assert labelled.any() and ((points[labelled] >= 0.099) & (points[labelled] <= 0.911)).all()  # the box's share
+        assert item["data_samples"].category_id == dataset.category_id[0]
 
 
 def test_mirroring_swaps_landmarks_and_pixels(coco_file):
-    plain, mirrored = make_dataset(coco_file)[1], None
-    dataset = make_dataset(coco_file, hflip=True)
-    for seed in range(20):
-        torch.manual_seed(seed)
-        item = dataset[1]
-        if not torch.equal(item["data_samples"]["landmarks"], plain["data_samples"]["landmarks"]):
-            mirrored = item
-    assert (mirrored["inputs"].flip(1).int() - plain["inputs"].int()).abs().max() <= 2
-    flip = schema.own_flip_indices()[plain["data_samples"]["category_id"] - 1]
-    own = mirrored["data_samples"]["landmarks"][flip]
-    seen = own[:, 2] > 0
-    assert torch.allclose(1 - own[seen, 0], plain["data_samples"]["landmarks"][seen, 0], atol=1e-5)
+    plain, mirrored = make_dataset(coco_file)[1], make_dataset(coco_file, flip=1.0)[1]
+    assert (mirrored["inputs"].flip(2).int() - plain["inputs"].int()).abs().max() <= 2
+    (points, labelled), (turned, seen) = places(plain), places(mirrored)
+    flip = HAND.flip_indices
+    assert (seen[flip] == labelled).all()
+    np.testing.assert_allclose(1 - turned[flip][labelled, 0], points[labelled, 0], atol=1e-5)
 
 
 def test_augmentation_follows_the_seed(coco_file):
-    dataset = make_dataset(coco_file, scale=0.25, rotation=30)
-    drawn = []
+    dataset, drawn = make_dataset(coco_file, scale=0.25, rotation=30), []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        drawn.append(dataset[0]["data_samples"]["landmarks"])
-    assert torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
+        drawn.append(places(dataset[0])[0])
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
 
 
 def test_a_category_without_garments_is_named(coco_file):
     with pytest.raises(InputError, match="with landmarks of category 5, but found none"):
         make_dataset(coco_file, category_id=5)
-    assert set(make_dataset(coco_file, category_id=8).category_id) == {8}
+    only = make_dataset(coco_file, category_id=8)
+    assert set(only.category_id) == {8}
     assert len(make_dataset(coco_file)) == len(load_coco(coco_file).instances)
 
 
@@ -231,22 +249,14 @@ def test_few_garments_are_drawn_equally_often():
     assert counts.max() - counts.min() <= 1
 
 
-def preprocess(crops, **settings):
-    config = {
-        "type": "CropPreprocessor",
-        "mean": (100.0, 110.0, 120.0),
-        "std": (50.0, 60.0, 70.0),
-        **settings,
-    }
-    with DefaultScope.overwrite_default_scope("mmpose"):
-        return MODELS.build(config)({"inputs": torch.from_numpy(crops)}, training=True)["inputs"]
-
-
-def test_crops_are_normalised_and_folding_keeps_every_pixel():
-    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
-    plain, folded = preprocess(crops), preprocess(crops, fold=2)
-    expected = (crops[1, 2, 3] - np.array([100.0, 110, 120])) / [50, 60, 70]
-    assert plain[1, :, 2, 3].numpy() == pytest.approx(expected, abs=1e-5)
-    assert folded.shape == (2, 12, 4, 3)
-    assert torch.equal(torch.nn.functional.pixel_shuffle(folded, 2), plain)
-    assert not torch.equal(preprocess(crops, colour_jitter=0.2), plain)
+def test_folding_keeps_every_pixel_and_jitter_changes_colours():
+    crops = torch.rand(2, 3, 8, 6)
+    folded = torch.nn.functional.pixel_unshuffle(crops, 2)
+    seen = []
+    hrnet = FoldedHRNet.__mro__[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hrnet, "__init__", lambda self, **kwargs: torch.nn.Module.__init__(self))
+        patch.setattr(hrnet, "forward", lambda self, x: seen.append(x))
+        FoldedHRNet(fold=2)(crops)
+    assert torch.equal(seen[0], folded) and torch.equal(torch.nn.functional.pixel_shuffle(seen[0], 2), crops)
+    assert not torch.equal(ColourJitter(0.2)(crops, [])[0], crops)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from builders import REAL_SAMPLE, make_item, needs_real_sample
-from kps.models.landmark_config import landmark_config
+from small_models import landmark_config
 
 from kps import schema
 from kps.aggregation import Aggregation

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 from garment_photos import write_photos
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
+from small_models import detector_config, landmark_config
 
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kps.models.config_base import PUBLIC, weights_to_start_from
-from kps.models.landmark_config import landmark_config
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
+from small_models import detector_config, landmark_config
 
 from kps.aggregation import Aggregation
 from kps.files import InputError
@@ -75,11 +74,14 @@ def test_public_weights_are_fetched_once(tmp_path, monkeypatch):
     load_pretrained(build(), f"file://{tmp_path}/w.pth")
 
 
-@pytest.mark.parametrize("name", ["htc", "cascade", "hrnet_w48"])
-def test_public_names_are_urls(name, tmp_path):
-    assert weights_to_start_from(PUBLIC, name).startswith("https://")
-    assert weights_to_start_from("w.pth", name).endswith("/w.pth")
-    assert weights_to_start_from(None, name) is None
+def test_public_names_are_urls(tmp_path):
+    files = {"coco_file": "c.json", "image_dir": "i", "work_dir": "w"}
+    for architecture in ("htc", "cascade"):
+        config = detector_config(architecture=architecture, size="paper", pretrained="public", **files)
+        assert config.pretrained.startswith("https://") and architecture in config.pretrained
+    hand = Aggregation.named("hand81")
+    assert landmark_config(size="demo", aggregation=hand, pretrained="w.pth", **files).pretrained.endswith("/w.pth")
+    assert landmark_config(aggregation=hand, **files).pretrained is None
 
 
 def test_crafted_weights_are_refused(tmp_path):

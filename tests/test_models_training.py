@@ -10,8 +10,7 @@ import orjson
 import pytest
 import torch
 from garment_photos import write_photos
-from kps.models.detector_config import detector_config
-from kps.models.landmark_config import landmark_config
+from small_models import detector_config, landmark_config
 
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
@@ -64,7 +63,7 @@ def largest_difference(a, b):
 def test_a_finished_run_holds_weights_configuration_and_curves_only(unbroken):
     names = {path.name for path in unbroken.parent.iterdir() if ".tfevents." not in path.name}
     assert names == {"final.pth", "config.json", "history.jsonl"}
-    assert checkpoints.load_config(unbroken).train_cfg.max_epochs == 3
+    assert checkpoints.stored_config(unbroken).train_cfg.max_epochs == 3
     history = training.load_history(unbroken.parent)
     per_epoch = len(history) // 3
     assert history.iteration.tolist() == list(range(1, 3 * per_epoch + 1))

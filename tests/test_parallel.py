@@ -28,18 +28,17 @@ from pathlib import Path
 from kps import synthetic
 from kps.data import convert, doctor
 from kps.aggregation import Aggregation
-from kps.models.landmark_config import landmark_config
-from kps.data.doctor import examination
+from kps.models.landmarks import landmark_config
 from kps.models.training import train
 from kps.files import ordered_map
 folder = Path(sys.argv[1])
-convert.CHUNK_FILES = examination.CHUNK_FILES = synthetic.dataset._CHUNK = 4
+convert.CHUNK_FILES = doctor.CHUNK_FILES = synthetic.dataset._CHUNK = 4
 synthetic.write_dataset(folder / "raw", train=12, validation=8, test=8, workers=2)
 convert.convert_split(folder / "raw", "train", folder / "coco.json", workers=2)
 assert doctor.diagnose(folder / "raw", workers=2).splits["train"].num_images == 12
 data = {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
-settings = {"size": "tiny", "epochs": 1, "workers": 2, "aggregation": Aggregation.named("hand81")}
-train(landmark_config(work_dir=folder / "work", **data, **settings))
+settings = {"epochs": 1, "options": {"train_dataloader.num_workers": 2}, "aggregation": Aggregation.named("hand81")}
+train(landmark_config("hrnet_tiny", work_dir=folder / "work", **data, **settings))
 def doubled(number):
     return 2 * number
 print(list(ordered_map(doubled, range(3), workers=2, chunk=1)))

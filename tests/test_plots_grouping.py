@@ -10,7 +10,9 @@ from matplotlib.colors import same_color
 from kps import figures
 from kps.aggregation import Aggregation
 from kps.figures.maps import ALONE, DOUBT, matched_numbers
-from kps.likeness import Choice, audit_merges, category_shapes, collapse, derive_map, merge_tree
+from kps.likeness.audit import audit_merges
+from kps.likeness.grouping import Choice, collapse, derive_map, merge_tree
+from kps.likeness.shapes import category_shapes
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
 HAND = Aggregation.named("hand81")

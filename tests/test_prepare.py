@@ -8,10 +8,10 @@ import pytest
 from builders import make_item, make_raw_folder
 from garment_photos import write_photos
 
-from kps.data import prepare
 from kps.data.coco import load_coco
 from kps.data.photos import photo_of
 from kps.files import InputError, write_json
+from kps.flow import prepare
 from kps.results.detections import load_detections
 from kps.workspace import SPLITS, Workspace
 
