@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kps.flow.plan import Step
 
 DONE, STEP_FAILED = 0, 1
+PAPERS = "hrnet_w48"  # a profile with this landmark model is of the paper's size
 OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
 
@@ -228,7 +229,9 @@ def run(arguments: Namespace) -> int:
     if arguments.dry_run:
         given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
         todo = dict(steps_to_run(steps, **given, **folder))
-        _print_plan([step for step in steps if step.name in todo], todo, size=profile.size)
+        _print_plan(
+            [step for step in steps if step.name in todo], todo, with_cost=profile.configs.get("landmarks") == PAPERS
+        )
         print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
         return DONE
     print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
@@ -241,17 +244,17 @@ def run(arguments: Namespace) -> int:
     return STEP_FAILED
 
 
-def _print_plan(steps: list[Step], reasons: dict[str, str], *, size: str) -> None:
-    """List steps; those of the paper's size with what they would cost."""
-    from kps.flow.plan import SIZE, estimate, total
+def _print_plan(steps: list[Step], reasons: dict[str, str], *, with_cost: bool) -> None:
+    """List steps, at the paper's size with what they would cost."""
+    from kps.flow.plan import estimate, total
 
     for step in steps:
         cost = ""
-        if size == SIZE:
+        if with_cost:
             one = estimate(step)
             cost = f"{one.gpu_hours:>7.1f} GPU h{one.disk_gb:>7.2f} GB   "
         print(f"{step.name:<48}{cost}{reasons[step.name]}")
-    if size == SIZE:
+    if with_cost:
         whole = total(steps)
         print(
             f"about {whole.gpu_hours:.0f} GPU hours and {whole.disk_gb:.0f} GB in all: estimated for one "

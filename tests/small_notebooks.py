@@ -8,7 +8,7 @@ import nbformat
 
 from kps.flow import steps
 
-HEAD = "from typing import Optional\nworkspace: str = 'runs/demo'\nsize: str = 'demo'  # with a = in it\n"
+HEAD = "from typing import Optional\nworkspace: str = 'runs/demo'\nconfig: str = 'demo'  # with a = in it\n"
 SEED = "seed: int = 0\n"
 AGGREGATION = "aggregation: str = 'hand81'\n"
 RUN = "run: str = 'ensemble'\n"
@@ -45,7 +45,7 @@ from kps.workspace import Workspace
 %s
 record = {"python": sys.executable, "folder": os.getcwd(), "threads": os.environ.get("OMP_NUM_THREADS")}
 record |= {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
-record |= {"size": size, "process": os.getpid(), "time": time.time()}
+record |= {"config": config, "process": os.getpid(), "time": time.time()}
 if %r != "no":
     write_json(Workspace(Path(workspace)).record(%s), record)
 """

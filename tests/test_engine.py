@@ -24,13 +24,11 @@ from kps.flow.run import run_plan, steps_to_run
 from kps.workspace import REPOSITORY, Workspace
 
 PROFILE = """
-size: tiny
 parameters:
   01_prepare_data: {train_photos: 7}
 steps: [01_prepare_data, 02_landmark_homogeneity, 04_train_detector]
 """
 FINETUNINGS = """
-size: tiny
 steps:
   - 01_prepare_data
   - 02_landmark_homogeneity
@@ -95,7 +93,7 @@ def test_convert_refuses(value, annotation):
 def test_parameters_are_read_with_types_and_defaults(notebooks):
     found = read_parameters(notebooks / "06_finetune_category.ipynb")
     assert found["category_id"].annotation == "int" and found["category_id"].default == 1
-    assert found["size"].default == "demo", "a comment may hold an equals sign"
+    assert found["config"].default == "demo", "a comment may hold an equals sign"
 
 
 def test_unknown_parameter_names_the_known(notebooks):
@@ -176,7 +174,7 @@ def test_step_runs_again_after_an_edit_of_what_a_parameter_names(tmp_path, noteb
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [(steps.PREPARE, "coco_file"), (steps.PREPARE, "image_dir"), (steps.HOMOGENEITY, "identity_model")]
+    [(steps.PREPARE, "coco_file"), (steps.PREPARE, "image_dir"), (steps.LANDMARKS, "config")]
     + [(steps.LANDMARKS, "aggregation"), (steps.DETECTOR, "pretrained")],
 )
 def test_every_path_from_outside_counts_by_content(tmp_path, name, parameter):
@@ -297,7 +295,7 @@ def test_plan_knows_what_comes_first(tmp_path, notebooks):
     profile = load_profile(write_profile(tmp_path, FINETUNINGS))
     plan = {step.name: step for step in make_plan(profile, parse_overrides(["06.seed=3"]), folder=notebooks)}
     assert plan["06_finetune_category_hand81_plain_02"].needs == ["05_train_landmarks_hand81"]
-    parameters = {"size": "tiny", "learning_rate": 0.1, "category_id": 2, "seed": 3}
+    parameters = {"learning_rate": 0.1, "category_id": 2, "seed": 3}
     assert plan["06_finetune_category_hand81_plain_02"].parameters == parameters
     assert plan["05_train_landmarks_hand81"].needs == [
         "01_prepare_data",
@@ -307,7 +305,7 @@ def test_plan_knows_what_comes_first(tmp_path, notebooks):
 
 def test_override_goes_before_the_profile(tmp_path, notebooks):
     plan = small_plan(tmp_path, notebooks, "01.train_photos=8")
-    assert plan[0].parameters == {"size": "tiny", "train_photos": 8}
+    assert plan[0].parameters == {"train_photos": 8}
 
 
 def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
@@ -323,27 +321,27 @@ def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
 @pytest.mark.parametrize("name", [steps.DETECTOR, steps.LANDMARKS, steps.FINETUNE])
 def test_every_training_takes_what_the_advice_on_memory_names(name):
     known = read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb")
-    assert {"batch_size", "accumulate", "amp", "processes"} <= set(known)
+    assert {"options", "processes"} <= set(known)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("steps: [01_prepare_data", "expected YAML"),
-        ("size: tiny", "expected size, steps or experiments"),
-        ("{size: tiny, experiments: [all, best]}", "no experiment 'best'; there are cascade_identity, "),
-        ("{size: tiny, steps: [01_prepare_data], cores: 3}", "expected size, steps"),
-        ("{size: tiny, steps: []}", "at least one step"),
-        ("{size: tiny, experiments: all}", "to be lists"),
-        ("{size: tiny, steps: [11_more]}", "unknown notebook '11_more'"),
-        ("{size: tiny, steps: [01_prepare_data], parameters: {11: {}}}", "unknown notebook 11"),
-        ("{size: tiny, steps: [{notebook: 10_report, times: 2}]}", "expected a step with"),
-        ("{size: tiny, steps: [{notebook: 10_report, for_each: {size: a}}]}", "a list for each parameter"),
-        ("{size: tiny, steps: [01_prepare_data, 01_prepare_data]}", "two steps are called 01_prepare_data"),
-        ("{size: tiny, steps: [02_landmark_homogeneity]}", "needs 01_prepare_data, which the profile"),
-        ("{size: tiny, steps: [10_report], parameters: {10_report: {photos: 1}}}", "no parameter 'photos'"),
-        ("{size: tiny, steps: [01_prepare_data], data: own}", "needs --data-root"),
-        ("{size: tiny, steps: [01_prepare_data], data: mine}", "expected data: built-in or own"),
+        ("data: own", "expected steps or experiments"),
+        ("{experiments: [all, best]}", "no experiment 'best'; there are cascade_identity, "),
+        ("{steps: [01_prepare_data], cores: 3}", "expected steps or experiments"),
+        ("{steps: []}", "at least one step"),
+        ("{experiments: all}", "to be lists"),
+        ("{steps: [11_more]}", "unknown notebook '11_more'"),
+        ("{steps: [01_prepare_data], parameters: {11: {}}}", "unknown notebook 11"),
+        ("{steps: [{notebook: 10_report, times: 2}]}", "expected a step with"),
+        ("{steps: [{notebook: 10_report, for_each: {size: a}}]}", "a list for each parameter"),
+        ("{steps: [01_prepare_data, 01_prepare_data]}", "two steps are called 01_prepare_data"),
+        ("{steps: [02_landmark_homogeneity]}", "needs 01_prepare_data, which the profile"),
+        ("{steps: [10_report], parameters: {10_report: {photos: 1}}}", "no parameter 'photos'"),
+        ("{steps: [01_prepare_data], data: own}", "needs --data-root"),
+        ("{steps: [01_prepare_data], data: mine}", "expected data: built-in or own"),
     ],
 )
 def test_broken_profile_is_one_line(tmp_path, notebooks, text, message):
@@ -397,7 +395,7 @@ def test_change_reaches_what_depends_on_it(finished, notebooks):
 
 
 def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, notebooks, monkeypatch):
-    profile = "{size: tiny, steps: [01_prepare_data, 02_landmark_homogeneity]}"
+    profile = "{steps: [01_prepare_data, 02_landmark_homogeneity]}"
     label = raw_annotation(tmp_path)
     given = parse_overrides([f"01.data_root={tmp_path / 'raw'}"])
     plan = make_plan(load_profile(write_profile(tmp_path, profile)), given, folder=notebooks)

@@ -19,7 +19,7 @@ from kps.flow.run import SNAKEFILE
 from kps.flow.steps import ON_GPU
 from kps.workspace import REPOSITORY
 
-PLAN = "{size: tiny, steps: [01_prepare_data, 04_train_detector]}"
+PLAN = "{steps: [01_prepare_data, 04_train_detector]}"
 STEP = "04_train_detector_htc"
 
 

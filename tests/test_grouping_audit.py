@@ -35,7 +35,7 @@ def test_every_merge_is_listed_once():
 
 def test_a_far_merge_is_doubted_first():
     distance = moved(noisy_distance(HAND, seed=0), SLING_2, SLING_DRESS_2, 1.0)
-    derived = derive_map(distance, 0.5).aggregation
+    derived = derive_map(distance, 0.5)
     first = audit_merges(distance, HAND, derived=derived).iloc[0]
     assert (first["landmark"], first["other"]) == ("sling 2", "sling dress 2")
     assert first["distance"] == 1 and first["doubt"] > 0.99 and first["nearer_unmerged"] > 0.9

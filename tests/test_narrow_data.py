@@ -12,10 +12,10 @@ from kps.workspace import Workspace
 
 # The second finetuning and a garment of validation are of categories that train does not have.
 PROFILE = """
-size: tiny
+configs: {htc: htc_tiny, cascade: cascade_tiny, landmarks: hrnet_tiny}
 steps:
   - 01_prepare_data
-  - {notebook: 02_landmark_homogeneity, parameters: {per_landmark: 10}}
+  - 02_landmark_homogeneity
   - 03_aggregation_mapping
   - {notebook: 04_train_detector, parameters: {epochs: 1}}
   - {notebook: 05_train_landmarks, parameters: {epochs: 1, held_out: 0.3}}

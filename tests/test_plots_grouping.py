@@ -46,7 +46,7 @@ def test_the_matrix_puts_groups_in_frames(tmp_path):
 
 
 def test_the_poster_numbers_shared_landmarks_by_the_first_map(shapes, tmp_path):
-    other = derive_map(DISTANCE, 0.3, time_limit_s=0).aggregation
+    other = derive_map(DISTANCE, 0.3)
     figure = figures.map_poster(shapes, {"hand": HAND, "other": other})
     assert len(figure.axes) == 2 * 14
     vest, shorts = figure.axes[4], figure.axes[6]

@@ -14,7 +14,7 @@ from kps.results.submission import validate_submission
 from kps.workspace import REPOSITORY, Workspace, load_record, submission_zip
 
 PROFILE = """
-size: tiny
+configs: {htc: htc_tiny, cascade: cascade_tiny, landmarks: hrnet_tiny}
 data: own
 parameters:
   09_submission: {run: universal, submission: real}

@@ -18,7 +18,7 @@ def make_record(step: str, *, parameters: dict | None = None, metrics: dict | No
     """A record as a step would leave it."""
     values = {
         "step": step,
-        "parameters": {"workspace": "w", "size": "demo", "seed": 0, **(parameters or {})},
+        "parameters": {"workspace": "w", "config": "hrnet_demo", "seed": 0, **(parameters or {})},
         "inputs": {},
         "outputs": {},
         "metrics": metrics or {},
@@ -163,8 +163,8 @@ def test_kinds_of_numbers_never_share_a_column():
 def test_provenance_tells_data_seed_time_and_machine():
     table = report.build_tables(make_records())["provenance"]
     row = table.loc["07_predict_landmarks_universal_gt"]
-    assert row[["boxes", "data", "size", "seed", "minutes", "hardware"]].tolist() == [
-        "ground_truth", "procedural", "demo", 0, "1.5", "a machine",
+    assert row[["boxes", "data", "config", "seed", "minutes", "hardware"]].tolist() == [
+        "ground_truth", "procedural", "hrnet_demo", 0, "1.5", "a machine",
     ]  # fmt: skip
     assert "flip_test=True" in row["settings"]
 
@@ -184,10 +184,10 @@ def test_banner_warns_of_procedural_data_and_small_sizes():
     records = make_records()
     assert "cannot be compared" in report.banner(records)
     real = make_record("01_prepare_data", metrics={"source": "/data/df2", "items": ITEMS})
-    assert "Reduced size (demo)" in report.banner({**records, real.step: real})
+    assert "Other models (hrnet_demo)" in report.banner({**records, real.step: real})
     same = make_record("01_prepare_data", parameters={"coco_file": "a.json"}, metrics=real.metrics)
     assert "same few photos" in report.banner({**records, same.step: same})
-    full = make_record("01_prepare_data", parameters={"size": "paper"}, metrics=real.metrics)
+    full = make_record("01_prepare_data", parameters={"config": "hrnet_w48"}, metrics=real.metrics)
     assert report.banner({full.step: full}) == ""
 
 

@@ -42,7 +42,7 @@ def test_every_line_is_an_exact_pin_or_a_folder_of_this_checkout() -> None:
     for line in lines():
         folder = line.removeprefix("-e ")
         is_folder = folder.startswith(".") and (ROOT / folder / "pyproject.toml").is_file()
-        assert is_folder or re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.]*( ; [^#@]+)?", line), line
+        assert is_folder or re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[0-9][0-9a-z.]*( ; [^#@]+)?", line), line
 
 
 @pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0"])

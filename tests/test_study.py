@@ -71,17 +71,17 @@ def test_a_run_trains_on_its_share_and_is_not_run_twice(tmp_path, monkeypatch):
         work.coco(split).write_bytes(coco_file.read_bytes())
     work.write_data(dict.fromkeys(("train", "validation"), coco_file.parent / "image"), source="test")
     run = StudyRun("hand81", 0.5, 3)
-    out = train_and_predict(work, run, size="tiny", epochs=1, draws=8)
+    out = train_and_predict(work, run, config="hrnet_tiny", epochs=1, draws=8)
     share = load_coco(next((work.study / "data").glob("*.json")))
     assert len(share.images) == 4
     assert read_json(out.parent / "config.json")["randomness"]["seed"] == 3
     assert list(load_study(work)) == [run]
     monkeypatch.setattr("kps.models.training.train", None)
-    assert train_and_predict(work, run, size="tiny", epochs=1, draws=8) == out
+    assert train_and_predict(work, run, config="hrnet_tiny", epochs=1, draws=8) == out
     assert isinstance(out, Path)
     with pytest.raises(TypeError):  # it wants to train
-        train_and_predict(work, run, size="tiny", epochs=2, draws=8)
+        train_and_predict(work, run, config="hrnet_tiny", epochs=2, draws=8)
     file = work.coco("validation")
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(TypeError):
-        train_and_predict(work, run, size="tiny", epochs=1, draws=8)
+        train_and_predict(work, run, config="hrnet_tiny", epochs=1, draws=8)

@@ -296,7 +296,6 @@ def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) ->
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
 
 
-SIZE = "paper"
 TRAIN_PHOTOS, VALIDATION_PHOTOS, TEST_PHOTOS = 191_961, 32_153, 62_629
 EPOCHS = {LANDMARKS: 12, FINETUNE: 12, DETECTOR: 20}
 VIEWS = 6  # three scales, each mirrored
