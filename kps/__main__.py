@@ -21,7 +21,7 @@ from kps import __version__
 from kps.files import InputError
 
 if TYPE_CHECKING:
-    from kps.flow.plan import Step
+    from kps.flow.batch import Step
 
 DONE, STEP_FAILED = 0, 1
 PAPERS = "hrnet_w48"  # a profile with this landmark model is of the paper's size
@@ -208,8 +208,8 @@ def notebook(arguments: Namespace) -> int:
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.files import available_cores
+    from kps.flow.batch import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.flow.parameters import check_data
-    from kps.flow.plan import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.flow.run import run_plan, steps_to_run
     from kps.flow.steps import PREPARE, REPORT, SUBMISSION
 
@@ -246,7 +246,7 @@ def run(arguments: Namespace) -> int:
 
 def _print_plan(steps: list[Step], reasons: dict[str, str], *, with_cost: bool) -> None:
     """List steps, at the paper's size with what they would cost."""
-    from kps.flow.plan import estimate, total
+    from kps.flow.batch import estimate, total
 
     for step in steps:
         cost = ""

@@ -16,10 +16,10 @@ from small_notebooks import HEAD, write_notebook, write_notebooks
 from kps.files import InputError, read_json
 from kps.flow import notebook as engine_notebook
 from kps.flow import steps
+from kps.flow.batch import load_profile, make_plan, parse_overrides, profile_names
 from kps.flow.locks import FileLock
 from kps.flow.notebook import PrefixedOutput, run_notebook, step_file
 from kps.flow.parameters import check_parameters, convert, read_parameters
-from kps.flow.plan import load_profile, make_plan, parse_overrides, profile_names
 from kps.flow.run import run_plan, steps_to_run
 from kps.workspace import REPOSITORY, Workspace
 

@@ -9,7 +9,7 @@ from builders import make_raw_folder
 
 from kps.__main__ import main
 from kps.files import InputError
-from kps.flow.plan import Experiments, estimate, load_profile, make_plan, total
+from kps.flow.batch import Experiments, estimate, load_profile, make_plan, total
 from kps.flow.steps import FINETUNE, LANDMARKS, PREDICT, PREPARE, REPORT, SUBMISSION
 from kps.report.tables import DETECTORS, PAPER
 

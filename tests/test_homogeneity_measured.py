@@ -69,22 +69,8 @@ def test_the_cues_of_annotations_are_measured(garments):
     assert all(each.meaning.endswith(".") for each in measured.cues.values())
 
 
-def test_extra_cues_count(garments):
-    plain, with_extra = measure(garments), measure(garments, extra=[uniform("appearance", 1.0)])
-    assert np.nanmean(with_extra.fused) > np.nanmean(plain.fused)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("sigma", "two named 'sigma'"), ("smell", "at least 0 for cue 'smell', but got None")],
-)
-def test_cues_that_do_not_fit_are_refused(garments, name, message):
-    with pytest.raises(InputError, match=message):
-        measure(garments, extra=[uniform(name, 0.5)])
-
-
 def test_what_is_saved_is_read_back(tmp_path, garments):
-    measured = measure(garments, extra=[uniform("appearance", 0.25)])
+    measured = measure(garments)
     measured.save(tmp_path / "h.json")
     loaded = Homogeneity.load(tmp_path / "h.json")
     assert loaded.weights == measured.weights and list(loaded.cues) == list(measured.cues)

@@ -138,7 +138,7 @@ def test_another_models_checkpoint_is_refused(trained, tmp_path):
 
 
 def test_garments_are_labelled_by_id_and_clipped(coco_file):
-    dataset = GarmentBoxes(coco_file=str(coco_file), image_dir="image", pipeline=[])
+    dataset = GarmentBoxes(ann_file=str(coco_file), data_prefix={"img": "image"}, pipeline=[])
     garments = load_coco(coco_file).instances
     assert len(dataset) == 24
     row = dataset.get_data_info(3)

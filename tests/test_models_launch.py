@@ -69,7 +69,7 @@ def finetuning(coco_file: Path, universal: Path, work_dir: Path, **changes):
     config = make_config(coco_file, work_dir, **{**settings, **changes})
     # Adam would blow up rounding wherever a gradient is next to nothing.
     config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
-    config.model.data_preprocessor.colour_jitter = 0.0  # drawn for each process's batch
+    config.model.data_preprocessor.batch_augments = None  # drawn for each process's batch
     config.auto_scale_lr = {"enable": True, "base_batch_size": 16}
     return config
 

@@ -84,7 +84,7 @@ def test_data_that_changed_under_the_same_name_are_another_run(unbroken, coco_fi
     content = coco_file.read_bytes()
     coco_file.write_bytes(content + b"\n")
     try:
-        with pytest.raises(InputError, match=r"input_sha256\.coco_file"):
+        with pytest.raises(InputError, match=r"input_sha256\.ann_file"):
             training.train(config)
     finally:
         coco_file.write_bytes(content)
@@ -348,7 +348,7 @@ def test_the_held_out_part_is_scored_and_not_learnt_from(coco_file, tmp_path):
     assert -1 <= checkpoints.read_checkpoint(final)["meta"]["score"] <= 1
     whole = load_coco(coco_file)
     held = held_out_images(whole, 0.25)
-    dataset = GarmentBoxes(coco_file=str(coco_file), image_dir="", pipeline=[], held_out=0.25)
+    dataset = GarmentBoxes(ann_file=str(coco_file), data_prefix={"img": ""}, pipeline=[], held_out=0.25)
     assert held and not held & {dataset.get_data_info(i)["img_id"] for i in range(len(dataset))}
 
 

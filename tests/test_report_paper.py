@@ -3,7 +3,7 @@
 import pytest
 
 from kps.evaluation.scores import Scores
-from kps.flow.plan import Experiments
+from kps.flow.batch import Experiments
 from kps.report.tables import beside_the_paper, paper_boxes, paper_landmarks
 
 

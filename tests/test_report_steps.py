@@ -7,7 +7,7 @@ import pytest
 from builders import make_coco
 
 from kps.evaluation.scores import mean_shape, mean_shape_predictions
-from kps.flow.plan import Experiments
+from kps.flow.batch import Experiments
 from kps.report import STEPS, measure_steps, steps_table
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions

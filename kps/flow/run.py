@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from kps.files import InputError, write_json
+from kps.flow.batch import Step
 from kps.flow.locks import FileLock, check_gpus, die_with_parent, visible_gpus
 from kps.flow.notebook import NOTEBOOK_FOLDER, find_notebook, step_state, why_outdated
-from kps.flow.plan import Step
 from kps.workspace import REPOSITORY, Workspace
 
 SNAKEFILE = REPOSITORY / "scripts" / "Snakefile"

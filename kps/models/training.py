@@ -89,6 +89,7 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
     if resolved["optim_wrapper"]["type"] == "AmpOptimWrapper" and not torch.cuda.is_available():
         raise InputError("amp: expected a GPU for mixed precision, but there is none; leave it off")
     runner = ResumableRunner.from_cfg(_with_runner_settings(resolved))
+    runner.whole_config = as_config(resolved)  # with what testing needs, which the runner would act on
     try:
         runner.train()
         if is_main_process():
@@ -103,8 +104,8 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         size = resolved["train_dataloader"]["batch_size"]
         raise InputError(
             f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; by `options` halve "
-            "train_dataloader.batch_size and double optim_wrapper.accumulative_counts, which makes the same steps (batch "
-            "norm sees the smaller batch), or set optim_wrapper.type to AmpOptimWrapper (remove the folder first)"
+            "train_dataloader.batch_size and double optim_wrapper.accumulative_counts, which makes the same steps "
+            "(batch norm sees the smaller batch), or set optim_wrapper.type to AmpOptimWrapper (remove the folder first)"
         ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
@@ -229,7 +230,7 @@ class ResumableRunner(Runner):
         """Score weights on the part of train that they have not seen; see `kps.models.selection`."""
         from kps.models.selection import score
 
-        return score(self.cfg, weights, part)
+        return score(self.whole_config, weights, part)
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader[Any]:
