@@ -55,7 +55,7 @@ def test_links_lead_somewhere(cells):
 
 def test_a_notebook_ends_with_its_record_and_what_was_learned(name, cells):
     record, closing = cells[-2:]
-    assert f'record(\n    "{name}",\n    globals()' in record.source
+    assert re.search(rf'record\(\s*"{name}",\s*globals\(\)', record.source)
     assert "**What we learned:**" in closing.source and "**What comes\nnext:**" in closing.source.replace(
         "**What comes next:**", "**What comes\nnext:**"
     )

@@ -105,7 +105,8 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         raise InputError(
             f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; by `options` halve "
             "train_dataloader.batch_size and double optim_wrapper.accumulative_counts, which makes the same steps "
-            "(batch norm sees the smaller batch), or set optim_wrapper.type to AmpOptimWrapper (remove the folder first)"
+            "(batch norm sees the smaller batch), or take AmpOptimWrapper as optim_wrapper.type "
+            "(remove the folder first: a run keeps its settings)"
         ) from None
     finally:
         shutil.rmtree(runner._log_dir, ignore_errors=True)  # a folder named by the time of day, and empty
