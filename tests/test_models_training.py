@@ -329,7 +329,8 @@ def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(hooks.ProgressHook, "before_train_iter", exhaust)
-    with pytest.raises(InputError, match=r"batch of 4; by .options. halve train_dataloader.batch_size and double .*AmpOptimWrapper"):
+    advice = "batch of 4; by .options. halve train_dataloader.batch_size and double .*AmpOptimWrapper"
+    with pytest.raises(InputError, match=advice):
         training.train(make_config(coco_file, tmp_path))
 
 
