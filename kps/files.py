@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: reading, atomic writing, hashing, progress."""
+"""Files that are either whole or absent, the one error, fields of JSON, progress, and work shared by processes."""
 
 from __future__ import annotations
 

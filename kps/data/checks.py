@@ -1,4 +1,4 @@
-"""What the doctor can find: one table of codes, and the tally of what was found."""
+"""What is wrong or doubtful with one raw item or photo: a table of codes, and the tally of what was found."""
 
 from __future__ import annotations
 

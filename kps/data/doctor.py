@@ -1,4 +1,4 @@
-"""The released data set's figures: those of its page for images, Table 3 of the paper for items."""
+"""The doctor: every file of a raw folder looked at, held against the released figures, a verdict and its text."""
 
 from __future__ import annotations
 

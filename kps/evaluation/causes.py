@@ -1,4 +1,4 @@
-"""What to repair for each lost point of AP: oracle corrections one after another.
+"""What costs points: each landmark's error, and oracle corrections one after another.
 
 In the manner of Ronchi and Perona ("Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV
 2017), extended to several categories. One cause after another, in the order of the table, is repaired with
@@ -21,7 +21,7 @@ cost a little.
 From there on confidences follow the fit, so that the repair of a landmark is not spoilt by their order.
 
 Letters: D results, G items, 39 own landmarks (padded).
-"""  # noqa: E501 - a table
+"""
 
 from __future__ import annotations
 

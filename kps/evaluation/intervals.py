@@ -1,4 +1,4 @@
-"""Average precision of many resamples of the images at once.
+"""How sure a score is: average precision of many random halves of the images, alone or paired.
 
 What a result is matched to depends on its own image alone, so matching happens once. A resample is a vector
 of whole weights, how often each image was drawn, and changes only the counts behind precision and recall.

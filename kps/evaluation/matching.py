@@ -1,4 +1,4 @@
-"""What is compared: the items and results of each category, as the rows that pycocotools matches."""
+"""Matching: similarity of landmarks and boxes, results matched to items by pycocotools, average precision from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores by the challenge's protocol.
+"""Scores by the challenge's protocol, of subsets too, other measures of accuracy, and the mean shape as a baseline.
 
 COCO average precision as pycocotools computes it: for landmarks OKS thresholds .50:.95 with the official 294
 sigmas, at most 20 detections per image and category, area = box width x height, items without labelled

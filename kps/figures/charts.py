@@ -1,4 +1,4 @@
-"""Curves, bars and matrices."""
+"""Curves, bars and matrices: training, scores with their intervals, and where points are lost."""
 
 from __future__ import annotations
 

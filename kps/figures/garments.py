@@ -1,4 +1,4 @@
-"""The 13 garments drawn side by side as mean shapes, with what is known about their landmarks."""
+"""Garments drawn: on photos, as mean shapes, around a landmark, and as a model is trained on them."""
 
 from __future__ import annotations
 

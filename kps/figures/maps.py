@@ -1,4 +1,4 @@
-"""Maps drawn: the distance matrix in the order of groups, a poster of all garments, doubtful pairs."""
+"""Maps drawn: distances in the order of groups, a poster of all garments, doubtful pairs, the tree, the thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The named experiments: which steps each one takes. Steps that several experiments need are made once."""
+"""What a run consists of: the table of experiments, profiles, the plan of steps, and what it would cost."""
 
 from __future__ import annotations
 

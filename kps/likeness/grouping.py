@@ -1,4 +1,4 @@
-"""Landmarks and their mirror images taken together: 163 flip orbits, and distances between them.
+"""From distances to maps: flip orbits, average linkage under the rules, the choice of a threshold, scores, controls.
 
 The mirror image of a group must be a group, so what is grouped is not landmarks but orbits {i, flip i}: 131
 pairs and 32 landmarks on the axis of symmetry. Letters: O = 163 orbits.

@@ -1,4 +1,4 @@
-"""All cues of a data set and the distance fused from them: measuring, weighing, saving, loading."""
+"""All cues of a data set and the distance fused from them, and how far that can be trusted."""
 
 from __future__ import annotations
 

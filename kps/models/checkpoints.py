@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read without ever running code from them.
+"""Checkpoints: written whole or not at all, read without ever running code from them, and public weights.
 
 `torch.load(weights_only=True)` builds tensors and plain containers only. mmengine's loader falls back to a
 full unpickle where that fails; importing this module replaces it, so that weights named in a configuration

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: they wait until a state can be written."""
+"""What happens around the training loop: interrupts, the order of samples, seeds, states, selection, progress."""
 
 from __future__ import annotations
 

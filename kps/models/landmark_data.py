@@ -1,4 +1,4 @@
-"""Garment crops: from image pixels to the network's input pixels and back.
+"""Garments with their landmarks as mmpose's data set, augmented crops of them, and the order of drawing.
 
 All coordinates are 0-indexed pixel centres (x, y); a box covers the area between its edges, so the centre of
 [x, y, w, h] lies at x + w / 2 - 0.5. An affine is a (2, 3) float64 matrix that maps column vectors (x, y, 1).

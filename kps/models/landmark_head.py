@@ -1,4 +1,4 @@
-"""Heatmaps from landmarks and landmarks from heatmaps, in batches.
+"""The landmark model's own parts in mmpose's registry: backbones, heatmaps and their decoding, losses, the head.
 
 Letters: N instances, L = 39 own landmarks, [W, H] the heatmap's size. Heatmap coordinates are 0-indexed pixel
 centres; input pixel x lies at (x + 0.5) * W / input width - 0.5, so that mirroring needs no shift.

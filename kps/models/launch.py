@@ -1,4 +1,4 @@
-"""Several processes of one job, one a GPU: starting them by torchrun, and joining them."""
+"""Several processes of one job, one a GPU: started by torchrun, joined, and what each of them does."""
 
 from __future__ import annotations
 

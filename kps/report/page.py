@@ -1,4 +1,4 @@
-"""Tables and figures as Markdown and as one self-contained HTML file."""
+"""The report: tables and figures as Markdown and as one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's numbers for one detector or one prediction run, beside ours; a dash where it has none."""
+"""The paper's tables beside ours, where each number comes from, and "not run" where there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted landmarks: own landmarks only inside the flow, the public list of 882 numbers at its edges.
+"""Predicted landmarks: own ones inside the flow, the public list of 882 numbers at its edges, and the mean of runs.
 
 Letters: N instances, 39 own landmarks (padded).
 """

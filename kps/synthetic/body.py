@@ -1,4 +1,4 @@
-"""A body in a pose: joints, half widths and the depth that makes a turned torso narrower.
+"""A body in a pose: joints, half widths, the depth of a turned torso, and the poses that people take.
 
 Origin at the base of the neck, centimetres, y downwards. `yaw` turns the body: the silhouette of an
 elliptical torso shrinks and points on its front move sideways. Side -1 is the picture's left, +1 its right.

@@ -1,4 +1,4 @@
-"""The camera: a projective map from the figure's centimetres to pixels."""
+"""From the figure's centimetres to the photo: the camera, and layers laid on each other with their landmarks."""
 
 from __future__ import annotations
 

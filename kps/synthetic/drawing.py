@@ -1,4 +1,4 @@
-"""Plane geometry of the generator: smooth curves, strips along limbs and smooth displacement fields.
+"""What everything is drawn with: plane geometry, textures of cloth, and layers of pixels with depth.
 
 Lengths are centimetres, x to the picture's right and y downwards, with the origin at the base of the neck.
 """

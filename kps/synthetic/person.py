@@ -1,4 +1,4 @@
-"""The person under the clothes: skin, head, hair, hands, shoes, as layers."""
+"""The person under the clothes, and what it holds or wears besides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is behind the person: walls, rooms, streets, plain studio grounds and clutter."""
+"""A whole photo: what is behind the person, the scene as a camera stores it, and its annotation."""
 
 from __future__ import annotations
 

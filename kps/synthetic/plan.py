@@ -1,4 +1,4 @@
-"""The shape of a garment, apart from pose: what makes two photos show the same garment."""
+"""What a data set shows: a garment's shape apart from pose, and the plan of each photo of a split."""
 
 from __future__ import annotations
 

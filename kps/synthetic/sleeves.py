@@ -1,4 +1,4 @@
-"""Folds: lines of relief that pull, hang or bunch as cloth does."""
+"""What sits on garments: folds, collars, buttons and pockets, and sleeves with their landmarks."""
 
 from __future__ import annotations
 

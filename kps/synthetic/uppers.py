@@ -1,4 +1,4 @@
-"""Where the landmarks of a torso lie: neckline, sides, hem and the edges of an open front."""
+"""Tops, outwear and dresses: where the landmarks of a torso lie, and its layers."""
 
 from __future__ import annotations
 
