@@ -1,4 +1,4 @@
-"""Where every artifact of a run lies, the record that a step leaves, and what tells that code or content has changed."""
+"""Where every artifact of a run lies, the record that a step leaves, and what tells that code or content changed."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ cost a little.
 From there on confidences follow the fit, so that the repair of a landmark is not spoilt by their order.
 
 Letters: D results, G items, 39 own landmarks (padded).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
