@@ -10,6 +10,8 @@ from kps.models.ops import provide_ops
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 provide_ops()  # before the first import of mmcv.ops
 
+# A library that albumentations asks for wants widgets of notebooks for its progress, which nobody needs here.
+warnings.filterwarnings("ignore", "IProgress not found")
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent
     import mmdet.datasets  # noqa: F401  (fills its registry)
     import mmpose.models  # noqa: F401  (likewise)
