@@ -5,8 +5,6 @@ Ctrl-C; `kps doctor`: 0 fit, 1 fit with warnings, 2 unfit.
 Each command imports what it needs when it runs, so that `--help` is quick.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import os
@@ -244,7 +242,7 @@ def run(arguments: Namespace) -> int:
     return STEP_FAILED
 
 
-def _print_plan(steps: list[Step], reasons: dict[str, str], *, with_cost: bool) -> None:
+def _print_plan(steps: "list[Step]", reasons: dict[str, str], *, with_cost: bool) -> None:
     """List steps, at the paper's size with what they would cost."""
     from kps.flow.batch import estimate, total
 

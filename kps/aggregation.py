@@ -4,8 +4,6 @@ Source: section 2.1 of the paper; the hand map of 81 groups is the winning solut
 G groups, 39 own landmarks (padded).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +53,7 @@ class Aggregation:
             raise InputError(f"expected {self.num_groups} group names, but got {len(self.names)}")
 
     @classmethod
-    def named(cls, name: str) -> Aggregation:
+    def named(cls, name: str) -> "Aggregation":
         """Return the hand map ("hand81") or one group a landmark ("identity")."""
         if name == "identity":
             return cls(np.arange(NUM_LANDMARKS), LANDMARK_NAMES)
@@ -64,7 +62,7 @@ class Aggregation:
         raise InputError(f"expected an aggregation out of {', '.join(NAMED)} or a file, but got {name!r}")
 
     @classmethod
-    def load(cls, path: Path) -> Aggregation:
+    def load(cls, path: Path) -> "Aggregation":
         """Read an aggregation file: {"num_groups": G, "group": [294 integers 1..G], "names": [G strings]}."""
         value = read_json(path)
         if not isinstance(value, dict) or not isinstance(value.get("group"), list):
@@ -80,7 +78,7 @@ class Aggregation:
         return aggregation
 
     @classmethod
-    def resolve(cls, name_or_path: str) -> Aggregation:
+    def resolve(cls, name_or_path: str) -> "Aggregation":
         """Return a named aggregation, or read it from a file."""
         return cls.named(name_or_path) if name_or_path in NAMED else cls.load(Path(name_or_path))
 

@@ -1,7 +1,5 @@
 """Files that are either whole or absent, the one error, fields of JSON, progress, and work shared by processes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

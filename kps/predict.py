@@ -1,7 +1,5 @@
 """Garments and landmarks on photos of one's own: detector, landmark model, then a picture and a JSON."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress

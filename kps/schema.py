@@ -4,8 +4,6 @@ Letters: N instances, 294 landmarks, 39 = the most landmarks of a category. An i
 those of its category, in landmark order, padded with zeros to 39.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,7 +33,7 @@ class Category:
     outline_links: tuple[tuple[int, int], ...]
 
     @staticmethod
-    def named(name: str) -> Category | None:
+    def named(name: str) -> "Category | None":
         """Return the category of a name in any spelling: "short sleeve top", "Short_sleeved_shirt"."""
         return next((item for item in CATEGORIES if _spelling(item.name) == _spelling(name)), None)
 

@@ -1,7 +1,5 @@
 """Where every artifact of a run lies, the record that a step leaves, and what tells that code or content changed."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import os

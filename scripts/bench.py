@@ -8,8 +8,6 @@ process of its own, and prints a page. The plain ways are what one writes first:
 PIL, zipfile and pycocotools, in one process, with everything in memory at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

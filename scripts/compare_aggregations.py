@@ -6,8 +6,6 @@ Reads a workspace in which 01_prepare_data has run and, for the maps "derived" a
 which 03_aggregation_mapping compares. What is done is not done again; Ctrl-C and the same command go on.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from concurrent.futures import ProcessPoolExecutor

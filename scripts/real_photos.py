@@ -6,8 +6,6 @@ Prints a Markdown table, beside the mean shape of the workspace's training split
     python scripts/real_photos.py --workspace runs/demo --coco sample/train_coco.json --images sample/image
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Broken .npz files and submission zips, read by `kps submit` and `kps validate`."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import pickle
@@ -87,11 +85,7 @@ def archives() -> list[Row]:
         ("image ids below 0", arrays(image_id=np.array([-1, 1, 2])), "image ids from 0"),
         ("no predictions", npz(lambda content: saved(np.savez, **vars(make_predictions(0)))), "at least one"),
     ]  # fmt: skip
-    places = [
-        ("absent", lambda path: None),
-        ("a folder", Path.mkdir),
-        ("a link in a loop", lambda p: p.symlink_to(p)),
-    ]
+    places = [("absent", lambda path: None), ("a folder", Path.mkdir), ("a link in a loop", lambda p: p.symlink_to(p))]
     return [
         *[(name, make, "run.npz: expected", *says) for name, make, *says in rows],
         *[(f"{name} in its place", at("run.npz", place, "submit"), "run.npz") for name, place in places],
@@ -222,12 +216,7 @@ def zips() -> list[Row]:
         ("an empty list", holding(b"[]"), NAME, "at least one row", "empty"),
         ("an object", holding(b'{"rows": []}'), NAME, "expected a JSON list"),
         ("a row of 5 MB", holding(b'[{"a":"' + bytes(range(32, 42)) * 600_000 + b'"}]'), "row 0", "at most"),
-        (
-            "a row of brackets",
-            holding(b'[{"a":' + b"[" * DEEP + b"]" * DEEP + b"}]"),
-            "row 0",
-            "expected JSON",
-        ),
+        ("a row of brackets", holding(b'[{"a":' + b"[" * DEEP + b"]" * DEEP + b"}]"), "row 0", "expected JSON"),
         ("an unknown photo", unknown_image, "row 2", "image id 3", "information file"),
     ]
     fields = [
@@ -239,11 +228,7 @@ def zips() -> list[Row]:
         ("a score that is a list", row(score=[1]), "number as score"),
         ("a score of 1e300", row(score=1e300), "a score within 1e+09", "1e+300"),
     ]
-    places = [
-        ("absent", lambda path: None),
-        ("a folder", Path.mkdir),
-        ("a link in a loop", lambda p: p.symlink_to(p)),
-    ]
+    places = [("absent", lambda path: None), ("a folder", Path.mkdir), ("a link in a loop", lambda p: p.symlink_to(p))]
     return [
         *[(name, make, "s.zip", *says) for name, make, *says in rows],
         *[(name, make, f"s.zip: {NAME}: row 1", *says) for name, make, *says in fields],

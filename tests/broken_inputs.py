@@ -4,8 +4,6 @@ A row of a table is: what is broken, a function that writes it into an empty fol
 that reads it, parts of the message that must come.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

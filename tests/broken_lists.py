@@ -1,7 +1,5 @@
 """Broken COCO files, result lists and box files, read by `kps evaluate` and `kps submit`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -85,22 +83,13 @@ def coco_files() -> list[Row]:
         ("an image that is a number", coco(lambda value: {"images": [1]}), "images: row 0", "an object"),
         ("an annotation that is a list", coco(lambda value: value["annotations"].append([])), "row 13"),
         ("a key twice", coco_bytes(lambda text: text[:-1] + b',"images":[]}'), "'images' repeats"),
-        (
-            "a comma at a list's end",
-            coco_bytes(lambda text: text.replace(b"}],", b"},],", 1)),
-            "images: row 13",
-        ),
+        ("a comma at a list's end", coco_bytes(lambda text: text.replace(b"}],", b"},],", 1)), "images: row 13"),
         ("an image id twice", image(id=1), "image 4", "repeats"),
         ("an annotation id twice", annotation(id=1), "id 1 repeats"),
         ("named ids from 0", coco(lambda value: shift(value, "id")), "category 0", "expected id 1", "got 0"),
         ("ids from 0", coco(lambda value: shift(value, "category_id")), "annotation 0", "got 0"),
         ("names exchanged", coco(exchange_names), "expected id 2 for 'Long-Sleeved Shirt', but got 1"),
-        (
-            "no landmark at all",
-            coco(without_landmarks),
-            "coco.json",
-            "landmarks to score, but no item counts",
-        ),
+        ("no landmark at all", coco(without_landmarks), "coco.json", "landmarks to score, but no item counts"),
         ("all boxes as corners", coco(as_corners), "coco.json", "x, y, width, height"),
         ("absent", evaluate, "coco.json", "no such file"),
         ("a folder in its place", in_its_place(Path.mkdir), "coco.json", "directory"),
@@ -189,12 +178,7 @@ def result(**changes: Any) -> Callable[[Path], Command]:
     """Change the second of three result rows; None removes a field."""
 
     def make(folder: Path) -> Command:
-        return [
-            "submit",
-            write_results(folder, lambda rows: update(rows[1], changes)),
-            "--out",
-            folder / "out",
-        ]
+        return ["submit", write_results(folder, lambda rows: update(rows[1], changes)), "--out", folder / "out"]
 
     return make
 
@@ -302,9 +286,5 @@ def box_files() -> list[Row]:
         ("corners", only_box([100, 50, 300, 350]), "boxes.json", "x, y, width, height"),
         ("shares", only_box([0.2, 0.1, 0.4, 0.5]), "boxes.json", "not shares", "row 0"),
         ("a box of another photo size", only_box([300, 100, 400, 600]), "boxes.json", "beyond the photo"),
-        (
-            "visible landmarks of boxes",
-            lambda folder: [*boxes_text(folder, bytes), "--visible-only"],
-            "boxes",
-        ),
+        ("visible landmarks of boxes", lambda folder: [*boxes_text(folder, bytes), "--visible-only"], "boxes"),
     ]

@@ -1,7 +1,5 @@
 """Broken raw annotation files, photos and folders, read by `kps convert`."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable
@@ -17,17 +15,7 @@ SECOND = "annos/000002.json"
 
 
 def convert(folder: Path, split: str = "train") -> Command:
-    return [
-        "convert",
-        folder / "raw",
-        "--split",
-        split,
-        "--out",
-        folder / "out",
-        "--strict",
-        "--workers",
-        "1",
-    ]
+    return ["convert", folder / "raw", "--split", split, "--out", folder / "out", "--strict", "--workers", "1"]
 
 
 def raw_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:

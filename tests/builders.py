@@ -1,7 +1,5 @@
 """Builders of small valid inputs; a test overrides only what it is about."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

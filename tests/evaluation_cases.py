@@ -1,7 +1,5 @@
 """Hard cases for the evaluation, and what stock pycocotools makes of them."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from dataclasses import replace
@@ -180,11 +178,7 @@ def public_rows(results: Predictions | Detections) -> list[dict[str, Any]]:
     return [
         {"image_id": image, "category_id": kind, "score": score, name: value}
         for image, kind, score, value in zip(
-            results.image_id.tolist(),
-            results.category_id.tolist(),
-            results.score.tolist(),
-            values,
-            strict=True,
+            results.image_id.tolist(), results.category_id.tolist(), results.score.tolist(), values, strict=True
         )
     ]
 

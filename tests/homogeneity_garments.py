@@ -1,7 +1,5 @@
 """Garments of known shape for the tests of landmark homogeneity."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The shipped configurations with a test's settings laid over them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.config import Config

@@ -1,7 +1,5 @@
 """Small notebooks that stand for the ten: same names and parameters, but each only writes its record."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

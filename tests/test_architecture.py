@@ -1,7 +1,5 @@
 """The package's shape: imports go downwards, heavy libraries stay in kps/models, notebooks are tidy."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """Broken input gives one clear line that names file and item, exit code 1, and no output at all."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

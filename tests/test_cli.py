@@ -1,7 +1,5 @@
 """The command line: exit codes, one line for bad input, what each command writes and says."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -88,11 +88,7 @@ def test_a_broken_item_is_named(changes: dict, message: str) -> None:
     [
         ("images", {"width": 0}, "image 0: expected a positive size"),
         ("images", {"file_name": "../x.jpg"}, "image 0: expected a file name inside the image folder"),
-        (
-            "annotations",
-            {"keypoints": [1, 2, 3]},
-            "annotation 0: expected keypoints of 882 numbers, but got 3",
-        ),
+        ("annotations", {"keypoints": [1, 2, 3]}, "annotation 0: expected keypoints of 882 numbers, but got 3"),
         ("annotations", {"category_id": 99}, "annotation 0: expected a category id"),
         ("annotations", {"image_id": 99}, "annotation 0: expected an image id that is in the file"),
         ("annotations", {"bbox": [1, 2]}, "annotation 0: expected bbox of 4 numbers"),

@@ -1,7 +1,5 @@
 """The configuration files: at home in mmdet and mmpose, whose own tools and inferencers take them as they are."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import subprocess

@@ -123,10 +123,7 @@ def test_test_photos_come_from_the_information_file_or_the_folder(tmp_path: Path
         ("[]", "expected a JSON object"),
         ('{"images": []}', "list of images"),
         ('{"images": [{"id": "1", "file_name": "a"}]}', "image 0: expected an integer id"),
-        (
-            '{"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "1.jpg"}]}',
-            "each image id once",
-        ),
+        ('{"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "1.jpg"}]}', "each image id once"),
         ('{"images": [{"id": 9, "file_name": "000009.jpg"}]}', r"000009\.jpg: no such image"),
         ('{"images": [3]}', "row 0: expected an object"),
     ],
@@ -146,10 +143,7 @@ def broken_item(**changes: object) -> dict:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (
-            broken_item(landmarks=[1, 2, 2] * 13),
-            "item2: expected 42 landmark numbers for a trousers, but got 39",
-        ),
+        (broken_item(landmarks=[1, 2, 2] * 13), "item2: expected 42 landmark numbers for a trousers, but got 39"),
         (broken_item(landmarks=[1, 2, 5] * 14), "item2: expected a visibility of 0, 1 or 2"),
         (broken_item(landmarks=["x"] * 42), "item2: expected"),
         (broken_item(category_id=14), "item2: expected a category id from 1 to 13"),

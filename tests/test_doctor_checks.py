@@ -45,10 +45,7 @@ DEFECTS: list[tuple[str, dict[str, Any]]] = [
     ("box_outside_image", {"bounding_box": [500, 50, 600, 350], "landmarks": [0] * 75}),
     ("box_beyond_image", {"bounding_box": [100, 50, 300, 650]}),
     ("landmark_far_from_box", {"landmarks": landmarks_with([460, 600, 2])}),
-    (
-        "landmark_outside_image",
-        {"bounding_box": [100, 50, 468, 350], "landmarks": landmarks_with([480, 99, 1])},
-    ),
+    ("landmark_outside_image", {"bounding_box": [100, 50, 468, 350], "landmarks": landmarks_with([480, 99, 1])}),
     ("no_landmarks", {"landmarks": [0] * 75}),
     ("polygon_absent", {"segmentation": []}),
     ("polygon_absent", {"segmentation": None}),

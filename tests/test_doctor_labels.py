@@ -1,7 +1,5 @@
 """Files of one's own whose numbers contradict themselves: most of them refused, a few of them counted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,10 +78,7 @@ def test_other_coordinates_are_refused_where_all_are_off_and_counted_where_one_i
         check_labels(changed(tmp_path, change))
     assert str(caught.value).startswith(f"{tmp_path / 'coco.json'}: ")
     lines = check_labels(changed(tmp_path, change, rows=slice(4, 5)))
-    if change not in (
-        OFF["corners"][0],
-        OFF["of a photo of two thirds the size"][0],
-    ):  # one alone may be right
+    if change not in (OFF["corners"][0], OFF["of a photo of two thirds the size"][0]):  # one alone may be right
         assert any("1 of 26" in line and "first annotation id 5" in line for line in lines)
 
 

@@ -1,7 +1,5 @@
 """The engine on small notebooks: parameters, one step, locks, profiles, a plan through Snakemake."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -158,12 +156,7 @@ def relabel(path: Path) -> None:
 
 def test_step_runs_again_after_an_edit_of_what_a_parameter_names(tmp_path, notebooks, capfd):
     label, shown = raw_annotation(tmp_path), []
-    for happens in (
-        bool,
-        lambda: os.utime(label),
-        lambda: relabel(label),
-        lambda: shutil.rmtree(tmp_path / "raw"),
-    ):
+    for happens in (bool, lambda: os.utime(label), lambda: relabel(label), lambda: shutil.rmtree(tmp_path / "raw")):
         happens()
         given = {"data_root": str(tmp_path / "raw")}
         run_notebook("01_prepare_data", given, workspace=tmp_path / "work", folder=notebooks)
@@ -217,10 +210,7 @@ def test_step_runs_again_after_an_edit_of_what_its_record_names(tmp_path, capfd)
     ("kind", "message"),
     [
         ("input", r"^04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7$"),
-        (
-            "defect",
-            r"^04_train_detector_htc failed with ZeroDivisionError: one by none; open .*_detector_htc.ipynb$",
-        ),
+        ("defect", r"^04_train_detector_htc failed with ZeroDivisionError: one by none; open .*_detector_htc.ipynb$"),
         ("death", r"^04_train_detector_htc: its process died .*; open .*_detector_htc.ipynb$"),
     ],
 )
@@ -297,10 +287,7 @@ def test_plan_knows_what_comes_first(tmp_path, notebooks):
     assert plan["06_finetune_category_hand81_plain_02"].needs == ["05_train_landmarks_hand81"]
     parameters = {"learning_rate": 0.1, "category_id": 2, "seed": 3}
     assert plan["06_finetune_category_hand81_plain_02"].parameters == parameters
-    assert plan["05_train_landmarks_hand81"].needs == [
-        "01_prepare_data",
-        "03_aggregation_mapping_hand81",
-    ]
+    assert plan["05_train_landmarks_hand81"].needs == ["01_prepare_data", "03_aggregation_mapping_hand81"]
 
 
 def test_override_goes_before_the_profile(tmp_path, notebooks):

@@ -1,7 +1,5 @@
 """The table of experiments: every row of the paper, shared steps once, rows that differ as they say."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -1,7 +1,5 @@
 """GPUs: a step holds one for each of its processes, two steps never the same one, none waits for ever."""
 
-from __future__ import annotations
-
 import re
 import threading
 from contextlib import ExitStack

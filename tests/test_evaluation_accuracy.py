@@ -1,7 +1,5 @@
 """Accuracy on ground-truth boxes equals mmpose's, and the mean shape fits any box."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Who stands for whom, and what kind of error a landmark is."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

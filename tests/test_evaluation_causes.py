@@ -1,7 +1,5 @@
 """One kind of error in perfect results is found under that cause alone, and all losses sum to 1 - AP."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

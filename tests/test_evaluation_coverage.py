@@ -3,8 +3,6 @@
 docs/results.md quotes what `pytest tests/test_evaluation_coverage.py -s` prints.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import NormalDist
 from types import SimpleNamespace
@@ -41,7 +39,7 @@ class Found:
         matches = Matches(self.result[0][own], right, np.zeros_like(right), image)
         return "keypoints", category_id, [{"image_id": i, "ignore": 0} for i in image.tolist()], matches
 
-    def on(self, images: np.ndarray) -> Found:
+    def on(self, images: np.ndarray) -> "Found":
         """What lies on some of the images."""
         chosen = np.isin(self.image_ids, images)  # numbered from 0
         parts = (tuple(column[chosen[part[0]]] for column in part) for part in (self.item, self.result))

@@ -1,7 +1,5 @@
 """Bootstrap intervals mean what they say."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

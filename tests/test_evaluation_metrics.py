@@ -1,7 +1,5 @@
 """Our scores equal those of stock pycocotools on the 882 numbers."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Weighted images score as pycocotools scores them physically repeated."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from evaluation_cases import as_list, boxes_of, distinct_scores, random_case, repeated, stock_scores

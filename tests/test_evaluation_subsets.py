@@ -1,7 +1,5 @@
 """Subsets are scored as pycocotools scores them with other items ignored."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -6,16 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kps.files import (
-    InputError,
-    atomic_folder,
-    atomic_path,
-    open_file,
-    progress,
-    read_json,
-    sha256,
-    write_json,
-)
+from kps.files import InputError, atomic_folder, atomic_path, open_file, progress, read_json, sha256, write_json
 
 
 def test_json_survives_the_round_trip(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """One pass of all ten notebooks on a handful of built-in photos, as a user starts it."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -94,14 +94,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda value: value["cues"]["sigma"]["distance"][0].__setitem__(40, 0.987),
-            "cue sigma: .* both ways",
-        ),
-        (
-            lambda value: value["fused"][128].__setitem__(150, 3.0),
-            r"cue fused: expected a distance in \[0, 1\]",
-        ),
+        (lambda value: value["cues"]["sigma"]["distance"][0].__setitem__(40, 0.987), "cue sigma: .* both ways"),
+        (lambda value: value["fused"][128].__setitem__(150, 3.0), r"cue fused: expected a distance in \[0, 1\]"),
         (lambda value: value["cues"]["sigma"].update(weight=-1), "a weight of at least 0 for cue 'sigma'"),
         (lambda value: value["cues"]["sigma"].update(distance=[1]), "cues sigma distance of shape"),
     ],

@@ -1,7 +1,5 @@
 """Edited code and edited inputs are seen, and only by what runs or reads them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -157,10 +157,7 @@ def test_garments_of_one_category_are_matched_by_their_boxes(ours: Path, tmp_pat
 
 def test_image_rows_are_read_without_folders_and_each_once(tmp_path: Path) -> None:
     path = tmp_path / "information.json"
-    rows = [
-        {"id": 1, "file_name": "a/b/000001.jpg"},
-        {"id": 2, "file_name": "2.jpg", "width": 3, "height": 4},
-    ]
+    rows = [{"id": 1, "file_name": "a/b/000001.jpg"}, {"id": 2, "file_name": "2.jpg", "width": 3, "height": 4}]
     path.write_text(json.dumps({"annotations": [{"num_keypoints": 3}, {}], "images": rows}))
     assert [tuple(row) for row in read_images(path)] == [(1, "000001.jpg", None), (2, "2.jpg", (3, 4))]
     assert read_information(path).num_keypoints == [3, None]
@@ -168,13 +165,7 @@ def test_image_rows_are_read_without_folders_and_each_once(tmp_path: Path) -> No
     assert len(read_information(path).images) == 2
     with pytest.raises(InputError, match="each image id once"):
         read_images(path)
-    for text in (
-        "[]",
-        '{"images": {}}',
-        '{"images": []}',
-        '{"images": [{"id": true}]}',
-        '{"images": [{"id": 1',
-    ):
+    for text in ("[]", '{"images": {}}', '{"images": []}', '{"images": [{"id": true}]}', '{"images": [{"id": 1'):
         path.write_text(text)
         with pytest.raises(InputError, match=r"information\.json"):
             read_information(path)

@@ -1,7 +1,5 @@
 """Several processes and accumulated gradients learn what the whole batch does; photos are shared out once."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Public weights to start from: names of every zoo are understood, another backbone is refused by name."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from mmengine.registry import DefaultScope

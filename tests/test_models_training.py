@@ -174,8 +174,7 @@ def test_another_seed_gives_other_weights(unbroken, coco_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "key"),
-    [({"epochs": 4}, "epochs"), ({"architecture": "cascade"}, "model"), ({"seed": 1}, "seed")],
+    ("changes", "key"), [({"epochs": 4}, "epochs"), ({"architecture": "cascade"}, "model"), ({"seed": 1}, "seed")]
 )
 def test_another_configuration_in_the_same_folder_is_refused(unbroken, coco_file, changes, key):
     with pytest.raises(InputError, match=rf"another configuration: \S*{key}"):
@@ -294,9 +293,7 @@ def test_weights_to_start_from_are_taken(unbroken, coco_file, tmp_path, monkeypa
     config.load_from = str(unbroken)
     started = {}
     monkeypatch.setattr(
-        hooks.SeedHook,
-        "before_train_epoch",
-        lambda self, runner: started.update(runner.model.state_dict()),
+        hooks.SeedHook, "before_train_epoch", lambda self, runner: started.update(runner.model.state_dict())
     )
     interrupt_at(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt):

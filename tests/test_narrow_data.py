@@ -1,7 +1,5 @@
 """All ten notebooks on data of one category and few photos, without a test split."""
 
-from __future__ import annotations
-
 import pytest
 from builders import make_item, make_raw_folder
 

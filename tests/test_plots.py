@@ -85,11 +85,7 @@ def test_unlabelled_landmarks_and_padding_are_not_drawn(tmp_path):
 
 def test_showcase_covers_categories_first(tmp_path):
     coco = make_coco(tmp_path, (1, 1, 1, 2, 13))
-    assert set(coco.instances.category_id[np.isin(coco.instances.image_id, figures.showcase(coco, 3))]) == {
-        1,
-        2,
-        13,
-    }
+    assert set(coco.instances.category_id[np.isin(coco.instances.image_id, figures.showcase(coco, 3))]) == {1, 2, 13}
     assert sorted(figures.showcase(coco, 99)) == [1, 2, 3, 4, 5]
 
 

@@ -1,7 +1,5 @@
 """kps.figures.charts: bars are the losses, circles the errors of landmarks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -7,14 +7,7 @@ import pytest
 from builders import make_predictions
 
 from kps.files import InputError, write_json
-from kps.results.predictions import (
-    Predictions,
-    concatenate,
-    empty_predictions,
-    iter_results,
-    keep_top,
-    load_results,
-)
+from kps.results.predictions import Predictions, concatenate, empty_predictions, iter_results, keep_top, load_results
 
 
 def test_npz_survives_the_round_trip(tmp_path: Path) -> None:

@@ -9,14 +9,7 @@ from builders import make_item, make_raw_folder
 from PIL import Image
 
 import kps.data.raw
-from kps.data.raw import (
-    find_raw,
-    image_number,
-    image_size,
-    list_annotations,
-    list_images,
-    read_annotation,
-)
+from kps.data.raw import find_raw, image_number, image_size, list_annotations, list_images, read_annotation
 from kps.files import InputError
 
 

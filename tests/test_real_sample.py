@@ -1,7 +1,5 @@
 """The same flow on real photos: a few that may not be shipped; skipped where they are absent."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

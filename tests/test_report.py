@@ -220,10 +220,7 @@ def test_scores_of_splits_leave_out_those_without_annotations(tmp_path):
     bare = coco.subset(image_ids=[])
     predictions = make_predictions(2, category_id=np.array([1, 2]))
     scores = report.score_splits({"validation": coco, "test": bare}, {"validation": predictions, "test": predictions})
-    assert list(scores) == ["validation"] and set(scores["validation"]) == {
-        "visible_and_occluded",
-        "visible_only",
-    }
+    assert list(scores) == ["validation"] and set(scores["validation"]) == {"visible_and_occluded", "visible_only"}
     table = report.score_table(scores["validation"])
     assert list(table) == ["AP", "AP50", "AP75", "AR", "items", "results"]
     assert table.loc["visible_only", "results"] == 2 and len(CATEGORIES) == 13

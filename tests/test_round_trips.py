@@ -1,7 +1,5 @@
 """What is written and read back is what there was, for every format and for inputs that nobody thought of."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,7 @@ SIDES = st.integers(1, 4000)  # of a box
 ROUNDING = 0.005 + 1e-9  # px, of the public formats
 
 in_folder = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

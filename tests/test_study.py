@@ -1,7 +1,5 @@
 """The study of maps: balanced, resumable, and compared in pairs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +11,7 @@ from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.evaluation.scores import mean_shape, mean_shape_predictions
 from kps.files import InputError, read_json
-from kps.flow.study import (
-    StudyRun,
-    aggregation_of,
-    compare_runs,
-    grid,
-    load_study,
-    study_table,
-    train_and_predict,
-)
+from kps.flow.study import StudyRun, aggregation_of, compare_runs, grid, load_study, study_table, train_and_predict
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions
 from kps.workspace import Workspace

@@ -1,7 +1,5 @@
 """Predictions survive the zip, and a zip that the scorer would refuse is refused with its row."""
 
-from __future__ import annotations
-
 import json
 import os
 import zipfile
@@ -130,10 +128,7 @@ def test_what_cannot_be_submitted_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_summary_counts(tmp_path: Path) -> None:
     predictions = make_predictions(
-        4,
-        image_id=np.array([1, 1, 2, 3]),
-        category_id=np.array([1, 8, 8, 13]),
-        score=np.array([0.5, 0.25, 1, 0]),
+        4, image_id=np.array([1, 1, 2, 3]), category_id=np.array([1, 8, 8, 13]), score=np.array([0.5, 0.25, 1, 0])
     )
     write_submission(predictions, tmp_path / "s.zip")
     summary = validate_submission(tmp_path / "s.zip", images=make_information(tmp_path, [1, 2, 3, 4]))

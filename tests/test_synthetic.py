@@ -1,7 +1,5 @@
 """The built-in data set: true annotations, the raw layout, the plan, the same photos from the same seed."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -19,11 +19,7 @@ def test_paths_are_distinct_and_inside_the_workspace() -> None:
     paths += [WORKSPACE.detections("htc", split) for split in SPLITS]
     paths += [WORKSPACE.predictions(run, split) for run in ("a", "b") for split in SPLITS]
     paths += [WORKSPACE.finetune_dir("hand81", variant, c) for variant in ("plain", "lr_1e-3") for c in range(1, 14)]
-    paths += [
-        WORKSPACE.universal_dir("hand81"),
-        WORKSPACE.universal_dir("identity"),
-        WORKSPACE.detector_dir("htc"),
-    ]
+    paths += [WORKSPACE.universal_dir("hand81"), WORKSPACE.universal_dir("identity"), WORKSPACE.detector_dir("htc")]
     paths += [WORKSPACE.record("01"), WORKSPACE.executed("01"), WORKSPACE.aggregation("hand81")]
     assert len(set(paths)) == len(paths)
     assert all(path.is_relative_to(WORKSPACE.root) for path in paths)

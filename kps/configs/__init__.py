@@ -4,8 +4,6 @@ A file inherits from mmdet's or mmpose's own and holds only what differs. What b
 weights to start from) and what a user tries out are overrides, as mmengine's `--cfg-options`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is wrong or doubtful with one raw item or photo: a table of codes, and the tally of what was found."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter, defaultdict

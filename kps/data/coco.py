@@ -4,8 +4,6 @@ An annotation holds 882 numbers (x px, y px, visibility of each of the 294 landm
 of other categories are zero). In memory only an instance's own landmarks are kept: (N, 39, 3).
 """
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +41,7 @@ class Polygons(Sequence):
         self._instance_ends = array("q")  # where each instance ends in the polygons
 
     @classmethod
-    def of(cls, rows: Iterable[list[list[float]]]) -> Polygons:
+    def of(cls, rows: Iterable[list[list[float]]]) -> "Polygons":
         """Return the polygons of the given instances."""
         if isinstance(rows, cls):
             return rows
@@ -68,7 +66,7 @@ class Polygons(Sequence):
         ends = [self._polygon_ends[first - 1] if first else 0, *self._polygon_ends[first:last]]
         return [self._coordinates[start:end].tolist() for start, end in pairwise(ends)]
 
-    def take(self, rows: np.ndarray) -> Polygons:
+    def take(self, rows: np.ndarray) -> "Polygons":
         """Return the polygons of the given instances (indices)."""
         return Polygons.of(self[row] for row in rows.tolist())
 
@@ -135,7 +133,7 @@ class Instances:
         """(N,) bool: with a labelled landmark and no crowd, so that it is learnt from and scored."""
         return (self.num_keypoints > 0) & ~self.iscrowd
 
-    def take(self, rows: np.ndarray) -> Instances:
+    def take(self, rows: np.ndarray) -> "Instances":
         """Return the instances of the given rows (indices or a mask)."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=np.int64)
         arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
@@ -164,7 +162,7 @@ class Coco:
         sizes = np.array([(row.width, row.height) for row in self.images]).reshape(-1, 2)
         return sizes[order[np.searchsorted(self.image_ids, image_id, sorter=order)]]
 
-    def subset(self, *, image_ids: Iterable[int] | None = None, category_id: int | None = None) -> Coco:
+    def subset(self, *, image_ids: Iterable[int] | None = None, category_id: int | None = None) -> "Coco":
         """Keep the given images and the instances on them, or one category's instances (all images stay).
 
         All images stay with a category, or false positives on the others would vanish from a score.
@@ -178,7 +176,7 @@ class Coco:
             rows &= self.instances.category_id == category(category_id).id
         return replace(self, images=images, instances=self.instances.take(rows))
 
-    def visible_only(self) -> Coco:
+    def visible_only(self) -> "Coco":
         """Treat occluded landmarks (v = 1) as unlabelled."""
         keypoints = self.instances.keypoints * (self.instances.keypoints[:, :, 2:] == 2)
         count = (keypoints[:, :, 2] > 0).sum(axis=1)

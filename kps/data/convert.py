@@ -7,8 +7,6 @@ authors' converter does; an item that is skipped keeps its number. Sizes and ann
 whoever decodes a photo must not apply its EXIF orientation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field

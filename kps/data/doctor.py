@@ -1,7 +1,5 @@
 """The doctor: every file of a raw folder looked at, held against the released figures, a verdict and its text."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,15 +22,7 @@ from kps.data.checks import (
     settle_numbering,
 )
 from kps.data.information import read_information
-from kps.data.raw import (
-    INFORMATION_FILES,
-    NumberedFiles,
-    RawDataset,
-    RawSplit,
-    find_raw,
-    list_annotations,
-    list_images,
-)
+from kps.data.raw import INFORMATION_FILES, NumberedFiles, RawDataset, RawSplit, find_raw, list_annotations, list_images
 from kps.files import InputError, ordered_map, progress
 from kps.schema import CATEGORIES, NUM_CATEGORIES, package_data
 from kps.workspace import SPLITS

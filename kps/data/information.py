@@ -4,8 +4,6 @@ They follow the COCO schema; beside `images`, their `annotations` and `categorie
 Attributes that the official converter drops (scale, occlusion, zoom_in, viewpoint, source) are not compared.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field

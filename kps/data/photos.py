@@ -1,7 +1,5 @@
 """Reading photos: one way for training, prediction, measures and pictures."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ MAX_PIXELS = 2**28  # no panorama is near; decoded it takes 2 GB
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is below what a panorama may have
 
 
-def photo_of(row: ImageRow, image_dir: Path, *, grey: bool = False) -> np.ndarray:
+def photo_of(row: "ImageRow", image_dir: Path, *, grey: bool = False) -> np.ndarray:
     """Return the photo of a COCO file's row, by `read_photo`; its size has to be the one stated there."""
     path, size_wh = Path(image_dir) / row.file_name, (row.width, row.height)
     return read_photo(path, grey=grey, upright=row.upright, size_wh=size_wh)

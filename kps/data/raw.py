@@ -5,8 +5,6 @@ Layout after unzipping: train/{image,annos}, validation/{image,annos}, test/imag
 json_for_validation and json_for_test. Users nest these differently, so folders and files are found by name.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Rows are parsed a megabyte at a time where the text can be cut between two of th
 are counted and rows parsed one by one, so that a message names the row.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -72,7 +70,7 @@ def read_json_lists(read: Read, where: str, takers: Mapping[str, Callable[[int, 
     return found
 
 
-def _rows(scanner: _Scanner) -> Iterator[Row]:
+def _rows(scanner: "_Scanner") -> Iterator[Row]:
     """Yield the objects of the list whose opening bracket was read, and step over the closing one."""
     number = 0
     while scanner.has_next(b"]", "row", number):
@@ -81,7 +79,7 @@ def _rows(scanner: _Scanner) -> Iterator[Row]:
         number += len(rows)
 
 
-def _keys(scanner: _Scanner) -> Iterator[str]:
+def _keys(scanner: "_Scanner") -> Iterator[str]:
     """Yield the keys of the object whose opening brace was read; the caller reads each key's value."""
     number = 0
     while scanner.has_next(b"}", "key", number):

@@ -23,8 +23,6 @@ From there on confidences follow the fit, so that the repair of a landmark is no
 Letters: D results, G items, 39 own landmarks (padded).
 """  # noqa: E501
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any

@@ -6,8 +6,6 @@ of whole weights, how often each image was drawn, and changes only the counts be
 Letters: S resamples, I images, D results, K right results, T thresholds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist

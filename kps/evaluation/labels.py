@@ -7,8 +7,6 @@ refused; where a few are, they are counted, since real labels have such defects.
 Letters: N rows, K places (x px, y px), P pairs of a box and a garment.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -146,12 +144,7 @@ def _num_outside(places: np.ndarray, labelled: np.ndarray, frame: np.ndarray, ma
 
 
 def _refuse_corners(
-    path: Path,
-    boxes: np.ndarray,
-    size_wh: np.ndarray,
-    row: np.ndarray,
-    garments: np.ndarray,
-    item: np.ndarray,
+    path: Path, boxes: np.ndarray, size_wh: np.ndarray, row: np.ndarray, garments: np.ndarray, item: np.ndarray
 ) -> None:
     """Refuse boxes (N, 4) that lie in photos (N, 2) as x1, y1, x2, y2, and so fit garments better.
 

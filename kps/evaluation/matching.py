@@ -1,7 +1,5 @@
 """Matching: similarity of landmarks and boxes, results matched to items by pycocotools, average precision from it."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterable
@@ -29,10 +27,10 @@ class Comparison:
     image_ids: np.ndarray  # (I,) of all images, also those that hold nothing
     item_category: np.ndarray  # (G,)
     result_category: np.ndarray  # (D,)
-    targets: list[Row]  # of items
-    rows: list[Row]  # of results
+    targets: "list[Row]"  # of items
+    rows: "list[Row]"  # of results
 
-    def of_category(self, category_id: int) -> tuple[str, int, list[Row], list[Row]]:
+    def of_category(self, category_id: int) -> "tuple[str, int, list[Row], list[Row]]":
         """Return the arguments of `precision_and_recall` and `match` for one category."""
         return (
             self.kind,
@@ -98,7 +96,7 @@ def compare(
     )
 
 
-def _rows(**columns: np.ndarray) -> list[Row]:
+def _rows(**columns: np.ndarray) -> "list[Row]":
     """One row for each index, numbered from 1: pycocotools reads an id of 0 as "not matched"."""
     # Keypoints stay arrays; everything else becomes what a JSON file would hold.
     values = [list(value) if name == "keypoints" else value.tolist() for name, value in columns.items()]

@@ -7,8 +7,6 @@ landmarks and crowds ignored, plain mean over the categories that have items.
 Letters: T thresholds, R recall steps.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One evaluation as values for a JSON file and as lines for a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Curves, bars and matrices: training, scores with their intervals, and where points are lost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Garments drawn: on photos, as mean shapes, around a landmark, and as a model is trained on them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -52,11 +50,7 @@ COLUMNS = 4  # photos side by side
 
 @mpl.rc_context(STYLE)
 def draw_instances(
-    image: np.ndarray,
-    keypoints: np.ndarray,
-    category_id: np.ndarray,
-    *,
-    score: np.ndarray | None = None,
+    image: np.ndarray, keypoints: np.ndarray, category_id: np.ndarray, *, score: np.ndarray | None = None
 ) -> Figure:
     """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
     height, width = image.shape[:2]
@@ -150,12 +144,7 @@ def _pictured(score: np.ndarray) -> np.ndarray:
 
 
 @mpl.rc_context(STYLE)
-def detection_grid(
-    coco: Coco,
-    image_dir: Path,
-    detections: Detections,
-    image_ids: Sequence[int],
-) -> Figure:
+def detection_grid(coco: Coco, image_dir: Path, detections: Detections, image_ids: Sequence[int]) -> Figure:
     """Photos with detected boxes in their category's colour over the dashed white ground truth."""
     figure, panels = _grid(coco, image_dir, image_ids)
     for axes, image_id in panels:
@@ -176,12 +165,7 @@ def _box(bbox_xywh: np.ndarray, colour: str, **options: object) -> Rectangle:
 
 
 @mpl.rc_context(STYLE)
-def prediction_grid(
-    coco: Coco,
-    image_dir: Path,
-    predictions: Predictions,
-    image_ids: Sequence[int],
-) -> Figure:
+def prediction_grid(coco: Coco, image_dir: Path, predictions: Predictions, image_ids: Sequence[int]) -> Figure:
     """Photos with predicted garments; on ground-truth boxes, a white line joins each landmark to the truth.
 
     A prediction is on a ground-truth box where its detection id is an annotation's and the boxes agree.

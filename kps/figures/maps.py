@@ -1,7 +1,5 @@
 """Maps drawn: distances in the order of groups, a poster of all garments, doubtful pairs, the tree, the thresholds."""
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -247,10 +245,7 @@ def _cluster_of_merges(tree: MergeTree, clusters: np.ndarray) -> np.ndarray:
 
 @mpl.rc_context(STYLE)
 def threshold_curve(
-    table: pd.DataFrame,
-    *,
-    choice: Choice,
-    reference_groups: Mapping[str, int] | None = None,
+    table: pd.DataFrame, *, choice: Choice, reference_groups: Mapping[str, int] | None = None
 ) -> Figure:
     """Number of groups and scores over the threshold, with the chosen threshold marked.
 
@@ -289,9 +284,5 @@ def _mark_choice(left: Axes, right: Axes, table: pd.DataFrame, choice: Choice) -
     groups = np.interp(choice.threshold, table.index, table["groups"])
     left.plot(choice.threshold, groups, "o", color=DOUBT, ms=7)
     left.annotate(
-        f"chosen: {groups:.0f} groups",
-        (choice.threshold, groups),
-        (8, 10),
-        textcoords="offset points",
-        color=DOUBT,
+        f"chosen: {groups:.0f} groups", (choice.threshold, groups), (8, 10), textcoords="offset points", color=DOUBT
     )

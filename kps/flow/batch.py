@@ -1,7 +1,5 @@
 """What a run consists of: the table of experiments, profiles, the plan of steps, and what it would cost."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +47,7 @@ class Experiments:
     finetuning: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def shipped(cls) -> Experiments:
+    def shipped(cls) -> "Experiments":
         """Read kps/flow/experiments.yaml."""
         value = yaml.safe_load(package_data("flow/experiments.yaml"))
         return cls(value["experiments"], value["finetuning"])

@@ -4,8 +4,6 @@
 which papermill starts it. No kernelspec needs to be installed, and none that is installed can interfere.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Processes that end with their parent, and locks that end with their holder; both survive kill -9."""
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import os

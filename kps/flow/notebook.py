@@ -1,7 +1,5 @@
 """One notebook as one step: typed parameters, an executed copy to read, a done marker written last."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import logging

@@ -1,7 +1,5 @@
 """A notebook's parameters: the cell tagged `parameters`, one `name: type = literal` a line."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The data of a run: COCO files of the three splits, ground-truth boxes, and where the photos lie."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping

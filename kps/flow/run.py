@@ -1,7 +1,5 @@
 """A whole plan through Snakemake: what is done stays done, what was interrupted goes on."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -68,12 +66,7 @@ def run_plan(
 
 
 def steps_to_run(
-    steps: Iterable[Step],
-    *,
-    workspace: Path,
-    cores: int,
-    executor: str | None = None,
-    folder: Path = NOTEBOOK_FOLDER,
+    steps: Iterable[Step], *, workspace: Path, cores: int, executor: str | None = None, folder: Path = NOTEBOOK_FOLDER
 ) -> list[tuple[str, str]]:
     """The steps that `run_plan` would run now, in the plan's order, each with Snakemake's reason.
 
@@ -168,7 +161,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _watch(command: list[str], messages: Messages) -> bool:
+def _watch(command: list[str], messages: "Messages") -> bool:
     """Run Snakemake in a process group of its own and show its messages; Ctrl-C ends the group.
 
     A killed runner takes Snakemake along, Snakemake its steps, and they their kernels (`die_with_parent`).

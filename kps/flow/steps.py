@@ -1,7 +1,5 @@
 """The ten notebooks as steps of the flow: what a step is called, which steps it reads from, what it takes."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -32,12 +30,7 @@ ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
 # Modules, by the beginnings of their names, of which nothing enters a step's result: they show results (which
 # is the report's own), or belong to the other model.
 SHOWN = ("kps.figures", "kps.report")
-TABLES = (
-    "kps.figures",
-    "kps.report.tables",
-    "kps.report.page",
-    "kps.report.tables",
-)  # all but report.scores
+TABLES = ("kps.figures", "kps.report.tables", "kps.report.page", "kps.report.tables")  # all but report.scores
 NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
     AGGREGATION: (*SHOWN, "kps.models"),
     DETECTOR: (*SHOWN, "kps.models.landmark"),

@@ -4,8 +4,6 @@ Every run of the study has the same number of draws, the same photos and the sam
 channels differ. Scores are on ground-truth boxes, without flip test, by the challenge's protocol.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product

@@ -4,8 +4,6 @@ A decision is a pair of landmarks of different categories that the rules allow t
 image is the same decision and is listed once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

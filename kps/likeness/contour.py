@@ -8,8 +8,6 @@ skipped (vests skip the sleeve); all alignments are summed up, each weighted by 
 counterparts are. So neighbours, and the way to both ends of the outline, decide where stars alone do not.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement

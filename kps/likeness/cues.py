@@ -1,7 +1,5 @@
 """Cues: distances between the 294 landmarks, by place, precision and contour, and the rules that every one obeys."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import NamedTuple
@@ -11,14 +9,7 @@ import numpy as np
 from kps.files import InputError
 from kps.likeness.contour import counterparts
 from kps.likeness.shapes import Shapes
-from kps.schema import (
-    CATEGORIES,
-    FLIP_INDICES,
-    LANDMARK_CATEGORY,
-    LANDMARK_NAMES,
-    NUM_LANDMARKS,
-    SIGMAS,
-)
+from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, SIGMAS
 
 TOLERANCE = 1e-5  # of symmetry and of the bounds: float32 arithmetic reaches it
 

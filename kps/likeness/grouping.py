@@ -7,8 +7,6 @@ Two pairs can join in two ways, left with left or left with right. Which landmar
 settled once for all orbits (`collapse`), so that from there on an orbit is one node and sides always agree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -191,10 +189,7 @@ class Choice:
 
 
 def choose_threshold(
-    replicates: Sequence[np.ndarray],
-    thresholds: Sequence[float] = THRESHOLDS,
-    *,
-    required: bool = True,
+    replicates: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, *, required: bool = True
 ) -> Choice:
     """Choose the threshold at which resampled data agree on the map, without looking at any known map.
 

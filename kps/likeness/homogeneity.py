@@ -1,7 +1,5 @@
 """All cues of a data set and the distance fused from them, and how far that can be trusted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,7 @@ from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS
 
 # By reason, not by fitting a map: 1 for what can tell a landmark of a garment from all its others by itself,
 # 1/2 for what can only object (many landmarks share a precision, and many places of a garment look alike).
-WEIGHTS = {
-    "position": 1.0,
-    "sigma": 0.5,
-    "contour": 1.0,
-}
+WEIGHTS = {"position": 1.0, "sigma": 0.5, "contour": 1.0}
 LIKENESS_FLOOR = 0.01  # a cue that says "no" leaves this likeness, so that none decides alone
 KNOWN_SHARE = 0.5  # of all weights: a pair that only a table of sigmas knows is not known
 
@@ -49,7 +43,7 @@ class Homogeneity:
         write_json(path, {"shapes": shapes, "cues": cues, "fused": np.round(self.fused, 4)})
 
     @classmethod
-    def load(cls, path: Path) -> Homogeneity:
+    def load(cls, path: Path) -> "Homogeneity":
         """Read what `save` wrote.
 
         Raises:

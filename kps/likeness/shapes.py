@@ -5,8 +5,6 @@ frame: centred, upright, mirror-symmetric, root mean square radius 1, y downward
 is a complex number x + iy, so that a turn with a scale is one factor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

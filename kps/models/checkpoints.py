@@ -5,8 +5,6 @@ full unpickle where that fails; importing this module replaces it, so that weigh
 (`init_cfg`, `load_from`) take the same strict way.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import pickle

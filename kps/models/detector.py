@@ -1,7 +1,5 @@
 """The detector: its configuration for a run, and at work on photos."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

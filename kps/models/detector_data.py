@@ -1,7 +1,5 @@
 """What the detector reads: photos, and their garments' boxes and polygons from a COCO-294 file."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Validation is never looked at for this: the paper's numbers, chosen on validation, are a little too good.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

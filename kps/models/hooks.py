@@ -1,7 +1,5 @@
 """What happens around the training loop: interrupts, the order of samples, seeds, states, selection, progress."""
 
-from __future__ import annotations
-
 import math
 import os
 import random
@@ -326,12 +324,7 @@ class ProgressHook(Hook):
         done, total = runner.iter + 1, runner.max_iters
         seconds = (time.monotonic() - self.start) / (done - self.start_iter)
         rate = runner.optim_wrapper.get_lr()["lr"][0]
-        row = {
-            "epoch": runner.epoch + 1,
-            "iteration": done,
-            "learning_rate": rate,
-            "seconds_per_iteration": seconds,
-        }
+        row = {"epoch": runner.epoch + 1, "iteration": done, "learning_rate": rate, "seconds_per_iteration": seconds}
         if is_main_process():
             with open(self.path, "ab") as file:
                 file.write(orjson.dumps({**row, **means}) + b"\n")

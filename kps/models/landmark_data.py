@@ -4,8 +4,6 @@ All coordinates are 0-indexed pixel centres (x, y); a box covers the area betwee
 [x, y, w, h] lies at x + w / 2 - 0.5. An affine is a (2, 3) float64 matrix that maps column vectors (x, y, 1).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -341,11 +339,7 @@ class CategoryBalancedSampler(Sampler):
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        balance: float = 0.0,
-        samples_per_epoch: int | None = None,
-        seed: int | None = 0,
+        self, dataset: Dataset, balance: float = 0.0, samples_per_epoch: int | None = None, seed: int | None = 0
     ) -> None:
         self.rank, self.world_size = get_dist_info()
         self.seed, self.epoch = seed or 0, 0

@@ -4,8 +4,6 @@ Letters: N instances, L = 39 own landmarks, [W, H] the heatmap's size. Heatmap c
 centres; input pixel x lies at (x + 0.5) * W / input width - 0.5, so that mirroring needs no shift.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -219,7 +217,7 @@ class OwnLandmarkHead(HeatmapHead):
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
 
-    def train(self, mode: bool = True) -> OwnLandmarkHead:
+    def train(self, mode: bool = True) -> "OwnLandmarkHead":
         """Switch to training, batch norm excepted where its statistics are frozen."""
         super().train(mode)
         for module in self.modules():

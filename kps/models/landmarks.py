@@ -1,7 +1,5 @@
 """The landmark model: its configuration for a run, and at work from boxes on photos to landmarks in their pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +92,7 @@ class LandmarkModel:
         self.model.to(device or get_device(), memory_format=memory_format()).eval()
 
     @classmethod
-    def load(cls, checkpoint: Path, device: str | None = None) -> LandmarkModel:
+    def load(cls, checkpoint: Path, device: str | None = None) -> "LandmarkModel":
         """Return the model of a final checkpoint, which carries its configuration.
 
         Raises:

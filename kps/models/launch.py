@@ -1,7 +1,5 @@
 """Several processes of one job, one a GPU: started by torchrun, joined, and what each of them does."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile
@@ -62,13 +60,7 @@ AT_FAULT = 1
 
 
 def predict_by_processes(
-    checkpoints: dict[int, Path],
-    boxes: Path,
-    coco_file: Path,
-    image_dir: Path,
-    *,
-    flip_test: bool,
-    processes: int,
+    checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, flip_test: bool, processes: int
 ) -> Predictions:
     """Locate landmarks as `kps.models.landmarks.predict_landmarks` does, with the photos shared out.
 

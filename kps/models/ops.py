@@ -4,8 +4,6 @@ mmcv looks its ops up by name on a module `mmcv._ext` when `mmcv.ops` is importe
 are used. The models here use two, NMS and RoIAlign with its gradient; torchvision has both, for CPU and GPU.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The score by which a run's best weights are chosen: average precision on the held-out part of train."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from mmdet.registry import MODELS

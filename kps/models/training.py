@@ -5,8 +5,6 @@ last two states, after N iterations), with a held-out part also `best.pth`, and,
 weights and configuration, the mark of a finished run, at which states and `best.pth` are removed.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import shutil
@@ -133,7 +131,7 @@ def preview(config: Config, count: int = 8) -> list[tuple[np.ndarray, np.ndarray
     return found
 
 
-def load_history(work_dir: Path | str) -> pd.DataFrame:
+def load_history(work_dir: Path | str) -> "pd.DataFrame":
     """Return the losses of a run, a row per interval: epoch, iteration, learning_rate, loss and its parts."""
     import pandas as pd
 

@@ -1,7 +1,5 @@
 """The report: tables and figures as Markdown and as one self-contained HTML file."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -69,11 +67,7 @@ def _header(column: Any) -> str:
 
 
 def write_html(
-    path: Path,
-    records: Mapping[str, Record],
-    figures: Mapping[str, Figure] | None = None,
-    *,
-    title: str = "Report",
+    path: Path, records: Mapping[str, Record], figures: Mapping[str, Figure] | None = None, *, title: str = "Report"
 ) -> None:
     """Write the report as one file, pictures inside; `figures` maps a caption to a figure."""
     note = banner(records)

@@ -1,7 +1,5 @@
 """The paper's tables beside ours, where each number comes from, and "not run" where there is none."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 `id` names a detection from here to the ensemble; a list of one's own may leave it out.
 """
 
-from __future__ import annotations
-
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +37,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.detection_id)
 
-    def take(self, rows: np.ndarray) -> Detections:
+    def take(self, rows: np.ndarray) -> "Detections":
         """Return the detections of the given rows (indices or a mask)."""
         return Detections(**{name: value[rows] for name, value in vars(self).items()})
 
@@ -62,13 +60,7 @@ def ground_truth_detections(coco: Coco) -> Detections:
 def save_detections(path: Path, detections: Detections) -> None:
     """Write a box file, coordinates rounded to 0.01 px."""
     rows = [
-        {
-            "image_id": int(image),
-            "category_id": int(kind),
-            "bbox": box,
-            "score": float(score),
-            "id": int(number),
-        }
+        {"image_id": int(image), "category_id": int(kind), "bbox": box, "score": float(score), "id": int(number)}
         for number, image, kind, box, score in zip(
             detections.detection_id,
             detections.image_id,

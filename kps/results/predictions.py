@@ -3,8 +3,6 @@
 Letters: N instances, 39 own landmarks (padded).
 """
 
-from __future__ import annotations
-
 import warnings
 import zipfile
 from array import array
@@ -74,7 +72,7 @@ class Predictions:
         return len(self.detection_id)
 
     @classmethod
-    def on(cls, detections: Detections, keypoints: np.ndarray, score: np.ndarray) -> Predictions:
+    def on(cls, detections: Detections, keypoints: np.ndarray, score: np.ndarray) -> "Predictions":
         """Return landmarks (N, 39, 3) and instance scores (N,) on boxes, which keep their ids and order."""
         return cls(
             detection_id=detections.detection_id,
@@ -86,7 +84,7 @@ class Predictions:
             keypoints=keypoints,
         )
 
-    def take(self, rows: np.ndarray) -> Predictions:
+    def take(self, rows: np.ndarray) -> "Predictions":
         """Return the predictions of the given rows (indices or a mask)."""
         return Predictions(**{name: value[rows] for name, value in vars(self).items()})
 
@@ -96,7 +94,7 @@ class Predictions:
             np.savez_compressed(temporary, **vars(self))
 
     @classmethod
-    def load(cls, path: Path) -> Predictions:
+    def load(cls, path: Path) -> "Predictions":
         """Read what `save` wrote; nothing is unpickled.
 
         Raises:
@@ -253,7 +251,7 @@ class ResultRow(NamedTuple):
     own: list[float]  # x px, y px, v of each own landmark, flat
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> ResultRow:
+    def of(cls, row: dict[str, Any]) -> "ResultRow":
         """Validate a row as the JSON reader gives it, in which every float is finite.
 
         Raises:
@@ -306,10 +304,7 @@ def _rows(first: Predictions, first_name: str, run: Predictions, name: str) -> n
     ids, counts = np.unique(run.detection_id, return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{name}: expected each detection id once, but {ids[np.argmax(counts > 1)]} repeats")
-    for here, there, here_name, there_name in (
-        (first, run, first_name, name),
-        (run, first, name, first_name),
-    ):
+    for here, there, here_name, there_name in ((first, run, first_name, name), (run, first, name, first_name)):
         absent = np.setdiff1d(here.detection_id, there.detection_id)
         if absent.size:
             raise InputError(

@@ -5,8 +5,6 @@ Coordinates are 0-indexed pixels of the original photo, rounded to 0.01; own lan
 other categories are integer 0.
 """
 
-from __future__ import annotations
-
 import zipfile
 import zlib
 from collections import Counter
@@ -20,17 +18,7 @@ import numpy as np
 import orjson
 
 from kps.data.rows import iter_json_rows, read_json_lists
-from kps.files import (
-    MAX_RATIO,
-    NPZ,
-    ZIP,
-    InputError,
-    atomic_path,
-    integer_field,
-    open_file,
-    progress,
-    reason_of,
-)
+from kps.files import MAX_RATIO, NPZ, ZIP, InputError, atomic_path, integer_field, open_file, progress, reason_of
 from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, ResultRow, load_results, top_rows
 from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, category
 
@@ -170,14 +158,7 @@ def _row_chunks(predictions: Predictions, rows: np.ndarray) -> Iterator[bytes]:
             before, after = slots[category_id]
             texts.append(
                 b'{"image_id":%d,"category_id":%d,"keypoints":[%b%b,1%b],"score":%b}'
-                % (
-                    image_id,
-                    category_id,
-                    before,
-                    own[2:-2].replace(b"],[", b",1,"),
-                    after,
-                    orjson.dumps(score),
-                )
+                % (image_id, category_id, before, own[2:-2].replace(b"],[", b",1,"), after, orjson.dumps(score))
             )
         yield b",".join(texts)
 

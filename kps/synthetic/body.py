@@ -4,8 +4,6 @@ Origin at the base of the neck, centimetres, y downwards. `yaw` turns the body: 
 elliptical torso shrinks and points on its front move sideways. Side -1 is the picture's left, +1 its right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

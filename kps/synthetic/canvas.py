@@ -1,7 +1,5 @@
 """From the figure's centimetres to the photo: the camera, and layers laid on each other with their landmarks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,7 +1,5 @@
 """Writing the generated photos as a data set in the raw DeepFashion2 layout."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,7 @@ _CHUNK = 8  # photos handed to a worker at a time
 
 
 def write_dataset(
-    out: Path,
-    *,
-    train: int,
-    validation: int,
-    test: int,
-    seed: int = 0,
-    workers: int | None = None,
+    out: Path, *, train: int, validation: int, test: int, seed: int = 0, workers: int | None = None
 ) -> None:
     """Write a procedural data set in the raw DeepFashion2 layout; it depends on sizes and seed alone.
 

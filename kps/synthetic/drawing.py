@@ -3,8 +3,6 @@
 Lengths are centimetres, x to the picture's right and y downwards, with the origin at the base of the neck.
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

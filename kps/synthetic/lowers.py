@@ -1,7 +1,5 @@
 """Shorts, trousers and skirts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kps.synthetic import drawing as layers

@@ -5,8 +5,6 @@ landmarks of different categories are the same part. They are written from the f
 numbering alone.
 """
 
-from __future__ import annotations
-
 _NECK = ("neck_back", "neck_left", "neckline_left", "neck_front", "neckline_right", "neck_right")
 _NECK_OPEN = ("neck_back", "neck_left", "neckline_left", "front_top_left", "neckline_right", "neck_right")
 _SHORT = ("shoulder", "upper_arm_outer", "cuff_outer", "cuff_inner", "upper_arm_inner", "armpit")

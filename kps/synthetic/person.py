@@ -1,7 +1,5 @@
 """The person under the clothes, and what it holds or wears besides."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kps.synthetic import drawing as layers
@@ -206,7 +204,4 @@ def hanger(category_id: int, rng: Rng) -> list[Layer]:
     outline = np.vstack([bar, bar[::-1] + xy(0, 1.6)])
     hook = curve([[0.0, -2], [0, -7], [2.4, -9.5], [0, -12], [-2, -10.5]])
     hook_outline = np.vstack([hook - xy(0.35, 0), hook[::-1] + xy(0.35, 0.2)])
-    return [
-        Layer(outline, wood, "object", layers.Z_NECK_BACK + 0.2),
-        Layer(hook_outline, wood, "object", 0.2),
-    ]
+    return [Layer(outline, wood, "object", layers.Z_NECK_BACK + 0.2), Layer(hook_outline, wood, "object", 0.2)]

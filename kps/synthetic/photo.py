@@ -1,7 +1,5 @@
 """A whole photo: what is behind the person, the scene as a camera stores it, and its annotation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2

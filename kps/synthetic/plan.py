@@ -1,7 +1,5 @@
 """What a data set shows: a garment's shape apart from pose, and the plan of each photo of a split."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Composition of a photo: who wears what, in which pose, seen how, and what lies in front of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What sits on garments: folds, collars, buttons and pockets, and sleeves with their landmarks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kps.synthetic import drawing as layers

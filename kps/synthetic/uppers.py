@@ -1,7 +1,5 @@
 """Tops, outwear and dresses: where the landmarks of a torso lie, and its layers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kps.synthetic import drawing as layers

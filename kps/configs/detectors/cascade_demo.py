@@ -15,9 +15,7 @@ model = dict(
     ),
     neck=dict(in_channels=[48, 96, 192], out_channels=48, num_outs=3, norm_cfg=dict(type="BN")),
     rpn_head=dict(
-        in_channels=48,
-        feat_channels=48,
-        anchor_generator=dict(scales=[4], ratios=[1.0, 2.0], strides=[8, 16, 32]),
+        in_channels=48, feat_channels=48, anchor_generator=dict(scales=[4], ratios=[1.0, 2.0], strides=[8, 16, 32])
     ),
     roi_head=dict(
         num_stages=2,

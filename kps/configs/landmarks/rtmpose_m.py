@@ -6,10 +6,7 @@ custom_imports = dict(imports=["kps.models.landmarks"])
 codec = dict(
     type="SimCCLabel", input_size=(192, 256), sigma=(4.9, 5.66), simcc_split_ratio=2.0, normalize=False, use_dark=False
 )
-model = dict(
-    backbone=dict(norm_cfg=dict(type="BN"), init_cfg=None),
-    head=dict(out_channels=81, decoder=codec),
-)
+model = dict(backbone=dict(norm_cfg=dict(type="BN"), init_cfg=None), head=dict(out_channels=81, decoder=codec))
 
 train_cfg = dict(max_epochs=12, val_interval=12)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
