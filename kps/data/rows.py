@@ -1,7 +1,7 @@
-"""Reading lists of JSON objects row by row: memory is bounded by what is read at a time, not by the file.
+"""Lists of JSON objects read row by row: memory is bounded by what is read at a time, not by the file.
 
-Rows are parsed a megabyte at a time where the text can be cut between two of them. Where it cannot, brackets
-are counted and rows parsed one by one, so that a message names the row.
+Rows are parsed a megabyte at a time where the text can be cut between two of them. Where it cannot, brackets are counted
+and rows parsed one by one, so that a message names the row. (ijson has to lex a file once a list, three times in all.)
 """
 
 import re
@@ -21,7 +21,7 @@ CHUNK_BYTES = 2**20
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]"]', re.DOTALL)
 _NEXT_ROW = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\{")
 _NUMBER_OR_WORD = re.compile(rb'[^,:{}\[\]" \t\r\n]*')
-_SPACE = b" \t\r\n"
+_SPACE = re.compile(rb"[ \t\r\n]*")
 
 
 def iter_json_rows(read: Read, where: str) -> Iterator[tuple[int, Row]]:
@@ -29,14 +29,11 @@ def iter_json_rows(read: Read, where: str) -> Iterator[tuple[int, Row]]:
 
     Args:
         read: as a binary file's: returns at most that many bytes, none at the end.
-        where: names the file in messages.
-
-    Raises:
-        InputError: not a list of objects in UTF-8, a row that is broken or absurdly long; names file and row.
+        where: names the file in messages; InputError names the row that is broken, no object, or absurdly long.
     """
     scanner = _Scanner(read, where)
-    scanner.enter(b"[", "a JSON list")
-    yield from enumerate(_rows(scanner))
+    scanner.step(b"[", "expected a JSON list")
+    yield from enumerate(scanner.rows())
     scanner.end()
 
 
@@ -44,53 +41,30 @@ def read_json_lists(read: Read, where: str, takers: Mapping[str, Callable[[int, 
     """Hand the rows of an object's lists to their takers, in the file's order; return the keys found.
 
     Args:
-        read: as for `iter_json_rows`.
-        where: names the file in messages.
+        read, where: as for `iter_json_rows`; InputError also where a key comes twice.
         takers: of a key whose value is a list of objects, what gets (row number from 0, row). The values of
             other keys are dropped; each may be as long as a row may be.
-
-    Raises:
-        InputError: not an object, a key twice, a wanted value that is no list of objects, or broken JSON.
     """
     scanner, found = _Scanner(read, where), set()
-    scanner.enter(b"{", "a JSON object")
-    for key in _keys(scanner):
-        if key in found:
-            raise InputError(f"{where}: expected each key once, but {key[:40]!r} repeats")
-        found.add(key)
-        if key in takers:
-            scanner.where = f"{where}: {key}"
-            scanner.enter(b"[", "a list of objects")
-            for number, row in enumerate(_rows(scanner)):
-                takers[key](number, row)
-            scanner.where = where
-        else:
-            scanner.value(key[:40])
-    scanner.end()
-    return found
-
-
-def _rows(scanner: "_Scanner") -> Iterator[Row]:
-    """Yield the objects of the list whose opening bracket was read, and step over the closing one."""
-    number = 0
-    while scanner.has_next(b"]", "row", number):
-        rows = scanner.rows(number)
-        yield from rows
-        number += len(rows)
-
-
-def _keys(scanner: "_Scanner") -> Iterator[str]:
-    """Yield the keys of the object whose opening brace was read; the caller reads each key's value."""
-    number = 0
-    while scanner.has_next(b"}", "key", number):
+    scanner.step(b"{", "expected a JSON object")
+    while scanner.has_next(b"}", "key", len(found)):
         if scanner.peek() != b'"':
             raise scanner.broken("expected a key in quotes")
         key = scanner.value("key")
-        if scanner.peek() != b":":
-            raise scanner.broken("expected a colon after a key")
-        scanner.start += 1
-        yield key
-        number += 1
+        scanner.step(b":", "expected a colon after a key")
+        if key in found:
+            raise InputError(f"{where}: expected each key once, but {key[:40]!r} repeats")
+        found.add(key)
+        if key not in takers:
+            scanner.value(key[:40])
+            continue
+        scanner.where = f"{where}: {key}"
+        scanner.step(b"[", "expected a list of objects")
+        for number, row in enumerate(scanner.rows()):
+            takers[key](number, row)
+        scanner.where = where
+    scanner.end()
+    return found
 
 
 class _Scanner:
@@ -110,18 +84,14 @@ class _Scanner:
     def peek(self) -> bytes:
         """Return the next byte that is no white space, or none at the end."""
         while True:
-            rest = self.buffer[self.start : self.start + 64].lstrip(_SPACE)
-            if rest:
-                self.start = self.buffer.index(rest[:1], self.start)
-                return rest[:1]
-            self.start = min(self.start + 64, len(self.buffer))
-            if self.start == len(self.buffer) and not self.more():
-                return b""
+            self.start = _SPACE.match(self.buffer, self.start).end()
+            if self.start < len(self.buffer) or not self.more():
+                return self.buffer[self.start : self.start + 1]
 
-    def enter(self, bracket: bytes, what: str) -> None:
-        """Step over an opening bracket."""
-        if self.peek() != bracket:
-            raise self.broken(f"expected {what}")
+    def step(self, mark: bytes, expected: str) -> None:
+        """Step over a mark that must come next."""
+        if self.peek() != mark:
+            raise self.broken(expected)
         self.start += 1
 
     def end(self) -> None:
@@ -131,46 +101,41 @@ class _Scanner:
 
     def has_next(self, closing: bytes, what: str, number: int) -> bool:
         """Step to the next row or key, over a comma after the first, or over the closing bracket (False)."""
-        byte = self.peek()
-        if byte == closing:
+        if self.peek() == closing:
             self.start += 1
             return False
         if number:
-            if byte != b",":
-                raise self.broken(f"{what} {number}: expected a comma or the closing bracket")
-            self.start += 1
+            self.step(b",", f"{what} {number}: expected a comma or the closing bracket")
         return True
 
-    def rows(self, number: int) -> list[Row]:
+    def rows(self) -> Iterator[Row]:
+        """Yield the objects of the list whose opening bracket was read, and step over the closing one."""
+        number = 0
+        while self.has_next(b"]", "row", number):
+            for row in self.some_rows(number):
+                if not isinstance(row, dict):
+                    raise InputError(f"{self.where}: row {number}: expected an object, but got {str(row)[:20]!r}")
+                yield row
+                number += 1
+
+    def some_rows(self, number: int) -> list[Any]:
         """Return the rows up to the last that certainly ends in what was read, at least one."""
-        cut = -1 if self.one_by_one else self.last_row_end()
-        if cut < 0:
-            return [self.row(number)]
-        try:
-            # Text that is a list of values when brackets are put around it was cut between two of them.
-            rows = orjson.loads(b"[" + self.buffer[self.start : cut] + b"]")
-        except orjson.JSONDecodeError:
-            self.one_by_one = True
-            return [self.row(number)]
-        for index, row in enumerate(rows):
-            if not isinstance(row, dict):
-                raise InputError(f"{self.where}: row {number + index}: expected an object, but got {str(row)[:20]!r}")
-        self.start = cut
-        return rows
-
-    def last_row_end(self) -> int:
-        """Where the last object ends that another seems to follow, or -1; inside a row it may look so too."""
         cut = len(self.buffer)
-        while (cut := self.buffer.rfind(b"}", self.start, cut)) >= 0:
-            if _NEXT_ROW.match(self.buffer, cut + 1):
-                return cut + 1
-        return -1
-
-    def row(self, number: int) -> Row:
-        """Read one object."""
+        while (cut := -1 if self.one_by_one else self.buffer.rfind(b"}", self.start, cut)) >= 0:
+            if _NEXT_ROW.match(self.buffer, cut + 1):  # inside a row it may look so too
+                break
+        if cut >= 0:
+            try:
+                # Text that is a list of values when brackets are put around it was cut between two of them.
+                rows = orjson.loads(b"[" + self.buffer[self.start : cut + 1] + b"]")
+            except orjson.JSONDecodeError:
+                self.one_by_one = True
+            else:
+                self.start = cut + 1
+                return rows
         if self.peek() != b"{":
             raise self.broken(f"row {number}: expected an object")
-        return self.value(f"row {number}")
+        return [self.value(f"row {number}")]
 
     def value(self, what: str) -> Any:
         """Read one value of any kind."""
@@ -194,13 +159,10 @@ class _Scanner:
         while True:
             for token in _TOKEN.finditer(self.buffer, place):
                 mark, place = token.group()[:1], token.end()
-                if mark in b"{[":
-                    depth += 1
-                elif mark in b"}]":
-                    depth -= 1
-                elif token.end() - token.start() == 1:  # an unfinished string: read it again with more text
+                if mark == b'"' and token.end() - token.start() == 1:  # unfinished: read it again with more text
                     place = token.start()
                     break
+                depth += (mark in b"{[") - (mark in b"}]")
                 if depth == 0:
                     text, self.start = self.buffer[self.start : place], place
                     return text
