@@ -13,16 +13,12 @@ import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kps import __version__
 from kps.files import InputError
 
-if TYPE_CHECKING:
-    from kps.flow.batch import Step
-
 DONE, STEP_FAILED = 0, 1
-PAPERS = "hrnet_w48"  # a profile with this landmark model is of the paper's size
 OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
 
@@ -190,7 +186,8 @@ def predict(arguments: Namespace) -> int:
 def notebook(arguments: Namespace) -> int:
     """Run one notebook as a step."""
     from kps.flow.locks import die_with_parent
-    from kps.flow.notebook import NOTEBOOK_FOLDER, run_notebook
+    from kps.flow.notebook import run_notebook
+    from kps.flow.steps import NOTEBOOK_FOLDER
 
     if arguments.die_with_parent:
         die_with_parent()
@@ -227,9 +224,8 @@ def run(arguments: Namespace) -> int:
     if arguments.dry_run:
         given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
         todo = dict(steps_to_run(steps, **given, **folder))
-        _print_plan(
-            [step for step in steps if step.name in todo], todo, with_cost=profile.configs.get("landmarks") == PAPERS
-        )
+        for name, reason in todo.items():
+            print(f"{name:<48}{reason}")
         print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
         return DONE
     print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
@@ -240,24 +236,6 @@ def run(arguments: Namespace) -> int:
         return DONE
     print("stopped at the step named above; the same command goes on from there", flush=True)
     return STEP_FAILED
-
-
-def _print_plan(steps: "list[Step]", reasons: dict[str, str], *, with_cost: bool) -> None:
-    """List steps, at the paper's size with what they would cost."""
-    from kps.flow.batch import estimate, total
-
-    for step in steps:
-        cost = ""
-        if with_cost:
-            one = estimate(step)
-            cost = f"{one.gpu_hours:>7.1f} GPU h{one.disk_gb:>7.2f} GB   "
-        print(f"{step.name:<48}{cost}{reasons[step.name]}")
-    if with_cost:
-        whole = total(steps)
-        print(
-            f"about {whole.gpu_hours:.0f} GPU hours and {whole.disk_gb:.0f} GB in all: estimated for one "
-            "data-centre GPU, not measured"
-        )
 
 
 def _print_outputs(steps: list[str], workspace: Path) -> None:

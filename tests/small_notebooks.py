@@ -36,6 +36,8 @@ for second in range(pause):
     time.sleep(1)
 """
 RECORD = """
+from kps.flow.steps import begin
+begin()
 import os, sys, time
 from pathlib import Path
 from kps.files import write_json

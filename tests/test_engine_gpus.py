@@ -153,7 +153,8 @@ def test_the_page_on_clusters_names_the_rules_that_want_a_gpu():
     """SLURM's own number of GPUs comes from the resource `gpu`; its plugin refuses one in `slurm_extra`."""
     page = (REPOSITORY / "docs" / "paper_size.md").read_text()
     profile = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
-    rules = re.findall(r'"(\d\d_\w+)": ', SNAKEFILE.read_text())
-    assert set(profile["set-resources"]) == {rule[3:] for rule in rules if rule in ON_GPU}
+    rules = SNAKEFILE.read_text().split("use rule step as ")[1:]
+    on_gpu = {rule.partition(" ")[0] for rule in rules if "gpu=" in rule}
+    assert set(profile["set-resources"]) == on_gpu == {notebook[3:] for notebook in ON_GPU}
     assert profile["default-resources"]["nodes"] == 1, "a step's processes are on one machine"
     assert "slurm_extra" not in str(profile)

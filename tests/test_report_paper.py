@@ -3,7 +3,7 @@
 import pytest
 
 from kps.evaluation.scores import Scores
-from kps.flow.batch import Experiments
+from kps.flow.batch import shipped
 from kps.report.tables import beside_the_paper, paper_boxes, paper_landmarks
 
 
@@ -22,7 +22,7 @@ from kps.report.tables import beside_the_paper, paper_boxes, paper_landmarks
     ],
 )
 def test_each_experiment_has_its_column_or_none(name, value):
-    given = {"aggregation": "hand81", "flip_test": True, **Experiments.shipped().predictions[name]}
+    given = {"aggregation": "hand81", "flip_test": True, **shipped()["experiments"][name]}
     given.pop("splits", None)
     assert paper_landmarks(**given).get("all") == value
 

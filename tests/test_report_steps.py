@@ -7,7 +7,7 @@ import pytest
 from builders import make_coco
 
 from kps.evaluation.scores import mean_shape, mean_shape_predictions
-from kps.flow.batch import Experiments
+from kps.flow.batch import shipped
 from kps.report import STEPS, measure_steps, steps_table
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions
@@ -15,7 +15,7 @@ from kps.workspace import Workspace
 
 
 def test_steps_are_neighbours_among_the_experiments():
-    assert {run for step in STEPS for run in (step.without, step.with_)} <= set(Experiments.shipped().predictions)
+    assert {run for step in STEPS for run in (step.without, step.with_)} <= set(shipped()["experiments"])
     assert all(a.with_ == b.without for a, b in pairwise(STEPS))
     assert sum(step.paper for step in STEPS) == pytest.approx(0.615 - 0.556)
 

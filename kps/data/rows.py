@@ -1,7 +1,8 @@
 """Lists of JSON objects read row by row: memory is bounded by what is read at a time, not by the file.
 
-Rows are parsed a megabyte at a time where the text can be cut between two of them. Where it cannot, brackets are counted
-and rows parsed one by one, so that a message names the row. (ijson has to lex a file once a list, three times in all.)
+Rows are parsed a megabyte at a time where the text can be cut between two of them. Where it cannot, brackets are
+counted and rows parsed one by one, so that a message names the row. (ijson has to lex a file once a list, three times
+in all.)
 """
 
 import re

@@ -1,14 +1,14 @@
-"""What a run consists of: the table of experiments, profiles, the plan of steps, and what it would cost."""
+"""What a run consists of: the table of experiments, profiles, and the plan of steps."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import kps
 from kps.files import InputError, read_bytes
 from kps.flow.notebook import find_notebook
 from kps.flow.parameters import check_parameters, read_parameters
@@ -27,132 +27,95 @@ from kps.flow.steps import (
     REPORT,
     SUBMISSION,
     gpus_wanted,
-    needs,
     step_name,
-)
-from kps.report.tables import PAPER
+)  # fmt: skip
 from kps.schema import CATEGORIES, package_data
 from kps.workspace import GROUND_TRUTH, SPLITS
 
-ALL = "all"
-DEFAULT_AGGREGATION = "hand81"
+ALL, DEFAULT_AGGREGATION = "all", "hand81"
 Entry = tuple[str, dict[str, Any]]  # a notebook and its parameters
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """The table: parameters of the predictions by experiment, and of the finetuning by variant."""
-
-    predictions: Mapping[str, Mapping[str, Any]]
-    finetuning: Mapping[str, Mapping[str, Any]]
-
-    @classmethod
-    def shipped(cls) -> "Experiments":
-        """Read kps/flow/experiments.yaml."""
-        value = yaml.safe_load(package_data("flow/experiments.yaml"))
-        return cls(value["experiments"], value["finetuning"])
-
-    def steps(self, names: Iterable[str]) -> list[Entry]:
-        """Return the steps of the named experiments ("all": of every one), in the notebooks' order.
-
-        Raises:
-            InputError: an unknown name; the known ones are listed.
-        """
-        wanted = list(dict.fromkeys(names))
-        for name in wanted:
-            if name not in (*self.predictions, ALL):
-                raise InputError(
-                    f"no experiment {name!r}; there are {', '.join(self.predictions)}, or {ALL} for every one"
-                )
-        if ALL in wanted:
-            wanted = list(self.predictions)
-        found: dict[str, Entry] = {}
-        for name in wanted:
-            for entry in self._of(name):
-                found.setdefault(repr(entry), entry)
-        last = self._last(wanted)
-        return sorted([*found.values(), *last], key=lambda entry: NOTEBOOKS.index(entry[0]))
-
-    def _of(self, name: str) -> list[Entry]:
-        """The steps up to an experiment's predictions."""
-        given = dict(self.predictions[name])
-        if "runs" in given:
-            members = [entry for member in given["runs"] for entry in self._of(member)]
-            return [*members, (ENSEMBLE, {"run": name, **given})]
-        aggregation = given.get("aggregation", DEFAULT_AGGREGATION)
-        entries: list[Entry] = [(PREPARE, {}), (HOMOGENEITY, {})]
-        entries += [(notebook, {"aggregation": aggregation}) for notebook in (AGGREGATION, LANDMARKS)]
-        if given["boxes"] != GROUND_TRUTH:
-            entries.append((DETECTOR, {"detector": given["boxes"]}))
-        if given["model"].startswith("finetune_"):
-            entries += self._finetuning(given["model"].removeprefix("finetune_"), aggregation)
-        return [*entries, (PREDICT, {"run": name, **given})]
-
-    def _finetuning(self, variant: str, aggregation: str) -> list[Entry]:
-        shared = {"aggregation": aggregation, "variant": variant, **self.finetuning[variant]}
-        return [(FINETUNE, {"category_id": item.id, **shared}) for item in CATEGORIES]
-
-    def _last(self, names: list[str]) -> list[Entry]:
-        """Submit the last experiment that predicts the test split, if any, and report on all."""
-        submitted = [name for name in names if "test" in self.predictions[name].get("splits", ["test"])]
-        preferred = "ensemble" if "ensemble" in submitted else submitted[-1] if submitted else None
-        return [*([(SUBMISSION, {"run": preferred})] if preferred else []), (REPORT, {})]
-
-
-PROFILE_FOLDER = Path(kps.__file__).parent / "flow" / "profiles"
 DATA = ("built-in", "own")
 STEP_KEYS = {"notebook", "for_each", "parameters"}
 
 
+@cache
+def shipped() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return kps/flow/experiments.yaml: "experiments", "finetuning" and "profiles", each by name."""
+    return yaml.safe_load(package_data("flow/experiments.yaml"))
+
+
+def experiment_steps(names: Iterable[str]) -> list[Entry]:
+    """Return the steps of the named experiments ("all": of every one), in the notebooks' order, each once.
+
+    The last of them that predicts the test split is submitted. InputError names what there is instead of an unknown.
+    """
+    table, wanted = shipped()["experiments"], list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in (*table, ALL):
+            raise InputError(f"no experiment {name!r}; there are {', '.join(table)}, or {ALL} for every one")
+    wanted = list(table) if ALL in wanted else wanted
+    found = {repr(entry): entry for name in wanted for entry in _steps_of(name)}
+    submitted = [name for name in wanted if "test" in table[name].get("splits", ["test"])]
+    if submitted:
+        preferred = "ensemble" if "ensemble" in submitted else submitted[-1]
+        found[SUBMISSION] = (SUBMISSION, {"run": preferred})
+    return sorted([*found.values(), (REPORT, {})], key=lambda entry: NOTEBOOKS.index(entry[0]))
+
+
+def _steps_of(name: str) -> list[Entry]:
+    """The steps up to an experiment's predictions."""
+    given = shipped()["experiments"][name]
+    if "runs" in given:
+        return [*(entry for run in given["runs"] for entry in _steps_of(run)), (ENSEMBLE, {"run": name, **given})]
+    groups = {"aggregation": given.get("aggregation", DEFAULT_AGGREGATION)}
+    entries = [(PREPARE, {}), (HOMOGENEITY, {}), (AGGREGATION, groups), (LANDMARKS, groups)]
+    if given["boxes"] != GROUND_TRUTH:
+        entries.append((DETECTOR, {"detector": given["boxes"]}))
+    if given["model"].startswith("finetune_"):
+        variant = given["model"].removeprefix("finetune_")
+        shared = {**groups, "variant": variant, **shipped()["finetuning"][variant]}
+        entries += [(FINETUNE, {"category_id": item.id, **shared}) for item in CATEGORIES]
+    return [*entries, (PREDICT, {"run": name, **given})]
+
+
 @dataclass(frozen=True)
 class Profile:
-    """A profile file's content; each of `steps` is a notebook's name and parameters."""
+    """A profile's content; each of `steps` is a notebook's name and parameters."""
 
     name: str
     configs: Mapping[str, str]
     data: str
     parameters: Mapping[str, Mapping[str, Any]]
-    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    steps: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook run of a plan: `parameters` to pass, `needs` that come before, how many `gpus` to hold."""
+    """One notebook run of a plan: `parameters` to pass, `resolved` with the defaults, how many `gpus` to hold."""
 
     name: str
     notebook: str
     parameters: Mapping[str, Any]
-    needs: list[str] = field(default_factory=list)
+    resolved: Mapping[str, Any]
     gpus: int = 0
 
 
-def profile_names() -> list[str]:
-    """Names of the shipped profiles."""
-    return sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
-
-
 def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
-    """Read a shipped profile by name, or a file of one's own by its path.
+    """Read a shipped profile by name, or a YAML file of one's own by its path.
 
-    Args:
-        name: of the profile, or its file.
-        experiments: names of experiments instead of the profile's own.
-
-    Raises:
-        InputError: no such profile, broken YAML, or an unknown key, notebook or experiment.
+    `experiments` are named instead of the profile's own. InputError: no such profile, broken YAML, or an unknown key,
+    notebook or experiment.
     """
-    shipped = PROFILE_FOLDER / f"{name}.yaml"
-    path = shipped if shipped.is_file() else Path(name)
-    if not path.is_file():
-        shipped_names = ", ".join(profile_names())
-        raise InputError(f"no profile {name!r}; there are {shipped_names}, or give a YAML file")
-    try:
-        value = yaml.safe_load(read_bytes(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected YAML, but {error}") from None
+    path, value = Path(name), shipped()["profiles"].get(name)
+    if value is None:
+        if not path.is_file():
+            raise InputError(f"no profile {name!r}; there are {', '.join(shipped()['profiles'])}, or give a YAML file")
+        try:
+            value = yaml.safe_load(read_bytes(path))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: expected YAML, but {error}") from None
     work = {"steps", "experiments"}
-    allowed = {"configs", "data", "parameters", *work}
-    if not isinstance(value, dict) or not set(value) <= allowed or not work & set(value):
+    if not isinstance(value, dict) or not set(value) <= {"configs", "data", "parameters", *work} or not work & {*value}:
         got = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
         raise InputError(f"{path}: expected steps or experiments, and perhaps configs, data, parameters, but got {got}")
     data = value.get("data", DATA[0])
@@ -160,18 +123,17 @@ def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
         raise InputError(f"{path}: expected data: {' or '.join(DATA)}, but got {data!r}")
     shared = _mapping(value.get("parameters"), f"{path}: parameters")
     for notebook, parameters in shared.items():
-        _known(notebook, path)
-        _mapping(parameters, f"{path}: parameters of {notebook}")
+        _mapping(parameters, f"{path}: parameters of {_known(notebook, path)}")
     lists = {key: value.get(key, []) for key in work}
     if not all(isinstance(items, list) for items in lists.values()) or not any(lists.values()):
         raise InputError(f"{path}: expected steps and experiments to be lists, and at least one step")
     named = tuple(map(str, experiments or lists["experiments"]))
-    steps = Experiments.shipped().steps(named) if named else []
+    steps = experiment_steps(named) if named else []
     steps += [step for item in lists["steps"] for step in _steps(item, path)]
     return Profile(path.stem, _mapping(value.get("configs"), f"{path}: configs"), data, shared, tuple(steps))
 
 
-def _steps(item: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _steps(item: Any, path: Path) -> Iterator[Entry]:
     """One entry of `steps`: a notebook's name, or a mapping that may stand for several steps."""
     entry = {"notebook": item} if isinstance(item, str) else _mapping(item, f"{path}: a step")
     if "notebook" not in entry or not set(entry) <= STEP_KEYS:
@@ -187,11 +149,9 @@ def _steps(item: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
+    if not isinstance(value, dict | None):
         raise InputError(f"{what}: expected a mapping, but got {value!r}")
-    return value
+    return value or {}
 
 
 def _known(notebook: Any, path: Path) -> str:
@@ -201,11 +161,7 @@ def _known(notebook: Any, path: Path) -> str:
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Read `notebook.parameter=value` texts; a notebook may be shortened ("04.epochs=2").
-
-    Raises:
-        InputError: a text has another form, or the notebook is unknown or ambiguous.
-    """
+    """Read `notebook.parameter=value` texts; a notebook may be shortened ("04.epochs=2"); else InputError."""
     overrides: dict[str, dict[str, str]] = {}
     for text in texts:
         target, equals, value = text.partition("=")
@@ -220,11 +176,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str, str]:
-    """Read [SPLIT=]PATH texts as parameters of 01_prepare_data: `name` of a split, `option` without one.
-
-    Raises:
-        InputError: two paths for the same.
-    """
+    """Read [SPLIT=]PATH texts as parameters of 01_prepare_data: `name` of a split, `option` without one."""
     found: dict[str, str] = {}
     for text in texts:
         split, _, path = text.partition("=")
@@ -238,9 +190,7 @@ def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str,
 def make_plan(
     profile: Profile, overrides: Mapping[str, Mapping[str, Any]], *, folder: Path = NOTEBOOK_FOLDER
 ) -> list[Step]:
-    """Resolve a profile into steps with checked parameters, each knowing what it needs.
-
-    Without a test split there is nothing to submit: 09_submission is left out.
+    """Resolve a profile into steps with checked parameters; without a test split there is no 09_submission.
 
     Args:
         profile: from `load_profile`.
@@ -248,107 +198,35 @@ def make_plan(
         folder: where the notebooks lie.
 
     Raises:
-        InputError: an unknown or mistyped parameter, two steps of one name, a step that nothing provides for,
-            one that would choose by photos that 05 learns from, or a profile that needs one's own photos and
-            gets none.
+        InputError: an unknown or mistyped parameter, two steps of one name, one that would choose by photos that 05
+            learns from, or a profile that needs one's own photos and gets none.
     """
-    _check_data(profile, overrides)
-    absent = [notebook for notebook in overrides if notebook not in {name for name, _ in profile.steps}]
-    if absent:
+    prepare, notebooks = overrides.get(PREPARE, {}), {notebook for notebook, _ in profile.steps}
+    if profile.data == "own" and not (coco_sources(prepare)[0] or "data_root" in prepare):
+        raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
+    if absent := [notebook for notebook in overrides if notebook not in notebooks]:
         raise InputError(f"profile {profile.name} has no step {absent[0]}, so its parameters cannot be set")
-    given, full = {}, {}
+    plan: dict[str, Step] = {}
     for notebook, own in profile.steps:
-        path = find_notebook(notebook, folder)
-        shared = profile.parameters.get(notebook, {})
+        path, shared = find_notebook(notebook, folder), profile.parameters.get(notebook, {})
         parameters = {**_config(profile, notebook, own), **shared, **own, **overrides.get(notebook, {})}
         checked = check_parameters(path, parameters)
         resolved = {item.name: item.default for item in read_parameters(path).values()} | checked
         name = step_name(notebook, resolved)
-        if name in given:
+        if name in plan:
             raise InputError(f"profile {profile.name}: two steps are called {name}")
-        given[name], full[name] = (notebook, checked), resolved
-    if not has_test(full.get(PREPARE, {})):
-        for steps in (given, full):
-            steps.pop(SUBMISSION, None)
-    plan = [
-        Step(name, notebook, parameters, needs(notebook, full[name], full), gpus_wanted(notebook, full[name]))
-        for name, (notebook, parameters) in given.items()
-    ]
-    for step in (step for step in plan if step.notebook == FINETUNE):
-        own, universal = (full[name].get("held_out", 0) for name in (step.name, *step.needs))
-        if own > universal:
-            raise InputError(f"{step.name}: expected held_out to be at most 05's, {universal}, but got {own}")
-    return plan
+        plan[name] = Step(name, notebook, checked, resolved, gpus_wanted(notebook, resolved))
+    if not has_test(plan[PREPARE].resolved if PREPARE in plan else {}):
+        plan.pop(SUBMISSION, None)
+    for step in (step for step in plan.values() if step.notebook == FINETUNE):
+        universal = plan.get(step_name(LANDMARKS, step.resolved))
+        own, allowed = step.resolved.get("held_out", 0), universal.resolved.get("held_out", 0) if universal else 0
+        if own > allowed:
+            raise InputError(f"{step.name}: expected held_out to be at most 05's, {allowed}, but got {own}")
+    return list(plan.values())
 
 
 def _config(profile: Profile, notebook: str, own: Mapping[str, Any]) -> dict[str, str]:
     """The configuration that a training takes by the profile, as its parameter."""
     model = {DETECTOR: own.get("detector", "htc"), LANDMARKS: "landmarks", FINETUNE: "landmarks"}.get(notebook)
     return {"config": profile.configs[model]} if model in profile.configs else {}
-
-
-def _check_data(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> None:
-    prepare = overrides.get(PREPARE, {})
-    files, _ = coco_sources(prepare)
-    if profile.data == "own" and not (files or "data_root" in prepare):
-        raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
-
-
-TRAIN_PHOTOS, VALIDATION_PHOTOS, TEST_PHOTOS = 191_961, 32_153, 62_629
-EPOCHS = {LANDMARKS: 12, FINETUNE: 12, DETECTOR: 20}
-VIEWS = 6  # three scales, each mirrored
-BOXES_PER_PHOTO = 6  # above score 0.01
-GB = {PREPARE: 3.0, DETECTOR: 0.6, LANDMARKS: 0.26, FINETUNE: 0.26, PREDICT: 0.3}
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """What a GPU does a second: crops of the landmark model, photos and test views of the detectors."""
-
-    train_crops: float = 300.0
-    predict_crops: float = 900.0
-    train_photos_htc: float = 5.0
-    train_photos_cascade: float = 8.0
-    test_views: float = 25.0
-
-
-ASSUMED = Speeds()
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """GPU hours of one step, and the disk it keeps, in GB."""
-
-    gpu_hours: float
-    disk_gb: float
-
-
-def estimate(step: Step, speeds: Speeds = ASSUMED) -> Estimate:
-    """Return what a step of the paper's size would cost."""
-    return Estimate(_seconds(step, speeds) / 3600, GB.get(step.notebook, 0.01))
-
-
-def total(steps: Iterable[Step], speeds: Speeds = ASSUMED) -> Estimate:
-    """Return the sum over steps."""
-    each = [estimate(step, speeds) for step in steps]
-    return Estimate(sum(one.gpu_hours for one in each), sum(one.disk_gb for one in each))
-
-
-def _seconds(step: Step, speeds: Speeds) -> float:
-    given = step.parameters
-    epochs = given.get("epochs") or EPOCHS.get(step.notebook, 0)
-    items = PAPER["table3"]["num_train"]
-    if step.notebook == LANDMARKS:
-        return sum(items) * epochs / speeds.train_crops
-    if step.notebook == FINETUNE:
-        return items[given.get("category_id", 1) - 1] * epochs / speeds.train_crops
-    if step.notebook == DETECTOR:
-        rate = getattr(speeds, f"train_photos_{given.get('detector', 'htc')}")
-        return TRAIN_PHOTOS * epochs / rate + (VALIDATION_PHOTOS + TEST_PHOTOS) * VIEWS / speeds.test_views
-    if step.notebook == PREDICT:
-        views = 2 if given.get("flip_test", True) else 1
-        on_truth = given.get("boxes") == GROUND_TRUTH
-        photos = VALIDATION_PHOTOS + TEST_PHOTOS
-        boxes = sum(PAPER["table3"]["num_val"]) if on_truth else photos * BOXES_PER_PHOTO
-        return boxes * views / speeds.predict_crops
-    return 0.0

@@ -1,4 +1,4 @@
-"""Processes that end with their parent, and locks that end with their holder; both survive kill -9."""
+"""Processes that end with their parent, locks that end with their holder, and the GPUs shared out by them."""
 
 import ctypes
 import fcntl
@@ -22,40 +22,27 @@ POLL_SECONDS = 0.2
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Have the kernel of the operating system kill this process when the one that started it ends.
-
-    Args:
-        parent: the process id of the parent, where known: if it is gone already, this process ends at once.
-
-    Only Linux has this; elsewhere the locks still keep a second run out while an orphan lives.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Have Linux kill this process when the one that started it ends, and at once where `parent` (a pid) is gone."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FileLock:
-    """An advisory lock on a file, held until `release` or the end of every process that holds it."""
+    """An advisory lock on a file, held until `release` or the end of the process, also by kill -9."""
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._handle: int | None = None
+        self.path, self._handle = Path(path), -1
 
-    def acquire(self, *, shared: bool = False, wait_seconds: float = 0.0) -> bool:
-        """Take the lock (or change one that is held to shared or exclusive); False if another has it.
-
-        Shared locks exclude exclusive ones only: a runner and its kernel hold one lock between them.
-        """
-        if self._handle is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    def acquire(self, *, wait_seconds: float = 0.0) -> bool:
+        """Take the lock; False if another still has it after the wait."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         deadline = time.monotonic() + wait_seconds
         while True:
             try:
-                fcntl.flock(self._handle, kind | fcntl.LOCK_NB)
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
                 if time.monotonic() >= deadline:
@@ -65,18 +52,17 @@ class FileLock:
 
     def release(self) -> None:
         """Give the lock back; nothing happens where it is not held."""
-        if self._handle is not None:
+        if self._handle >= 0:
             os.close(self._handle)
-            self._handle = None
+            self._handle = -1
 
 
 def visible_gpus() -> list[str]:
     """Ids of the GPUs that this process may use: CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        ids = dict.fromkeys(part.strip() for part in chosen.split(","))
-        return [gpu for gpu in ids if gpu not in ("", "-1")]
-    return list(_listed_gpus())
+    if chosen is None:
+        return list(_listed_gpus())
+    return [gpu for gpu in dict.fromkeys(part.strip() for part in chosen.split(",")) if gpu not in ("", "-1")]
 
 
 def check_gpus(step: str, count: int, gpus: Collection[str]) -> None:
@@ -90,11 +76,8 @@ def check_gpus(step: str, count: int, gpus: Collection[str]) -> None:
 def free_gpus(step: str, count: int) -> Iterator[list[str]]:
     """Hold so many GPUs and yield their ids, waiting until that many are free; [] where the machine has none.
 
-    A step that waits holds nothing, so two steps never wait for each other. The lock files lie in the
-    temporary folder, so that all runs of a user share them.
-
-    Raises:
-        InputError: the step wants more GPUs than there are.
+    A step that waits holds nothing, so two steps never wait for each other. The lock files lie in the temporary folder,
+    so that all runs of a user share them. InputError where the step wants more GPUs than there are.
     """
     gpus = visible_gpus() if count else []
     check_gpus(step, count, gpus)

@@ -3,25 +3,24 @@
 import ast
 import hashlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TextIO
 
 from kps.files import InputError, read_json, sha256, write_json
-from kps.flow.kernel import kernel_manager
 from kps.flow.locks import FileLock, free_gpus
 from kps.flow.parameters import check_data, check_parameters, code_cells, read_parameters
-from kps.flow.steps import NOT_RUN, NOTEBOOK_FOLDER, OUTPUTS, PREPARE, gpus_wanted, step_name
+from kps.flow.steps import NOT_RUN, NOTEBOOK_FOLDER, OUTPUTS, PARENT, PREPARE, gpus_wanted, step_name
 from kps.workspace import REPOSITORY, Workspace, changed_names, code_sha256, content_sha256, imported_names
 
-ORPHAN_SECONDS = 15.0  # how long a killed run's kernel and its loader processes may take to end
+LOCK_SECONDS = 15.0  # how long a killed run may take to end
 START_SECONDS = 180.0  # a kernel's start on a busy machine
-SOCKET_PATH_LENGTH = 60  # of the temporary folder, so that Unix sockets in it stay below their limit of 108
+STOP_SECONDS = 25.0  # after Ctrl-C, for a training's step and its state; less than a whole run waits
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MESSAGE_LENGTH = 400  # characters of an exception's text that fit one line
 
 
@@ -33,7 +32,7 @@ def run_notebook(
     threads: int | None = None,
     folder: Path = NOTEBOOK_FOLDER,
 ) -> Path:
-    """Run one notebook with parameters, unless it is done with these already.
+    """Run one notebook with parameters, unless it is done with these already; return the executed copy.
 
     The notebook runs in the repository root with this Python; what it prints appears with the step's name
     before each line. Its last act has to be its record. A step that was killed runs again.
@@ -45,9 +44,6 @@ def run_notebook(
         threads: of the numerical libraries; None leaves them their default.
         folder: where the notebooks lie.
 
-    Returns:
-        The executed copy.
-
     Raises:
         InputError: an unknown notebook or parameter, a step that runs elsewhere, more processes than GPUs, or
             a notebook that failed.
@@ -57,10 +53,9 @@ def run_notebook(
     given = check_parameters(notebook, {**parameters, "workspace": str(work.root)})
     state = step_state(notebook, given, work)
     step = step_name(name, state["parameters"])
-    executed, record = work.executed(step), work.record(step)
-    marker = step_file(work, step, ".json")
+    executed, record, marker = work.executed(step), work.record(step), step_file(work, step, ".json")
     lock = FileLock(step_file(work, step, ".lock"))
-    if not lock.acquire(wait_seconds=ORPHAN_SECONDS):
+    if not lock.acquire(wait_seconds=LOCK_SECONDS):
         raise InputError(f"{step} is being run by another process in {work.root}")
     try:
         outdated = why_outdated(work, step, state)
@@ -73,7 +68,7 @@ def run_notebook(
             record.unlink(missing_ok=True)
             started = time.monotonic()
             print(f"[{step}] started" + (f": {outdated}" if outdated else ""), flush=True)
-            _execute(notebook, executed, given, step=step, lock=lock, threads=threads, gpus=gpus)
+            _execute(notebook, executed, given, step=step, threads=threads, gpus=gpus)
         if not record.exists():
             raise InputError(f"{step} ended without its record {record}; open {executed}")
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -85,11 +80,7 @@ def run_notebook(
 
 
 def find_notebook(name: str, folder: Path = NOTEBOOK_FOLDER) -> Path:
-    """The file of a notebook.
-
-    Raises:
-        InputError: there is none of that name, or no notebooks at all.
-    """
+    """The file of a notebook; InputError where there is none of that name, or no notebooks at all."""
     path = Path(folder) / f"{name}.ipynb"
     if path.is_file():
         return path
@@ -108,11 +99,13 @@ def step_state(notebook: Path, given: Mapping[str, Any], work: Workspace) -> dic
     """What a step's result depends on: "parameters", "code_sha256" and "inputs_sha256", each by name.
 
     The code is the notebook's (text, outputs and metadata may change without a new run) and what it runs of
-    this package; inputs are the files and folders that a parameter names. `given` are checked parameters.
+    this package; inputs are the files and folders that a parameter names. `given` are checked parameters. The
+    workspace is none of them: a moved one is still done.
     """
     source = "\n".join(cell["source"] for cell in code_cells(notebook))
     code = code_sha256(imported_names(ast.parse(source)), without=NOT_RUN.get(notebook.stem, ()))
-    parameters, known = _resolved(notebook, given), read_parameters(notebook)
+    known = read_parameters(notebook)
+    parameters = {name: given.get(name, item.default) for name, item in known.items() if name != "workspace"}
     paths = {
         text: REPOSITORY / Path(text).expanduser()
         for name, value in parameters.items() if name not in OUTPUTS
@@ -146,21 +139,8 @@ def why_outdated(work: Workspace, step: str, state: Mapping[str, Mapping[str, An
     return next((f"changed: {names}" for names in changed if names), None)
 
 
-def _resolved(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters by name, defaults included, without the workspace: a moved one is still done."""
-    defaults = {item.name: item.default for item in read_parameters(notebook).values()}
-    return {name: value for name, value in {**defaults, **given}.items() if name != "workspace"}
-
-
 def _execute(
-    notebook: Path,
-    executed: Path,
-    parameters: dict[str, Any],
-    *,
-    step: str,
-    lock: FileLock,
-    threads: int | None,
-    gpus: list[str],
+    notebook: Path, executed: Path, parameters: dict[str, Any], *, step: str, threads: int | None, gpus: list[str]
 ) -> None:
     """Execute by papermill; every failure becomes one line (InputError), the copy stays for inspection."""
     from nbclient.exceptions import DeadKernelError
@@ -169,30 +149,40 @@ def _execute(
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its failures come as the exceptions below
-    with ExitStack() as stack:
-        if not lock.acquire(shared=True):
-            raise InputError(f"{step} was taken over by another process")
-        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="kps-", dir=_socket_folder())))
-        manager = kernel_manager(lock.path, sockets, threads=threads, gpus=gpus)
-        try:
-            execute_notebook(
-                _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,
-                kernel_name="python3", language="python", kernel_manager_class=manager,
-                start_timeout=START_SECONDS, progress_bar=False, stdout_file=PrefixedOutput(step, sys.stdout),
-            )  # fmt: skip
-        except PapermillExecutionError as error:
-            text = " ".join(str(error.evalue).split())[:MESSAGE_LENGTH]
-            if error.ename == InputError.__name__:
-                raise InputError(f"{step}: {text}") from None
-            raise InputError(f"{step} failed with {error.ename}: {text}; open {executed}") from None
-        except DeadKernelError:
-            raise InputError(f"{step}: its process died (out of memory?); open {executed}") from None
+    try:
+        execute_notebook(
+            _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,
+            kernel_name="python3", language="python", kernel_manager_class=_kernel_manager(threads, gpus),
+            start_timeout=START_SECONDS, progress_bar=False, stdout_file=PrefixedOutput(step, sys.stdout),
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        text = " ".join(str(error.evalue).split())[:MESSAGE_LENGTH]
+        if error.ename == InputError.__name__:
+            raise InputError(f"{step}: {text}") from None
+        raise InputError(f"{step} failed with {error.ename}: {text}; open {executed}") from None
+    except DeadKernelError:
+        raise InputError(f"{step}: its process died (out of memory?); open {executed}") from None
 
 
-def _socket_folder() -> str:
-    """The temporary folder, or /tmp where its path is too long for Unix sockets."""
-    folder = gettempdir()
-    return folder if len(folder) <= SOCKET_PATH_LENGTH else "/tmp"
+def _kernel_manager(threads: int | None, gpus: list[str]) -> type:
+    """A class of managers whose kernels are this very Python, whatever kernelspecs are installed, and end with us."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    environment = {PARENT: str(os.getpid())} | dict.fromkeys(THREAD_VARIABLES if threads else (), str(threads))
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
+    spec = KernelSpec(argv=argv, env=environment, display_name="Python 3", language="python")
+
+    class StepKernelManager(AsyncKernelManager):
+        kernel_spec = spec
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.shutdown_wait_time = STOP_SECONDS
+
+    return StepKernelManager
 
 
 def _literal(path: Path) -> str:
@@ -204,9 +194,8 @@ class PrefixedOutput:
     """A text stream that puts a step's name before each line; of a redrawn line the last state counts."""
 
     def __init__(self, step: str, target: TextIO) -> None:
-        self._prefix = f"[{step}] "
-        self._target = target
-        self._rest = ""
+        self._prefix, self._target, self._rest = f"[{step}] ", target, ""
+        self.flush = target.flush
 
     def write(self, text: str) -> int:
         """Pass on the lines that are complete and keep the rest."""
@@ -216,7 +205,3 @@ class PrefixedOutput:
             if shown.strip():
                 self._target.write(f"{self._prefix}{shown}\n")
         return len(text)
-
-    def flush(self) -> None:
-        """Flush the target."""
-        self._target.flush()

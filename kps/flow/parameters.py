@@ -12,7 +12,7 @@ from kps.files import InputError, read_json, readable
 from kps.workspace import REPOSITORY, SPLITS, Workspace, check_outputs
 
 TAG = "parameters"
-WORDS = {"true": True, "false": False}
+PLACES = ("_root", "_file", "_dir", "_images")  # ends of the parameters that name data of one's own
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,7 @@ class Parameter:
 
 
 def code_cells(notebook: Path) -> list[dict[str, Any]]:
-    """The code cells of a notebook file, their sources joined to one string.
-
-    Raises:
-        InputError: the file is absent or is no notebook.
-    """
+    """The code cells of a notebook file, sources joined to one string; InputError where it is none."""
     value = read_json(notebook)
     if not isinstance(value, dict) or not isinstance(value.get("cells"), list):
         raise InputError(f"{notebook}: expected a notebook with cells")
@@ -40,8 +36,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 def read_parameters(notebook: Path) -> dict[str, Parameter]:
     """The parameters that a notebook takes, by name, in order.
 
-    Raises:
-        InputError: no cell is tagged `parameters`, or a line of it is not `name: type = literal`.
+    InputError where no cell is tagged `parameters`, or a line of it is not `name: type = literal`.
     """
     tagged = [cell for cell in code_cells(notebook) if TAG in cell.get("metadata", {}).get("tags", [])]
     if not tagged:
@@ -60,20 +55,17 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the given parameters as the types that the notebook states; strings are read as those types.
 
-    Raises:
-        InputError: the notebook does not know a parameter, or a value has another type.
+    InputError where the notebook does not know a parameter, or a value has another type.
     """
-    known = read_parameters(notebook)
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        listing = ", ".join(f"{item.name}: {item.annotation}" for item in known.values())
-        raise InputError(f"{notebook.stem} has no parameter {unknown[0]!r}; it has {listing}")
-    checked = {}
+    known, checked = read_parameters(notebook), {}
     for name, value in given.items():
+        if name not in known:
+            listing = ", ".join(f"{item.name}: {item.annotation}" for item in known.values())
+            raise InputError(f"{notebook.stem} has no parameter {name!r}; it has {listing}")
+        expected = known[name].annotation
         try:
-            checked[name] = convert(value, known[name].annotation)
-        except ValueError:
-            expected = known[name].annotation
+            checked[name] = convert(value, expected)
+        except (ValueError, yaml.YAMLError):
             raise InputError(f"{notebook.stem}: expected {name}: {expected}, but got {value!r}") from None
     return checked
 
@@ -81,11 +73,10 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]
 def check_data(parameters: Mapping[str, Any], workspace: Path) -> None:
     """Raise InputError where data of one's own are absent, or the first notebook would write over them.
 
-    Data are its parameters called "..._root", "..._file", "..._dir" and "..._images". Paths are UTF-8, since
-    records are.
+    Data are its parameters whose names end as PLACES. Paths are UTF-8, since records are.
     """
-    work, places = Workspace(workspace), ("_root", "_file", "_dir", "_images")
-    data = [REPOSITORY / value for name, value in parameters.items() if name.endswith(places) and value]
+    work = Workspace(workspace)
+    data = [REPOSITORY / value for name, value in parameters.items() if name.endswith(PLACES) and value]
     for path in (work.root, *data):
         if readable(str(path)) != str(path):
             raise InputError(f"{path}: expected a path in UTF-8")
@@ -96,53 +87,23 @@ def check_data(parameters: Mapping[str, Any], workspace: Path) -> None:
 
 
 def convert(value: Any, annotation: str) -> Any:
-    """Read a value, or its text from a command line, as an annotated type.
-
-    Raises:
-        ValueError: it is not of that type.
-    """
+    """Read a value, or its text from a command line (YAML), as an annotated type; else ValueError or YAMLError."""
     outer, _, rest = annotation.partition("[")
-    inner = rest.removesuffix("]")
+    inner, is_text = rest.removesuffix("]"), isinstance(value, str)
     if outer.rpartition(".")[2] == "Optional":
-        nothing = value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
-        return None if nothing else convert(value, inner)
-    if outer in ("list", "List"):
-        return _convert_list(value, inner)
-    if outer == "dict":
-        return _convert_dict(value)
+        return None if value is None or (is_text and value.lower() in ("none", "null")) else convert(value, inner)
     if annotation == "str" and isinstance(value, str | Path):
         return str(value)
-    if annotation == "bool" and isinstance(value, bool):
-        return value
-    if annotation == "bool" and isinstance(value, str) and value.lower() in WORDS:
-        return WORDS[value.lower()]
-    if annotation == "int" and isinstance(value, int | str) and not isinstance(value, bool):
-        return int(value)
-    if annotation == "float" and isinstance(value, int | float | str) and not isinstance(value, bool):
-        return float(value)
+    number = {"int": int, "float": float}.get(annotation)
+    if number and isinstance(value, number | int | str) and not isinstance(value, bool):
+        return number(value)
+    if outer in ("list", "List"):
+        value = yaml.safe_load(value if value.strip().startswith("[") else f"[{value}]") if is_text else value
+        if isinstance(value, list | tuple):
+            return [convert(item, inner) for item in value] if inner else list(value)
+    if outer in ("dict", "bool"):
+        value = yaml.safe_load(value) if is_text and value.lower() not in ("yes", "no", "on", "off") else value
+        is_right = isinstance(value, bool if outer == "bool" else dict)
+        if is_right and (outer == "bool" or all(isinstance(key, str) for key in value)):
+            return value
     raise ValueError(value)
-
-
-def _convert_dict(value: Any) -> dict[str, Any]:
-    """Read a mapping, or its text in YAML or JSON."""
-    if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError(value) from None
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ValueError(value)
-    return value
-
-
-def _convert_list(value: Any, inner: str) -> list[Any]:
-    """Read a list, or the text `a, b` or `[a, b]`; `inner` is the items' annotation, or empty for any."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = yaml.safe_load(text if text.startswith("[") else f"[{text}]")
-        except yaml.YAMLError:
-            raise ValueError(value) from None
-    if not isinstance(value, list | tuple):
-        raise ValueError(value)
-    return [convert(item, inner) for item in value] if inner else list(value)

@@ -1,36 +1,30 @@
-"""The ten notebooks as steps of the flow: what a step is called, which steps it reads from, what it takes."""
+"""The ten notebooks as steps: what a step is called, how it begins and ends, and how many GPUs it holds.
+
+Which step reads from which stands in scripts/Snakefile.
+"""
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kps.files import InputError
+from kps.flow.locks import die_with_parent
 from kps.flow.parameters import read_parameters
-from kps.workspace import GROUND_TRUTH, REPOSITORY, Workspace, write_record
+from kps.workspace import REPOSITORY, Workspace, write_record
 
 NOTEBOOK_FOLDER = REPOSITORY / "notebooks"
-
-PREPARE = "01_prepare_data"
-HOMOGENEITY = "02_landmark_homogeneity"
-AGGREGATION = "03_aggregation_mapping"
-DETECTOR = "04_train_detector"
-LANDMARKS = "05_train_landmarks"
-FINETUNE = "06_finetune_category"
-PREDICT = "07_predict_landmarks"
-ENSEMBLE = "08_ensemble"
-SUBMISSION = "09_submission"
-REPORT = "10_report"
-
 NOTEBOOKS = (
-    PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT,
+    "01_prepare_data", "02_landmark_homogeneity", "03_aggregation_mapping", "04_train_detector", "05_train_landmarks",
+    "06_finetune_category", "07_predict_landmarks", "08_ensemble", "09_submission", "10_report",
 )  # fmt: skip
+PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT = NOTEBOOKS
 ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
 # Modules, by the beginnings of their names, of which nothing enters a step's result: they show results (which
 # is the report's own), or belong to the other model.
 SHOWN = ("kps.figures", "kps.report")
-TABLES = ("kps.figures", "kps.report.tables", "kps.report.page", "kps.report.tables")  # all but report.scores
+TABLES = ("kps.figures", "kps.report.page", "kps.report.tables")
 NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
     AGGREGATION: (*SHOWN, "kps.models"),
     DETECTOR: (*SHOWN, "kps.models.landmark"),
@@ -47,11 +41,15 @@ SUFFIXES = {
     PREDICT: "_{run}",
     ENSEMBLE: "_{run}",
 }
+PARENT = "KPS_PARENT"  # in a step's kernel: the process that it ends with
 
 
 def begin() -> float:
     """Start a notebook in the repository's root, from which relative paths count; return the time."""
     os.chdir(REPOSITORY)
+    if parent := os.environ.pop(PARENT, ""):
+        die_with_parent(int(parent))
+        os.register_at_fork(after_in_child=die_with_parent)  # loader processes would outlive a killed kernel
     return time.monotonic()
 
 
@@ -80,7 +78,9 @@ def record(
 
 def step_name(notebook: str, parameters: Mapping[str, Any]) -> str:
     """The id of a step, which names its record and its notebook: "06_finetune_category_hand81_plain_03"."""
-    return notebook + SUFFIXES.get(notebook, "").format(**_short(parameters))
+    if "aggregation" in parameters:  # a name, or a file
+        parameters = {**parameters, "aggregation": Path(parameters["aggregation"]).stem}
+    return notebook + SUFFIXES.get(notebook, "").format(**parameters)
 
 
 def gpus_wanted(notebook: str, parameters: Mapping[str, Any]) -> int:
@@ -90,64 +90,3 @@ def gpus_wanted(notebook: str, parameters: Mapping[str, Any]) -> int:
         step = step_name(notebook, parameters)
         raise InputError(f"{step}: expected processes to be at least 1, but got {processes}")
     return processes if notebook in ON_GPU else 0
-
-
-def _short(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters with an aggregation's name where they have its file."""
-    if "aggregation" not in parameters:
-        return parameters
-    return {**parameters, "aggregation": Path(parameters["aggregation"]).stem}
-
-
-def needs(notebook: str, parameters: Mapping[str, Any], steps: Iterable[str]) -> list[str]:
-    """The steps, out of those of the plan, whose results a step reads.
-
-    Args:
-        notebook: one of NOTEBOOKS.
-        parameters: all parameters of the step, defaults included.
-        steps: the ids of all steps of the plan.
-
-    Raises:
-        InputError: the plan lacks a step that this one needs.
-    """
-    plan = list(steps)
-    wanted = [name for name in _wanted(notebook, parameters, plan) if name != step_name(notebook, parameters)]
-    for name in wanted:
-        if name not in plan:
-            step = step_name(notebook, parameters)
-            raise InputError(f"step {step} needs {name}, which the profile does not have")
-    return wanted
-
-
-def _wanted(notebook: str, parameters: Mapping[str, Any], plan: list[str]) -> list[str]:
-    if notebook == ENSEMBLE:
-        return [_producer(run, plan) for run in parameters["runs"]]
-    if notebook == SUBMISSION:
-        return [_producer(parameters["run"], plan)]
-    if notebook == REPORT:
-        return plan
-    if notebook == PREDICT:
-        on_truth = parameters["boxes"] == GROUND_TRUTH
-        boxes = PREPARE if on_truth else step_name(DETECTOR, {"detector": parameters["boxes"]})
-        return [boxes, *_models(parameters, plan)]
-    if notebook == LANDMARKS:
-        return [PREPARE, step_name(AGGREGATION, parameters)]
-    if notebook == FINETUNE:
-        return [step_name(LANDMARKS, parameters)]
-    return {HOMOGENEITY: [PREPARE], AGGREGATION: [HOMOGENEITY], DETECTOR: [PREPARE]}.get(notebook, [])
-
-
-def _models(parameters: Mapping[str, Any], plan: list[str]) -> list[str]:
-    """The training steps of a landmark model: the universal one, or all of the plan's finetunings of it."""
-    model = parameters["model"]
-    if model == "universal":
-        return [step_name(LANDMARKS, parameters)]
-    variant = model.removeprefix("finetune_")
-    beginning = f"{FINETUNE}_{_short(parameters)['aggregation']}_{variant}_"
-    return [name for name in plan if name.startswith(beginning)] or [f"{beginning}*"]
-
-
-def _producer(run: str, plan: list[str]) -> str:
-    """The step that writes the predictions of a run."""
-    ensemble = step_name(ENSEMBLE, {"run": run})
-    return ensemble if ensemble in plan else step_name(PREDICT, {"run": run})
