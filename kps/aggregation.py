@@ -29,13 +29,12 @@ NAMED = ("hand81", "identity")
 class Aggregation:
     """A map from landmarks to groups that keeps landmarks of a category apart and commutes with the flip.
 
+    InputError: the map breaks a constraint; the message names the two landmarks at fault.
+
     Args:
         group: (294,) 0-based group of each landmark; every group 0..G-1 occurs.
         names: G names; made from the members where absent, such as "vest 8 · sling dress 8 · +3": the first
             and the last, and how many are between them.
-
-    Raises:
-        InputError: the map breaks a constraint; the message names the two landmarks at fault.
     """
 
     def __init__(self, group: Sequence[int] | np.ndarray, names: Sequence[str] | None = None) -> None:

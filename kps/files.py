@@ -49,11 +49,7 @@ _KINDS: list[tuple[bytes | tuple[bytes, ...], str]] = [  # what a file is by its
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield the file, open for reading bytes.
-
-    Raises:
-        InputError: the file is absent, or cannot be read.
-    """
+    """Yield the file, open for reading bytes; InputError: the file is absent, or cannot be read."""
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open(path, "rb"))
@@ -65,11 +61,7 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the file's content.
-
-    Raises:
-        InputError: the file is absent or cannot be read.
-    """
+    """Return the file's content; InputError: the file is absent or cannot be read."""
     with open_file(path) as file:
         return file.read()
 
@@ -91,11 +83,7 @@ def reason_of(path: Path, error: object, *, own: Container[str] = ()) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a JSON file.
-
-    Raises:
-        InputError: the file is absent or is not JSON in UTF-8.
-    """
+    """Return the value of a JSON file; InputError: the file is absent or is not JSON in UTF-8."""
     try:
         return orjson.loads(read_bytes(path))
     except orjson.JSONDecodeError as error:
@@ -145,10 +133,8 @@ def without_nan(value: Any) -> Any:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` on success, remove it otherwise.
 
-    The temporary name keeps the suffix, since some writers choose the format by it.
-
-    Raises:
-        InputError: `path` is a folder, or a device or pipe, which a rename would replace.
+    The temporary name keeps the suffix, since some writers choose the format by it. InputError: `path` is a folder, or
+    a device or pipe, which a rename would replace.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -177,8 +163,7 @@ def _set_default_mode(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; rename it to `path` on success, remove it otherwise.
 
-    Raises:
-        InputError: `path` exists and is not an empty folder.
+    InputError: `path` exists and is not an empty folder.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

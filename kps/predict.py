@@ -37,8 +37,7 @@ class Models:
 def find_models(root: Path) -> Models:
     """Choose among the trained models of a workspace: the finetuned landmark models where all 13 are there.
 
-    Raises:
-        InputError: no detector or no landmark model has been trained to the end there.
+    InputError: no detector or no landmark model has been trained to the end there.
     """
     workspace = Workspace(root)
     detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir(PREFERRED_DETECTOR) / FINAL)
@@ -70,7 +69,8 @@ def predict_photos(
 ) -> list[Path]:
     """Find garments and their landmarks on photos; write NAME.json and NAME.jpg (drawn) into `out`.
 
-    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo.
+    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. InputError:
+    something else would be overwritten, or models are missing: nothing is written then.
 
     Args:
         images: photos of any format that Pillow reads.
@@ -83,9 +83,6 @@ def predict_photos(
 
     Returns:
         The JSON files, one a photo.
-
-    Raises:
-        InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
     chosen = find_models(Path(models))
     names = _names(images, Path(out))
@@ -135,8 +132,7 @@ def _telling(tell: Callable[[InputError], None] | None) -> Iterator[None]:
 def _names(images: Sequence[Path], out: Path) -> list[str]:
     """Name the outputs after the photos; a name that another photo's result has gets a number.
 
-    Raises:
-        InputError: no photo, or a file that is in the way is no result of an earlier call.
+    InputError: no photo, or a file that is in the way is no result of an earlier call.
     """
     if not images:
         raise InputError("expected at least one photo, but got none")

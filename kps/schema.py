@@ -77,11 +77,7 @@ for _constant in (SIGMAS, FLIP_INDICES, LANDMARK_CATEGORY):
 
 
 def category(category_id: int) -> Category:
-    """Return a category by its id.
-
-    Raises:
-        InputError: the id is not 1..13.
-    """
+    """Return a category by its id; InputError: the id is not 1..13."""
     if isinstance(category_id, bool) or not isinstance(category_id, int | np.integer):
         raise InputError(f"expected a category id from 1 to {NUM_CATEGORIES}, but got {category_id!r}")
     if not 1 <= category_id <= NUM_CATEGORIES:

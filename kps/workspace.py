@@ -68,8 +68,7 @@ class Workspace:
     def available(self, splits: Sequence[str]) -> list[str]:
         """Those of the splits that the data have: the test split may be absent.
 
-        Raises:
-            InputError: the data have none of them.
+        InputError: the data have none of them.
         """
         folders = read_json(self.data)["image_dirs"]
         found = [split for split in splits if check_split(split) in folders]
@@ -144,8 +143,7 @@ def submission_zip(name: str, folder: Path = Path("submissions")) -> Path:
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Refuse outputs that would destroy an input, each other or raw data, before anything is done.
 
-    Raises:
-        InputError: an output is an input or another output, under whatever name, or lies in raw data.
+    InputError: an output is an input or another output, under whatever name, or lies in raw data.
     """
     used = {identity(path): path for path in inputs}
     roots = [Path(os.path.realpath(path)) for path in used.values()]
@@ -293,8 +291,7 @@ def write_record(
 ) -> Record:
     """Write a step's record, atomically, as the step's last act.
 
-    Raises:
-        InputError: an input or an output is absent, so the step is not done.
+    InputError: an input or an output is absent, so the step is not done.
     """
     for name, file in {**inputs, **outputs}.items():
         if not Path(file).exists():
@@ -315,11 +312,7 @@ def write_record(
 
 
 def load_record(path: Path) -> Record:
-    """Read a step's record.
-
-    Raises:
-        InputError: the file is absent or is no record.
-    """
+    """Read a step's record; InputError: the file is absent or is no record."""
     value = read_json(path)
     names = {field.name for field in fields(Record)}
     if not isinstance(value, dict) or set(value) != names:

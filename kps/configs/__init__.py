@@ -22,14 +22,11 @@ def shipped(kind: str) -> list[str]:
 
 
 def load_config(config: str | Path, kind: str) -> Config:
-    """Return a configuration.
+    """Return a configuration; InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
 
     Args:
         config: a shipped name such as "hrnet_demo", or a file of one's own.
         kind: "landmarks" or "detectors".
-
-    Raises:
-        InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
     """
     path = FOLDER / kind / f"{config}.py" if config in shipped(kind) else Path(config)
     if not path.is_file():
@@ -43,8 +40,7 @@ def load_config(config: str | Path, kind: str) -> Config:
 def lay_over(config: Config, options: Mapping[str, Any] | None) -> Config:
     """Return the configuration with values by dotted key, such as {"train_dataloader.batch_size": 8}, laid over it.
 
-    Raises:
-        InputError: a value that does not fit the place that its key names.
+    InputError: a value that does not fit the place that its key names.
     """
     try:
         config.merge_from_dict(dict(options or {}))
@@ -87,6 +83,8 @@ def for_run(
 ) -> None:
     """Lay over a configuration what belongs to one run.
 
+    InputError: a number out of range, or no public weights are named.
+
     Args:
         coco_file: COCO-294 training annotations, whose photos lie in `image_dir`.
         work_dir: where training keeps its state and leaves `final.pth`.
@@ -98,9 +96,6 @@ def for_run(
         held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it are kept.
             0: all photos are learnt from, and the last weights kept.
         category_id: score the held-out part on this category only.
-
-    Raises:
-        InputError: a number out of range, or no public weights are named.
     """
     if not 0 <= held_out < 0.5:
         raise InputError(f"held_out: expected a share from 0 to 0.5, but got {held_out}")

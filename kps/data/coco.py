@@ -74,8 +74,7 @@ class Polygons(Sequence):
 def check_polygons(value: Any) -> list[list[float]]:
     """Return the polygons of a COCO or raw row; none where it has another kind of mask (RLE) or null.
 
-    Raises:
-        InputError: a list that is not one of lists of numbers, or a number too large to be a pixel.
+    InputError: a list that is not one of lists of numbers, or a number too large to be a pixel.
     """
     if value is None or isinstance(value, dict):
         return []
@@ -186,8 +185,7 @@ class Coco:
 def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, where: str) -> dict[str, Any]:
     """Convert a raw DeepFashion2 item to a COCO-294 annotation.
 
-    Raises:
-        InputError: a field is absent or malformed; `where` (file and item) leads the message.
+    InputError: a field is absent or malformed; `where` (file and item) leads the message.
     """
     try:
         garment = category(field(item, "category_id"))
@@ -278,8 +276,7 @@ def coco_categories() -> list[dict[str, Any]]:
 def load_coco(path: Path) -> Coco:
     """Read and validate a COCO-294 file row by row; an information file without annotations has no instances.
 
-    Raises:
-        InputError: the file or one of its rows is malformed; the message names file and row.
+    InputError: the file or one of its rows is malformed; the message names file and row.
     """
     path = Path(path)
     images, annotations = _Images(path), _Annotations(path)
@@ -432,14 +429,13 @@ Row = dict[str, Any]
 def save_selection(source: Path, out: Path, image_ids: Iterable[int], *, visible_only: bool = False) -> None:
     """Write the given photos of a COCO-294 file with their annotations, rows as they are.
 
+    InputError: `source` is absent or is broken JSON.
+
     Args:
         source: a file that `load_coco` accepts.
         out: the file to write, whole or not at all.
         image_ids: of the photos to keep.
         visible_only: leave occluded landmarks (v = 1) unlabelled.
-
-    Raises:
-        InputError: `source` is absent or is broken JSON.
     """
     wanted = set(image_ids)
     change = visible_only_annotation if visible_only else dict

@@ -88,6 +88,8 @@ def convert_split(
 ) -> Counts:
     """Convert one split of a raw folder to a COCO-294 file, written whole or not at all.
 
+    InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
+
     Args:
         data_root: the raw folder; its parts are found by name.
         split: train, validation, or test (no annotations: rows of its information file, else of its images).
@@ -97,9 +99,6 @@ def convert_split(
         workers: processes; None takes all cores.
         strict: refuse a file or item that cannot be converted, the first in the files' order; otherwise such
             are skipped and named in `Counts.skipped`.
-
-    Raises:
-        InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
     """
     check_limit(limit)
     raw = find_raw(data_root)

@@ -41,8 +41,7 @@ class Information:
 def read_information(path: Path) -> Information:
     """Read an information file row by row; image ids may repeat, and annotations are not checked.
 
-    Raises:
-        InputError: the file is unreadable, or holds no list of images with integer ids and file names.
+    InputError: the file is unreadable, or holds no list of images with integer ids and file names.
     """
     information, num_keypoints = Information(), []
 
@@ -74,8 +73,7 @@ def _image_row(path: Path, number: int, row: dict[str, Any]) -> InformationImage
 def read_images(path: Path) -> list[InformationImage]:
     """Return the image rows of an information file, each id once.
 
-    Raises:
-        InputError: as `read_information`, or an image id repeats.
+    InputError: as `read_information`, or an image id repeats.
     """
     rows = read_information(path).images
     if len({row.id for row in rows}) != len(rows):
@@ -142,10 +140,8 @@ class Comparison:
 def compare_with_information(ours: Path, theirs: Path) -> Comparison:
     """Compare a COCO-294 file of ours with an official information or ground-truth file.
 
-    Annotations are matched within an image and category by the nearest boxes, since ids may differ.
-
-    Raises:
-        InputError: one of the files is malformed.
+    Annotations are matched within an image and category by the nearest boxes, since ids may differ. InputError: one of
+    the files is malformed.
     """
     mine, official = load_coco(ours), load_coco(theirs)
     stated = read_information(theirs).num_keypoints

@@ -27,12 +27,9 @@ def read_photo(
 ) -> np.ndarray:
     """Return a photo (H, W, 3) uint8 RGB, or (H, W) grey; of several frames the first.
 
-    Greys of more than 8 bits are scaled to 8, what is transparent shows white. Annotations count pixels of
-    the stored image, so an EXIF orientation is applied only where `upright` asks for what a viewer shows.
-
-    Raises:
-        InputError: the file is absent, cannot be decoded to its end, has more than MAX_PIXELS pixels, or is
-            not of the size that was expected.
+    Greys of more than 8 bits are scaled to 8, what is transparent shows white. Annotations count pixels of the stored
+    image, so an EXIF orientation is applied only where `upright` asks for what a viewer shows. InputError: the file is
+    absent, cannot be decoded to its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
     """
     try:
         with Image.open(stored_path(Path(path))) as image:

@@ -57,9 +57,7 @@ class RawDataset:
     def split(self, name: str) -> RawSplit:
         """Return a split.
 
-        Raises:
-            InputError: the split was not found or is ambiguous, or has no annotations though it is not the
-                test split.
+        InputError: the split was not found or is ambiguous, or has no annotations though it is not the test split.
         """
         if check_split(name) in self.copies:
             first, second = self.copies[name]
@@ -113,10 +111,8 @@ class RawAnnotation:
 def find_raw(data_root: Path | str) -> RawDataset:
     """Find the splits' folders and the information files wherever they are under `data_root`.
 
-    Of several copies of a split the one nearest to the root counts.
-
-    Raises:
-        InputError: no folder that can be listed, or nothing of the layout in it.
+    Of several copies of a split the one nearest to the root counts. InputError: no folder that can be listed, or
+    nothing of the layout in it.
     """
     root = Path(data_root)
     if not root.is_dir():
@@ -147,8 +143,7 @@ def find_raw(data_root: Path | str) -> RawDataset:
 def list_annotations(split: RawSplit) -> NumberedFiles:
     """List a split's annotation files by number.
 
-    Raises:
-        InputError: the split has no folder of annotations, or it cannot be listed.
+    InputError: the split has no folder of annotations, or it cannot be listed.
     """
     if split.annos_dir is None:
         raise InputError(f"{split.image_dir.parent}: expected annotations, but there is no annos folder")
@@ -156,19 +151,14 @@ def list_annotations(split: RawSplit) -> NumberedFiles:
 
 
 def list_images(split: RawSplit) -> NumberedFiles:
-    """List a split's images by number.
-
-    Raises:
-        InputError: the folder cannot be listed.
-    """
+    """List a split's images by number; InputError: the folder cannot be listed."""
     return _numbered_files(split.image_dir, (".jpg", ".jpeg"))
 
 
 def read_annotation(path: Path) -> RawAnnotation:
     """Read one annotation file; the items themselves are checked where they are converted.
 
-    Raises:
-        InputError: broken JSON, or not an object of items.
+    InputError: broken JSON, or not an object of items.
     """
     value = read_json(path)
     if not isinstance(value, dict):
@@ -188,11 +178,7 @@ def read_annotation(path: Path) -> RawAnnotation:
 
 
 def image_number(path: Path) -> int:
-    """Return the image id that a file name such as 000001.jpg stands for.
-
-    Raises:
-        InputError: the name is not a number.
-    """
+    """Return the image id that a file name such as 000001.jpg stands for; InputError: the name is not a number."""
     match = _NUMBERED.fullmatch(Path(path).name)
     if match is None:
         raise _no_number(path)
@@ -206,10 +192,8 @@ def _no_number(path: Path) -> InputError:
 def image_size(path: Path) -> tuple[int, int]:
     """Return an image's (width, height) in px from its header, without decoding the pixels.
 
-    This is the size as stored: an EXIF orientation is not applied, since annotations are in stored pixels.
-
-    Raises:
-        InputError: the file is absent, or its header is not that of an image.
+    This is the size as stored: an EXIF orientation is not applied, since annotations are in stored pixels. InputError:
+    the file is absent, or its header is not that of an image.
     """
     try:
         with Image.open(path) as image:

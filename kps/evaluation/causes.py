@@ -218,8 +218,7 @@ class Causes:
 def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bool = False) -> Causes:
     """Find what each lost point of AP is lost by; takes about six evaluations.
 
-    Raises:
-        InputError: a result lies on an image that the ground truth does not have.
+    InputError: a result lies on an image that the ground truth does not have.
     """
     check_images(ground_truth, results.image_id)
     if visible_only:

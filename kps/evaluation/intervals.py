@@ -156,8 +156,7 @@ def bootstrap(
 ) -> Intervals:
     """Score landmarks (Predictions) or boxes (Detections) with intervals.
 
-    Raises:
-        InputError: a result lies on an unknown image, or samples or level make no sense.
+    InputError: a result lies on an unknown image, or samples or level make no sense.
     """
     weights = _draw(len(ground_truth.images), samples, seed, level)
     scores = _statistics(ground_truth, results, weights, visible_only)
@@ -177,14 +176,12 @@ def paired_bootstrap(
 ) -> PairedDifference:
     """Compare two results on the same images: second minus first.
 
-    Far sharper than two intervals side by side, since what makes a photo hard is hard for both.
+    Far sharper than two intervals side by side, since what makes a photo hard is hard for both. InputError: as
+    `bootstrap`, or one holds landmarks and the other boxes.
 
     Args:
         first, second: results, or those of several seeds, whose scores are averaged: the interval is then of
             the mean over these seeds.
-
-    Raises:
-        InputError: as `bootstrap`, or one holds landmarks and the other boxes.
     """
     groups = [[results] if isinstance(results, Results) else list(results) for results in (first, second)]
     if len({type(results) for group in groups for results in group}) != 1:

@@ -37,12 +37,11 @@ Check = tuple[str, str, np.ndarray, np.ndarray | bool, np.ndarray | bool]
 def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
     """Compare a file's boxes, landmarks, areas and photos; return a line for each kind of doubt.
 
+    InputError: a photo is no image or not of the size that its row states, or most annotations are off.
+
     Args:
         coco: the file.
         image_dir: its photos, whose headers are read; None where they are not at hand.
-
-    Raises:
-        InputError: a photo is no image or not of the size that its row states, or most annotations are off.
     """
     photos = [] if image_dir is None else _check_photos(coco, image_dir)
     items, size_wh = coco.instances, coco.sizes_wh(coco.instances.image_id)
@@ -67,13 +66,12 @@ def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
 def check_results(truth: Coco, results: Predictions | Detections, path: Path) -> list[str]:
     """Compare boxes or landmarks of one's own with the photos and garments; return a line for each doubt.
 
+    InputError: a row lies on an image that `truth` does not have, or most rows are off.
+
     Args:
         truth: names the photos; its garments, if any, tell corners from widths and heights.
         results: what `path` holds.
         path: the file, for messages.
-
-    Raises:
-        InputError: a row lies on an image that `truth` does not have, or most rows are off.
     """
     check_images(truth, results.image_id, path)
     size_wh, items = truth.sizes_wh(results.image_id), truth.instances

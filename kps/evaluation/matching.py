@@ -52,16 +52,13 @@ def compare(
     visible_only: bool = False,
     counted: np.ndarray | None = None,
 ) -> Comparison:
-    """Put results beside the ground truth.
+    """Put results beside the ground truth; InputError: a result lies on an image that the ground truth does not have.
 
     Args:
         ground_truth: all images and items.
         results: Predictions are compared by landmarks (OKS), Detections by boxes (IoU).
         visible_only: occluded landmarks are treated as unlabelled; has no meaning for boxes.
         counted: (G,) items outside this mask are ignored, as crowds are.
-
-    Raises:
-        InputError: a result lies on an image that the ground truth does not have.
     """
     check_images(ground_truth, results.image_id)
     if visible_only:

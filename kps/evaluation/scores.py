@@ -41,8 +41,7 @@ class Scores:
 def evaluate_landmarks(ground_truth: Coco, results: Predictions, *, visible_only: bool = False) -> Scores:
     """Score landmarks by the official protocol; `visible_only` treats occluded landmarks as unlabelled.
 
-    Raises:
-        InputError: a result lies on an image that the ground truth does not have.
+    InputError: a result lies on an image that the ground truth does not have.
     """
     return score(compare(ground_truth, results, visible_only=visible_only))
 
@@ -50,8 +49,7 @@ def evaluate_landmarks(ground_truth: Coco, results: Predictions, *, visible_only
 def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
     """Score boxes by COCO's protocol: IoU .50:.95, at most 100 detections per image and category.
 
-    Raises:
-        InputError: a detection lies on an image that the ground truth does not have.
+    InputError: a detection lies on an image that the ground truth does not have.
     """
     return score(compare(ground_truth, detections))
 
@@ -103,11 +101,10 @@ def evaluate_subsets(
 ) -> dict[str, Scores]:
     """Score landmarks (Predictions) or boxes (Detections) on each subset by one of SUBSETS.
 
+    InputError: `by` is no such attribute, the data do not know it, or a result lies on an unknown image.
+
     Returns:
         Label of the subset -> scores, NaN where it holds no item that counts.
-
-    Raises:
-        InputError: `by` is no such attribute, the data do not know it, or a result lies on an unknown image.
     """
     if by not in SUBSETS:
         raise InputError(f"expected subsets by one of {', '.join(SUBSETS)}, but got {by!r}")
@@ -158,8 +155,7 @@ class LandmarkAccuracy:
 def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> LandmarkAccuracy:
     """Score predictions made on ground-truth boxes (detection id = annotation id), item by item.
 
-    Raises:
-        InputError: an item with labelled landmarks has no prediction, or one of another category.
+    InputError: an item with labelled landmarks has no prediction, or one of another category.
     """
     items = ground_truth.instances.take(ground_truth.instances.counted)
     keypoints = _on_items(ground_truth, items, predictions).keypoints

@@ -26,7 +26,7 @@ def summarise(
     samples: int = 1000,
     visible_only: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Score results as far as asked.
+    """Score results as far as asked; InputError: the ground truth has nothing to score.
 
     Args:
         truth: ground truth.
@@ -40,9 +40,6 @@ def summarise(
 
     Returns:
         The values for a JSON file, and the lines to print.
-
-    Raises:
-        InputError: the ground truth has nothing to score.
     """
     if isinstance(results, Detections):
         scores, what = evaluate_boxes(truth, results), "boxes"

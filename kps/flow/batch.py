@@ -192,14 +192,13 @@ def make_plan(
 ) -> list[Step]:
     """Resolve a profile into steps with checked parameters; without a test split there is no 09_submission.
 
+    InputError: an unknown or mistyped parameter, two steps of one name, one that would choose by photos that 05 learns
+    from, or a profile that needs one's own photos and gets none.
+
     Args:
         profile: from `load_profile`.
         overrides: parameters by notebook that go before the profile's.
         folder: where the notebooks lie.
-
-    Raises:
-        InputError: an unknown or mistyped parameter, two steps of one name, one that would choose by photos that 05
-            learns from, or a profile that needs one's own photos and gets none.
     """
     prepare, notebooks = overrides.get(PREPARE, {}), {notebook for notebook, _ in profile.steps}
     if profile.data == "own" and not (coco_sources(prepare)[0] or "data_root" in prepare):

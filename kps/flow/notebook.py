@@ -34,8 +34,9 @@ def run_notebook(
 ) -> Path:
     """Run one notebook with parameters, unless it is done with these already; return the executed copy.
 
-    The notebook runs in the repository root with this Python; what it prints appears with the step's name
-    before each line. Its last act has to be its record. A step that was killed runs again.
+    The notebook runs in the repository root with this Python; what it prints appears with the step's name before each
+    line. Its last act has to be its record. A step that was killed runs again. InputError: an unknown notebook or
+    parameter, a step that runs elsewhere, more processes than GPUs, or a notebook that failed.
 
     Args:
         name: the notebook's name without suffix, such as "06_finetune_category".
@@ -43,10 +44,6 @@ def run_notebook(
         workspace: the work folder, passed on as the parameter of that name.
         threads: of the numerical libraries; None leaves them their default.
         folder: where the notebooks lie.
-
-    Raises:
-        InputError: an unknown notebook or parameter, a step that runs elsewhere, more processes than GPUs, or
-            a notebook that failed.
     """
     notebook = find_notebook(name, folder)
     work = Workspace(Path(workspace).resolve())

@@ -26,12 +26,11 @@ def prepare_built_in(
 ) -> dict[str, Coco]:
     """Make the procedural set in the workspace, unless this very one is there, and convert it.
 
+    InputError: the folder holds something that was not made here.
+
     Args:
         photos: how many of "train", "validation" and "test".
         seed: of the photos.
-
-    Raises:
-        InputError: the folder holds something that was not made here.
     """
     check_limit(limit)
     note = work.built_in_data / "built_in.json"
@@ -48,17 +47,14 @@ def prepare_built_in(
 def prepare_raw(work: Workspace, data_root: Path, *, source: str, limit: int | None = None) -> dict[str, Coco]:
     """Convert a raw DeepFashion2 folder into the workspace; return the splits.
 
-    Files and items that cannot be converted are skipped; how many, and the first of them, is printed. The
-    test split may be absent.
+    Files and items that cannot be converted are skipped; how many, and the first of them, is printed. The test split
+    may be absent. InputError: a part of the folder is absent, or holds nothing that can be converted or learnt from.
 
     Args:
         work: gets COCO files (also visible-only ones), ground-truth boxes and its note of the image folders.
         data_root: the raw folder; it is only read.
         source: the data in words, for the records.
         limit: only the first so many photos of each split.
-
-    Raises:
-        InputError: a part of the folder is absent, or holds nothing that can be converted or learnt from.
     """
     folders = {}
     for split in SPLITS if has_test({"data_root": Path(data_root).resolve()}) else SPLITS[:2]:
@@ -82,18 +78,15 @@ def prepare_coco(
 ) -> dict[str, Coco]:
     """Use ready COCO-294 files, one a split or one for all three; return the splits.
 
-    One for all is for a look at the flow: scores on what was trained on mean little. Photos that train has in
-    common with another split are named in a warning.
+    One for all is for a look at the flow: scores on what was trained on mean little. Photos that train has in common
+    with another split are named in a warning. InputError: a file is malformed or contradicts itself or its photos, or
+    has no landmark; a photo is absent, or a file would be written to.
 
     Args:
         work: as for `prepare_raw`.
         coco_file: of all splits, or by split; the test split's may be absent, or without annotations.
         image_dir: the photos of all splits, or by split.
         limit: only the first so many photos of each split.
-
-    Raises:
-        InputError: a file is malformed or contradicts itself or its photos, or has no landmark;
-            a photo is absent, or a file would be written to.
     """
     check_limit(limit)
     files = coco_file if isinstance(coco_file, Mapping) else dict.fromkeys(SPLITS, coco_file)
@@ -139,12 +132,9 @@ def _finish(work: Workspace, folders: Mapping[str, Path], source: str) -> dict[s
 def coco_sources(given: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, Path]]:
     """The COCO file and the image folder of each split, from the parameters of 01_prepare_data.
 
-    `coco_file` serves as all three splits; `train_file`, `validation_file` and perhaps `test_file` are one
-    each. `image_dir` is the folder of each split without a `train_images` (or so) of its own.
-
-    Raises:
-        InputError: files without photos or photos without a file, a split that is absent or has two files, or
-            a raw folder beside them.
+    `coco_file` serves as all three splits; `train_file`, `validation_file` and perhaps `test_file` are one each.
+    `image_dir` is the folder of each split without a `train_images` (or so) of its own. InputError: files without
+    photos or photos without a file, a split that is absent or has two files, or a raw folder beside them.
     """
     files = {split: given.get(f"{split}_file") for split in SPLITS}
     if given.get("data_root") and (given.get("coco_file") or any(files.values())):

@@ -24,7 +24,7 @@ from kps.workspace import REPOSITORY, Workspace
 SNAKEFILE = REPOSITORY / "scripts" / "Snakefile"
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
 ANNOUNCED = re.compile(r"^ +output: records/(.+)\.json\n(?:.*\n)*? +reason: (.+?)(?:: .*)?$", re.MULTILINE)
-LACKING = re.compile(r"rule (\w+) .*affected files:\s+records/(\S+)\.json", re.DOTALL)
+LACKING = re.compile(r"KeyError: '(\S+)'")  # of the Snakefile: a step that another reads from
 STOP_SECONDS = 30.0  # for the steps to end after Ctrl-C
 TAIL_LINES = 30  # of Snakemake's own words, shown where a run fails for a reason that no step has named
 
@@ -40,6 +40,9 @@ def run_plan(
 ) -> bool:
     """Run the steps that are not done, as many at a time as the cores and GPUs allow; print their output.
 
+    InputError: another run is at work in this folder, the executor is not installed, or a step wants more GPUs than
+    there are, or a step that the plan does not have; KeyboardInterrupt: Ctrl-C; all steps have ended by then.
+
     Args:
         steps: of `make_plan`.
         workspace: the work folder; made if absent.
@@ -50,11 +53,6 @@ def run_plan(
 
     Returns:
         Whether all steps are done; where not, the step that failed has said why on stderr.
-
-    Raises:
-        InputError: another run is at work in this folder, the executor is not installed, or a step wants more
-            GPUs than there are, or a step that the plan does not have.
-        KeyboardInterrupt: Ctrl-C; all steps have ended by then.
     """
     plugin = f"snakemake_executor_plugin_{executor}".replace("-", "_")
     if executor and importlib.util.find_spec(plugin) is None:
@@ -168,7 +166,7 @@ def _watch(command: list[str]) -> bool:
 
 def _refuse_lacking(text: str) -> None:
     if lacking := LACKING.search(text):
-        raise InputError(f"the plan lacks {lacking[2]}, which {lacking[1]} reads")
+        raise InputError(f"the plan lacks {lacking[1]}, from which another of its steps reads")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -23,14 +23,13 @@ CROSS_PAIRS = _ROW[_APART], _COLUMN[_APART]
 class Cue:
     """One distance between landmarks.
 
+    InputError: the distance breaks one of these rules; the message names two landmarks at fault.
+
     Args:
         name: such as "position".
         distance: (294, 294) in [0, 1], symmetric, diagonal 0, NaN where unknown (also on the diagonal);
             mirrored landmarks are as far apart: d[flip i, flip j] == d[i, j]. `cue` makes one of any matrix.
         meaning: a sentence: what is measured, and in which unit before it was scaled to [0, 1].
-
-    Raises:
-        InputError: the distance breaks one of these rules; the message names two landmarks at fault.
     """
 
     name: str
@@ -72,11 +71,8 @@ def mirrored(distance: np.ndarray) -> np.ndarray:
 def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
     """Make a cue of a measured matrix (294, 294): both directions and both mirror images are averaged.
 
-    Of the up to four numbers for a pair those that are known count. The diagonal becomes 0 where a landmark
-    has any known distance, NaN elsewhere.
-
-    Raises:
-        InputError: the matrix has another shape, or numbers outside [0, 1].
+    Of the up to four numbers for a pair those that are known count. The diagonal becomes 0 where a landmark has any
+    known distance, NaN elsewhere. InputError: the matrix has another shape, or numbers outside [0, 1].
     """
     distance = np.asarray(distance, float)
     if distance.shape == (NUM_LANDMARKS, NUM_LANDMARKS):

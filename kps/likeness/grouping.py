@@ -57,8 +57,7 @@ class OrbitDistances:
 def symmetrised(distance: np.ndarray) -> np.ndarray:
     """(294, 294) mean of a distance, its transpose and their mirror images, as far as each is known.
 
-    Raises:
-        InputError: the array has another shape, or values outside [0, 1].
+    InputError: the array has another shape, or values outside [0, 1].
     """
     distance = np.asarray(distance, dtype=float)
     if distance.shape != (NUM_LANDMARKS, NUM_LANDMARKS):
@@ -76,10 +75,7 @@ def symmetrised(distance: np.ndarray) -> np.ndarray:
 def collapse(distance: np.ndarray) -> OrbitDistances:
     """Take distances between landmarks (294, 294), NaN where unknown, to distances between orbits.
 
-    What is not known is not joined.
-
-    Raises:
-        InputError: the array has another shape, or values outside [0, 1].
+    What is not known is not joined. InputError: the array has another shape, or values outside [0, 1].
     """
     mean = symmetrised(distance)
     straight = mean[np.ix_(FIRST, FIRST)]
@@ -168,12 +164,11 @@ THRESHOLDS = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
 def derive_map(distance: np.ndarray, threshold: float) -> Aggregation:
     """Derive a map from distances between landmarks: average linkage under the rules, up to a threshold.
 
+    InputError: another shape, or a distance or threshold outside [0, 1].
+
     Args:
         distance: (294, 294) in [0, 1], NaN where unknown; made symmetric and equal under the mirror image.
         threshold: from 0 (nothing is joined: 294 groups) to 1.
-
-    Raises:
-        InputError: another shape, or a distance or threshold outside [0, 1].
     """
     if not 0 <= threshold <= 1:
         raise InputError(f"expected a threshold from 0 to 1, but got {threshold}")
@@ -193,19 +188,16 @@ def choose_threshold(
 ) -> Choice:
     """Choose the threshold at which resampled data agree on the map, without looking at any known map.
 
-    A map is derived from each replicate. Stability is the mean adjusted Rand index between
-    the maps of two replicates. Among the thresholds whose stability is within one standard error of the best
-    (the rule of Breiman et al., 1984, for the size of a tree) the largest is taken: equally sure, it shares
-    the most. Thresholds at which some replicate leaves most landmarks alone are passed over where there are
-    others: the few surest merges always agree, but are no aggregation.
+    A map is derived from each replicate. Stability is the mean adjusted Rand index between the maps of two replicates.
+    Among the thresholds whose stability is within one standard error of the best (the rule of Breiman et al., 1984, for
+    the size of a tree) the largest is taken: equally sure, it shares the most. Thresholds at which some replicate
+    leaves most landmarks alone are passed over where there are others: the few surest merges always agree, but are no
+    aggregation. InputError: too few replicates, or thresholds at which nothing is merged.
 
     Args:
         replicates: distances (294, 294) measured on resampled instances, at least 3.
         thresholds: to choose from.
         required: False chooses 0, at which nothing is merged, where no threshold will do.
-
-    Raises:
-        InputError: too few replicates, or thresholds at which nothing is merged.
     """
     if len(replicates) < 3:
         raise InputError(f"expected at least 3 replicates to choose a threshold, but got {len(replicates)}")
@@ -329,8 +321,7 @@ class Stability:
 def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> Scores:
     """Compare a map with a reference; either may be group numbers (294,) that keep no rule.
 
-    Raises:
-        InputError: group numbers of another shape.
+    InputError: group numbers of another shape.
     """
     group, wanted = _group(map_), _group(reference)
     a, b = CROSS_PAIRS
@@ -373,11 +364,7 @@ def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:
 
 
 def stability(maps: Sequence[Aggregation]) -> Stability:
-    """How far maps from resampled data agree, by `pairwise_rand`.
-
-    Raises:
-        InputError: fewer than two maps.
-    """
+    """How far maps from resampled data agree, by `pairwise_rand`; InputError: fewer than two maps."""
     if len(maps) < 2:
         raise InputError(f"expected at least 2 maps to compare, but got {len(maps)}")
     values = pairwise_rand(maps)

@@ -46,8 +46,7 @@ class Homogeneity:
     def load(cls, path: Path) -> "Homogeneity":
         """Read what `save` wrote.
 
-        Raises:
-            InputError: the file is absent, or one of its arrays or cues is absent or malformed.
+        InputError: the file is absent, or one of its arrays or cues is absent or malformed.
         """
         value = read_json(path)
         if not isinstance(value, dict) or not isinstance(value.get("cues"), dict) or not value["cues"]:

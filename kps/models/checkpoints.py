@@ -56,8 +56,7 @@ _OBJECT = re.compile(r"GLOBAL (\S+)")
 def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
     """Return the content of a checkpoint file.
 
-    Raises:
-        InputError: the file is absent, damaged, no checkpoint, or holds more than tensors and plain values.
+    InputError: the file is absent, damaged, no checkpoint, or holds more than tensors and plain values.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint")
@@ -93,8 +92,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_weights(path: Path | str) -> dict[str, Tensor]:
     """Return the weights in a checkpoint, by parameter name.
 
-    Raises:
-        InputError: see `read_checkpoint`; or the file holds no weights.
+    InputError: see `read_checkpoint`; or the file holds no weights.
     """
     content = read_checkpoint(path)
     weights = content.get("state_dict", content)
@@ -106,8 +104,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
 def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | None = None) -> None:
     """Load a checkpoint's weights (`weights`, if they were read already) into a model of its architecture.
 
-    Raises:
-        InputError: see `load_weights`; or names or shapes differ from the model's (the first one is named).
+    InputError: see `load_weights`; or names or shapes differ from the model's (the first one is named).
     """
     own = model.state_dict()
     weights = load_weights(path) if weights is None else weights
@@ -121,8 +118,7 @@ def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | N
 def stored_config(path: Path | str) -> Config:
     """Return the resolved configuration that a final checkpoint carries.
 
-    Raises:
-        InputError: see `read_checkpoint`; no configuration in it; or one with a type outside the registries.
+    InputError: see `read_checkpoint`; no configuration in it; or one with a type outside the registries.
     """
     text = read_checkpoint(path).get("meta", {}).get("config_json")
     if not isinstance(text, str):
@@ -177,13 +173,12 @@ _COUNTERS = re.compile(r"num_batches_tracked$")
 def load_pretrained(model: nn.Module, where: str) -> list[str]:
     """Start a model from public weights; return the names of its parameters that start anew.
 
+    InputError: the file cannot be had (the message says what to do), is no checkpoint, or its backbone is another one
+    (the first difference is named).
+
     Args:
         model: a detector or landmark model with a backbone.
         where: a file or URL.
-
-    Raises:
-        InputError: the file cannot be had (the message says what to do), is no checkpoint, or its backbone is
-            another one (the first difference is named).
     """
     path = fetch(where)
     weights, own = _in_our_names(load_weights(path)), model.state_dict()
@@ -203,8 +198,7 @@ def load_pretrained(model: nn.Module, where: str) -> list[str]:
 def fetch(where: str) -> Path:
     """Return the file of a path or URL; what was fetched stays in torch's cache.
 
-    Raises:
-        InputError: no such file, or it cannot be fetched; says what to do.
+    InputError: no such file, or it cannot be fetched; says what to do.
     """
     advice = "fetch it by hand and give its path as `pretrained`, or start without: pretrained=None"
     if "://" not in where:

@@ -24,15 +24,12 @@ from kps.results.detections import Detections
 
 
 def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = None, **run: Any) -> Config:
-    """Return what `train` takes.
+    """Return what `train` takes; InputError: an unknown configuration, or a value out of range.
 
     Args:
         config: a shipped name such as "htc_demo", or a file of one's own.
         options: overrides by dotted key; they come last.
         run: of `kps.configs.for_run`.
-
-    Raises:
-        InputError: an unknown configuration, or a value out of range.
     """
     loaded = load_config(config, "detectors")
     for_run(loaded, **run)
@@ -44,11 +41,10 @@ def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = N
 def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:
     """Return a trained detector, ready to predict boxes, and the transforms its photos go through.
 
+    InputError: the checkpoint is absent, refused or not of a detector.
+
     Args:
         augment: test at several scales, upright and mirrored, and merge the boxes.
-
-    Raises:
-        InputError: the checkpoint is absent, refused or not of a detector.
     """
     config = stored_config(checkpoint)
     if config.get("default_scope") != "mmdet":
@@ -62,8 +58,7 @@ def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Modul
 def ready(model: nn.Module, config: Config, *, augment: bool = False) -> tuple[nn.Module, Compose]:
     """Return a detector made ready to predict boxes, and the transforms its photos go through.
 
-    Raises:
-        InputError: the configuration says nothing of testing at several scales (`tta_pipeline`).
+    InputError: the configuration says nothing of testing at several scales (`tta_pipeline`).
     """
     if getattr(model, "with_mask", False):
         model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
@@ -88,6 +83,8 @@ def detect(
 ) -> Detections:
     """Find the garments on every photo of `coco`, whose instances are not looked at.
 
+    InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
+
     Args:
         checkpoint: a final checkpoint, or what `ready` returns.
         augment: test at several scales, upright and mirrored (paper: 3 scales); many times slower.
@@ -98,9 +95,6 @@ def detect(
 
     Returns:
         Boxes in pixels of the original photo, clipped to it, in the order of the photos; ids count from 1.
-
-    Raises:
-        InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
     """
     if not isinstance(checkpoint, tuple):
         checkpoint = build_detector(checkpoint, augment=augment)

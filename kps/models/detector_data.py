@@ -35,8 +35,7 @@ class GarmentBoxes(BaseDetDataset):
     def load_data_list(self) -> list[dict]:
         """Return a row per photo, in training only of those that hold a garment.
 
-        Raises:
-            InputError: the file is malformed or holds no garment.
+        InputError: the file is malformed or holds no garment.
         """
         coco = learnt_part(load_coco(Path(self.ann_file)), self.held_out)
         rows = photo_rows(coco, Path(self.data_prefix["img"]))
@@ -88,11 +87,7 @@ class LoadPhoto(BaseTransform):
     """Decode a photo to (H, W, 3) BGR; black is put below or beside narrow strips."""
 
     def transform(self, results: dict) -> dict:
-        """Add the pixels.
-
-        Raises:
-            InputError: see `kps.data.photos.read_photo`.
-        """
+        """Add the pixels; InputError: see `kps.data.photos.read_photo`."""
         size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
         image = read_photo(path, upright=results["upright"], size_wh=size_wh)
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

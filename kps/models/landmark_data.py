@@ -177,8 +177,7 @@ class GarmentLandmarks(BaseCocoStyleDataset):
     def load_data_list(self) -> list[dict]:
         """Return a row per garment, with its own landmarks (39, 3) until it is drawn.
 
-        Raises:
-            InputError: the file is malformed or holds no such garment.
+        InputError: the file is malformed or holds no such garment.
         """
         coco = learnt_part(load_coco(Path(self.ann_file)), self.held_out).subset(category_id=self.only)
         garments = coco.instances.take(coco.instances.counted)

@@ -45,6 +45,8 @@ def landmark_config(
 ) -> Config:
     """Return what `train` takes: the universal stage, or the finetuning on one category.
 
+    InputError: an unknown configuration or category, or a value out of range.
+
     Args:
         config: a shipped name such as "hrnet_demo", or a file of one's own.
         aggregation: groups that are the model's channels; they travel in the checkpoint.
@@ -52,9 +54,6 @@ def landmark_config(
         hflip_train: mirror half of the crops.
         options: overrides by dotted key; they come last.
         run: of `kps.configs.for_run`.
-
-    Raises:
-        InputError: an unknown configuration or category, or a value out of range.
     """
     loaded = load_config(config, "landmarks")
     if category_id is not None:
@@ -95,8 +94,7 @@ class LandmarkModel:
     def load(cls, checkpoint: Path, device: str | None = None) -> "LandmarkModel":
         """Return the model of a final checkpoint, which carries its configuration.
 
-        Raises:
-            InputError: the file is no such checkpoint.
+        InputError: the file is no such checkpoint.
         """
         config = stored_config(checkpoint)
         if config.get("default_scope") != "mmpose":
@@ -132,8 +130,9 @@ def predict_landmarks(
 ) -> Predictions:
     """Locate the landmarks of every detection, in the detections' order.
 
-    Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full. Several
-    processes (`kps.models.launch`) share the photos and all return the whole.
+    Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full. Several processes
+    (`kps.models.launch`) share the photos and all return the whole. InputError: a photo that is absent or no image, an
+    image id that is not in `coco`, a category without a checkpoint, or a file that is no checkpoint of this model.
 
     Args:
         checkpoints: one final checkpoint, or one for each category id, or a model in memory.
@@ -142,10 +141,6 @@ def predict_landmarks(
         image_dir: their folder.
         flip_test: average with the mirrored crop (paper, Table 2).
         batch_size: crops a forward pass.
-
-    Raises:
-        InputError: a photo that is absent or no image, an image id that is not in `coco`, a category without
-            a checkpoint, or a file that is no checkpoint of this model.
     """
     models = _load_models(checkpoints, detections)
     keypoints = np.zeros((len(detections), schema.MAX_LANDMARKS, 3))
@@ -214,11 +209,8 @@ UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second i
 def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[int, Path]:
     """The checkpoint of each category id: of "universal", or of "finetune_" and a variant ("finetune_plain").
 
-    A category of which the training split has no landmarks could not be finetuned, as its record says: there
-    the universal model serves.
-
-    Raises:
-        InputError: an unknown model, or one that was not trained.
+    A category of which the training split has no landmarks could not be finetuned, as its record says: there the
+    universal model serves. InputError: an unknown model, or one that was not trained.
     """
     if model != UNIVERSAL and not model.startswith(FINETUNED):
         raise InputError(f"model: expected {UNIVERSAL} or {FINETUNED}VARIANT, but got {model!r}")

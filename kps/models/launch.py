@@ -37,8 +37,7 @@ def process_group() -> Iterator[None]:
 def run_processes(arguments: list[str], processes: int) -> None:
     """Run `python -m ARGUMENTS` as so many processes and wait; their output goes where ours goes.
 
-    Raises:
-        InputError: one of them failed; it has said why.
+    InputError: one of them failed; it has said why.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
     child = subprocess.Popen(
@@ -64,6 +63,8 @@ def predict_by_processes(
 ) -> Predictions:
     """Locate landmarks as `kps.models.landmarks.predict_landmarks` does, with the photos shared out.
 
+    InputError: one of the processes failed; it has said why.
+
     Args:
         checkpoints: of each category id.
         boxes: a box file.
@@ -71,9 +72,6 @@ def predict_by_processes(
         image_dir: their folder.
         flip_test: average with the mirrored crop.
         processes: on this machine, one a GPU.
-
-    Raises:
-        InputError: one of the processes failed; it has said why.
     """
     if processes == 1:
         return _predict_landmarks(checkpoints, boxes, coco_file, image_dir, flip_test=flip_test)

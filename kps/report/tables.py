@@ -177,8 +177,7 @@ def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
 def submitted_run(records: Mapping[str, Record]) -> str:
     """Name of the run to show: the one that was submitted, else the last one that was scored.
 
-    Raises:
-        InputError: no run was scored.
+    InputError: no run was scored.
     """
     names = [run.name for run in find_runs(records)]
     if not names:

@@ -76,8 +76,7 @@ def save_detections(path: Path, detections: Detections) -> None:
 def load_detections(path: Path) -> Detections:
     """Read and validate a box file; where no row has an id, rows are numbered from 1.
 
-    Raises:
-        InputError: the file or one of its rows is malformed; the message names file and row.
+    InputError: the file or one of its rows is malformed; the message names file and row.
     """
     integers, values = array("q"), array("d")  # they grow in place
     with open_file(path) as file:

@@ -97,8 +97,7 @@ class Predictions:
     def load(cls, path: Path) -> "Predictions":
         """Read what `save` wrote; nothing is unpickled.
 
-        Raises:
-            InputError: the file is absent, is no such archive, or its arrays do not fit together.
+        InputError: the file is absent, is no such archive, or its arrays do not fit together.
         """
         arrays = _read_npz(Path(path), [item.name for item in fields(cls)])
         for name, values in arrays.items():
@@ -198,11 +197,9 @@ def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
 def load_results(path: Path) -> Predictions:
     """Read a public result list: rows of image_id, category_id, keypoints (882 numbers) and score.
 
-    Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number
-    (from 1) is the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists.
-
-    Raises:
-        InputError: the file or one of its rows is malformed; the message names file and row.
+    Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number (from 1) is
+    the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists. InputError: the file
+    or one of its rows is malformed; the message names file and row.
     """
     integers, scores, points = array("q"), array("d"), array("d")  # they grow in place
     with open_file(path) as file:
@@ -254,8 +251,7 @@ class ResultRow(NamedTuple):
     def of(cls, row: dict[str, Any]) -> "ResultRow":
         """Validate a row as the JSON reader gives it, in which every float is finite.
 
-        Raises:
-            InputError: a field is absent or malformed; the caller adds file and row.
+        InputError: a field is absent or malformed; the caller adds file and row.
         """
         item = category(field(row, "category_id"))
         image_id, score = integer_field(row, "image_id"), number_field(row, "score")
@@ -275,15 +271,14 @@ class ResultRow(NamedTuple):
 def ensemble(runs: Sequence[Predictions], *, names: Sequence[str] | None = None) -> Predictions:
     """Average the runs' coordinates, confidences and scores, matched by detection id.
 
+    InputError: no runs, or a run whose detections differ; names the run and the detection id.
+
     Args:
         runs: at least one; each must hold the same detections: ids, images, categories, boxes and box scores.
         names: of the runs, for messages.
 
     Returns:
         The mean predictions, in the order of the first run.
-
-    Raises:
-        InputError: no runs, or a run whose detections differ; names the run and the detection id.
     """
     names = list(names) if names is not None else [f"run {number}" for number in range(1, len(runs) + 1)]
     if not runs or len(names) != len(runs):

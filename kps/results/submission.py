@@ -57,6 +57,8 @@ def write_submission(
 ) -> int:
     """Write the zip, whole or not at all: the 20 best rows of each image and category, by image id.
 
+    InputError: no predictions, an unknown image, a number that is not finite, or a name with folders.
+
     Args:
         predictions: in memory, or a file (.npz of a run, or a public result list).
         out_zip: the zip to write.
@@ -65,9 +67,6 @@ def write_submission(
 
     Returns:
         The number of rows written.
-
-    Raises:
-        InputError: no predictions, an unknown image, a number that is not finite, or a name with folders.
     """
     _check_name(name_in_zip, "expected as name in the zip")
     where = "predictions"
@@ -100,13 +99,12 @@ def write_submission(
 def validate_submission(path: Path | str, *, images: Path | str | None = None) -> SubmissionSummary:
     """Read a submission back, a row in memory at a time, and check what the scorer needs.
 
+    InputError: no zip, not exactly one JSON at its root, an encrypted or absurdly compressed one, an empty list, or a
+    row that the scorer would refuse; names the row (from 0).
+
     Args:
         path: the zip.
         images: an information or COCO file whose image ids are the only ones allowed.
-
-    Raises:
-        InputError: no zip, not exactly one JSON at its root, an encrypted or absurdly compressed one, an
-            empty list, or a row that the scorer would refuse; names the row (from 0).
     """
     allowed = _image_ids(images) if images is not None else None
     with _open_json(path) as (name, read):

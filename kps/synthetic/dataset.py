@@ -21,8 +21,7 @@ def write_dataset(
 ) -> None:
     """Write a procedural data set in the raw DeepFashion2 layout; it depends on sizes and seed alone.
 
-    Raises:
-        InputError: a negative size, or `out` exists and is not an empty folder.
+    InputError: a negative size, or `out` exists and is not an empty folder.
     """
     sizes = dict(zip(SPLITS, (train, validation, test), strict=True))
     for split, size in sizes.items():
