@@ -80,19 +80,16 @@ def convert(arguments: Namespace) -> int:
 
 def _compare_with_official(arguments: Namespace) -> None:
     """Say how the written ground truths differ from those of json_for_validation, where these are."""
-    from kps.data.information import compare_with_information
+    from kps.data.convert import compare_with_official
     from kps.data.raw import find_raw
 
     information = find_raw(arguments.data_root).information
-    ours = {
-        "validation": arguments.out,
-        "validation_visible_and_occluded": arguments.out,
-        "validation_visible_only": arguments.visible_only_out,
-    }
+    ours = {"validation": arguments.out, "validation_visible_and_occluded": arguments.out}
+    ours["validation_visible_only"] = arguments.visible_only_out
     for key, path in ours.items():
         if path and key in information:
-            print(f"compared with {information[key]}:")
-            print("\n".join(f"  {line}" for line in compare_with_information(path, information[key]).lines()))
+            lines = compare_with_official(path, information[key]) or ["nothing differs"]
+            print("\n  ".join([f"compared with {information[key]}:", *lines]))
 
 
 def evaluate(arguments: Namespace) -> int:

@@ -22,13 +22,14 @@ import orjson
 
 
 class InputError(Exception):
-    """What was expected, what was got, in which file and item: one clear line.
+    """What was expected, what was got, in which file and item: one clear line, which the command line prints.
 
-    The command line prints it as it is and exits with 1.
+    `code` names what is wrong with an item of the raw data, see `kps.data.checks.KINDS`.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: object, code: str = "") -> None:
         super().__init__(" ".join(str(message).split()))
+        self.code = code
 
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def read_json(path: Path) -> Any:
     try:
         return orjson.loads(read_bytes(path))
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}: expected JSON, but {reason_of(path, error)}") from None
+        raise InputError(f"{path}: expected JSON, but {reason_of(path, error)}", "not_json") from None
 
 
 def write_json(path: Path, value: Any, *, indent: bool = False) -> None:

@@ -78,10 +78,10 @@ for _constant in (SIGMAS, FLIP_INDICES, LANDMARK_CATEGORY):
 
 def category(category_id: int) -> Category:
     """Return a category by its id; InputError: the id is not 1..13."""
-    if isinstance(category_id, bool) or not isinstance(category_id, int | np.integer):
-        raise InputError(f"expected a category id from 1 to {NUM_CATEGORIES}, but got {category_id!r}")
-    if not 1 <= category_id <= NUM_CATEGORIES:
-        raise InputError(f"expected a category id from 1 to {NUM_CATEGORIES}, but got {category_id}")
+    whole = isinstance(category_id, int | np.integer) and not isinstance(category_id, bool)
+    if not whole or not 1 <= category_id <= NUM_CATEGORIES:
+        expected = f"expected a category id from 1 to {NUM_CATEGORIES}"
+        raise InputError(f"{expected}, but got {category_id!r}", "category_unknown")
     return CATEGORIES[category_id - 1]
 
 

@@ -34,7 +34,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kps.data.coco import Instances, coco_categories, load_coco
+from kps.data.coco import Instances, coco_head, load_coco
 from kps.data.convert import convert_split
 from kps.data.raw import read_annotation
 from kps.evaluation.scores import evaluate_landmarks
@@ -82,7 +82,7 @@ def convert_plainly() -> Facts:
                 "segmentation": item["segmentation"],
             })  # fmt: skip
     with open(OUT, "w") as file:
-        json.dump({"images": images, "annotations": annotations, "categories": coco_categories()}, file)
+        json.dump(coco_head("drawn by lot") | {"images": images, "annotations": annotations}, file)
     return {"photos": len(images), "items": len(annotations)}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import kps.data.convert
 from kps.data.coco import ATTRIBUTES, load_coco
-from kps.data.convert import convert_split
+from kps.data.convert import compare_with_official, convert_split
 from kps.files import InputError, read_json
 from kps.schema import category
 
@@ -251,3 +251,28 @@ def test_a_missing_or_broken_photo_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"000001\.json: expected its image"):
         convert_split(tmp_path, "train", tmp_path / "coco.json", strict=True)
     assert not (tmp_path / "coco.json").exists()
+
+
+def test_what_differs_from_an_official_file_is_told(tmp_path: Path) -> None:
+    for number in (1, 2):
+        make_raw_folder(tmp_path, {"item1": make_item(1, seed=number), "item2": make_item(8)}, image_id=number)
+    ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
+    convert_split(tmp_path, "train", ours)
+    value = json.loads(ours.read_text())
+    for row in value["annotations"]:
+        row["id"] += 100
+    theirs.write_text(json.dumps(value))
+    assert compare_with_official(ours, theirs) == []
+    value["images"][0]["width"] += 1
+    first, second, third, _ = value["annotations"]
+    first["keypoints"][0] += 2
+    second["bbox"][0] += 5
+    third["area"] += 9
+    theirs.write_text(json.dumps(value))
+    assert compare_with_official(ours, theirs) == [
+        "1 images have another size, such as 1",
+        "1 items are only in ours, such as one of image 1",
+        "1 items are only in theirs, such as one of image 1",
+        "1 items have other landmarks, by up to 2.00 px, such as one of image 1",
+        "1 items have another area, such as one of image 2",
+    ]

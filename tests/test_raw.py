@@ -121,7 +121,7 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         (split.image_dir / name).write_bytes(b"")
     images = list_images(split)
     assert list(images.names.items()) == [(2, "000002.jpg"), (9, "000009.jpg"), (10, "000010.jpg")]
-    assert list(list_annotations(split).names) == [2, 9, 10] and not images.problems()
+    assert list(list_annotations(split).names) == [2, 9, 10] and not images.problems
 
 
 def test_names_that_cannot_be_used_are_told(tmp_path: Path) -> None:
@@ -131,10 +131,9 @@ def test_names_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         (split.annos_dir / name).write_text("{}")
     files = list_annotations(split)
     assert files.names == {10: "000010.json"}
-    assert files.unnumbered == ("cat.json",) and files.repeated == (("000010.json", "10.json"),)
-    assert [line.split("annos/")[1] for line in files.problems()] == [
-        "cat.json: expected a number as file name, such as 000001.json",
-        "10.json: has the same number as 000010.json",
+    assert [(code, line.split("annos/")[1]) for code, line in files.problems] == [
+        ("number_repeated", "10.json: has the same number as 000010.json"),
+        ("name_no_number", "cat.json: expected a number as file name, such as 000001.json"),
     ]
 
 

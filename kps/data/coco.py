@@ -5,12 +5,12 @@ of other categories are zero). In memory only an instance's own landmarks are ke
 """
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import orjson
@@ -30,6 +30,8 @@ from kps.files import (
     write_json,
 )
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, Category, category
+
+Row = dict[str, Any]
 
 
 class Polygons(Sequence):
@@ -79,10 +81,10 @@ def check_polygons(value: Any) -> list[list[float]]:
     if value is None or isinstance(value, dict):
         return []
     if not isinstance(value, list) or not all(isinstance(polygon, list) for polygon in value):
-        raise InputError("expected segmentation as a list of polygons, each a list of numbers")
+        raise InputError("expected segmentation as a list of polygons, each a list of numbers", "polygon_malformed")
     for polygon in value:
         if not NUMBERS.issuperset(map(type, polygon)):
-            raise InputError("expected segmentation as polygons of numbers")
+            raise InputError("expected segmentation as polygons of numbers", "polygon_malformed")
         if polygon and not -MAX_COORDINATE <= min(polygon) <= max(polygon) <= MAX_COORDINATE:
             raise InputError(f"expected segmentation within {MAX_COORDINATE:g} px")
     return value
@@ -194,9 +196,10 @@ def coco_annotation(item: dict[str, Any], *, annotation_id: int, image_id: int, 
         attributes = {name: integer_field(item, name, default=0) for name in ATTRIBUTES}
         polygons = check_polygons(item.get("segmentation"))
         if min(x2 - x1, y2 - y1) < MIN_BOX_SIDE:
-            raise InputError(f"expected a bounding_box x1, y1, x2, y2, but got {[x1, y1, x2, y2]}")
+            code = "box_inverted" if min(x2 - x1, y2 - y1) < 0 else "box_empty"
+            raise InputError(f"expected a bounding_box x1, y1, x2, y2, but got {[x1, y1, x2, y2]}", code)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {error}", error.code or "item_malformed") from None
     keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
     keypoints[3 * garment.slice.start : 3 * garment.slice.stop] = map(_tidy, landmarks)
     width, height = x2 - x1, y2 - y1
@@ -218,16 +221,17 @@ def _landmarks(item: dict[str, Any], garment: Category) -> list[float]:
     """Return x, y, v of each landmark of a raw item."""
     expected, got = 3 * garment.num_landmarks, field(item, "landmarks")
     if isinstance(got, list) and len(got) != expected:
-        raise InputError(f"expected {expected} landmark numbers for a {garment.name}, but got {len(got)}")
+        words = f"expected {expected} landmark numbers for a {garment.name}, but got {len(got)}"
+        raise InputError(words, "landmark_count")
     landmarks = _finite(numbers_field(item, "landmarks", expected))
     if not {0, 1, 2}.issuperset(landmarks[2::3]):
-        raise InputError("expected a visibility of 0, 1 or 2")
+        raise InputError("expected a visibility of 0, 1 or 2", "visibility")
     return landmarks
 
 
 def _finite(values: list[float]) -> list[float]:
     if not all(-MAX_COORDINATE <= value <= MAX_COORDINATE for value in values):  # NaN is not either
-        raise InputError(f"expected finite coordinates, within {MAX_COORDINATE:g} px")
+        raise InputError(f"expected finite coordinates, within {MAX_COORDINATE:g} px", "number_huge")
     return values
 
 
@@ -245,32 +249,21 @@ def _tidy(value: float) -> float:
     return int(value) if value == int(value) else round(value, 3)
 
 
-def save_coco(path: Path, images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]]) -> None:
+def save_coco(path: Path, images: Sequence[Row], annotations: Sequence[Row]) -> None:
     """Write a COCO-294 file with the categories that any COCO tool expects."""
-    write_json(
-        path,
-        {
-            "info": {"description": "DeepFashion2 layout, 294 landmarks"},
-            "licenses": [],
-            "images": list(images),
-            "annotations": list(annotations),
-            "categories": coco_categories(),
-        },
-    )
+    rows = {"images": list(images), "annotations": list(annotations)}
+    write_json(path, coco_head("DeepFashion2 layout, 294 landmarks") | rows)
 
 
-def coco_categories() -> list[dict[str, Any]]:
-    """Return the category rows of a COCO-294 file."""
-    return [
-        {
-            "id": item.id,
-            "name": item.name,
-            "supercategory": "clothes",
-            "keypoints": [str(number + 1) for number in range(NUM_LANDMARKS)],
-            "skeleton": [[item.first_index + i for i in link] for link in item.outline_links],
-        }
+def coco_head(description: str) -> dict[str, Any]:
+    """Return what a COCO-294 file holds besides images and annotations."""
+    keypoints = [str(number + 1) for number in range(NUM_LANDMARKS)]
+    categories = [
+        {"id": item.id, "name": item.name, "supercategory": "clothes", "keypoints": keypoints}
+        | {"skeleton": [[item.first_index + i for i in link] for link in item.outline_links]}
         for item in CATEGORIES
     ]
+    return {"info": {"description": description}, "licenses": [], "categories": categories}
 
 
 def load_coco(path: Path) -> Coco:
@@ -423,56 +416,27 @@ def category_counts(category_id: np.ndarray) -> np.ndarray:
     return np.bincount(np.asarray(category_id, dtype=np.int64), minlength=NUM_CATEGORIES + 1)[1:]
 
 
-Row = dict[str, Any]
-
-
 def save_selection(source: Path, out: Path, image_ids: Iterable[int], *, visible_only: bool = False) -> None:
-    """Write the given photos of a COCO-294 file with their annotations, rows as they are.
+    """Write the given photos of a COCO-294 file with their annotations, rows as they are, whole or not at all.
 
-    InputError: `source` is absent or is broken JSON.
-
-    Args:
-        source: a file that `load_coco` accepts.
-        out: the file to write, whole or not at all.
-        image_ids: of the photos to keep.
-        visible_only: leave occluded landmarks (v = 1) unlabelled.
+    With `visible_only`, occluded landmarks (v = 1) are left unlabelled. InputError: `source` is absent or broken JSON.
     """
-    wanted = set(image_ids)
-    change = visible_only_annotation if visible_only else dict
-    head = {"info": {"description": "DeepFashion2 layout, 294 landmarks"}, "licenses": []}
+    wanted, change = set(image_ids), visible_only_annotation if visible_only else dict
+    choose = {
+        "images": lambda row: row if row["id"] in wanted else None,
+        "annotations": lambda row: change(row) if row["image_id"] in wanted else None,
+    }
+    written: dict[str, int] = {}  # rows of each list, in the file's order
     with open_file(source) as file, atomic_path(out) as temporary, open(temporary, "wb") as target:
-        target.write(orjson.dumps({**head, "categories": coco_categories()})[:-1])
-        lists = _Lists(target)
-        takers = {
-            "images": lists.taker("images", lambda row: row if row["id"] in wanted else None),
-            "annotations": lists.taker("annotations", lambda row: change(row) if row["image_id"] in wanted else None),
-        }
-        read_json_lists(file.read, str(source), takers)
-        lists.end()
 
+        def take(name: str, number: int, row: Row) -> None:
+            if name not in written:
+                target.write((b"]" if written else b"") + b',"%b":[' % name.encode())
+            count = written.setdefault(name, 0)
+            if (chosen := choose[name](row)) is not None:
+                target.write((b"," if count else b"") + orjson.dumps(chosen))
+                written[name] += 1
 
-class _Lists:
-    """Writes the rows of several lists, one list after the other, into an object."""
-
-    def __init__(self, target: BinaryIO) -> None:
-        self.target, self.name, self.count = target, "", 0
-
-    def taker(self, name: str, choose: Callable[[Row], Row | None]) -> Callable[[int, Row], None]:
-        """Return what takes the rows of a list; `choose` returns the row to write, None for none."""
-
-        def take(number: int, row: Row) -> None:
-            if self.name != name:
-                self._begin(name)
-            if (chosen := choose(row)) is not None:
-                self.target.write((b"," if self.count else b"") + orjson.dumps(chosen))
-                self.count += 1
-
-        return take
-
-    def _begin(self, name: str) -> None:
-        self.target.write((b"]" if self.name else b"") + b',"%b":[' % name.encode())
-        self.name, self.count = name, 0
-
-    def end(self) -> None:
-        """Close the last list and the object."""
-        self.target.write(b"]}" if self.name else b"}")
+        target.write(orjson.dumps(coco_head("DeepFashion2 layout, 294 landmarks"))[:-1])
+        read_json_lists(file.read, str(source), {name: partial(take, name) for name in choose})
+        target.write(b"]}" if written else b"}")

@@ -1,4 +1,4 @@
-"""Conversion raw DeepFashion2 -> COCO-294, with all attributes kept.
+"""Conversion raw DeepFashion2 -> COCO-294, with all attributes kept, and a comparison with the official files.
 
 Streams: workers turn chunks of annotation files into text, the parent writes it in file order, so memory
 hardly grows with the data set and the output does not depend on the number of workers. Image ids are the
@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import orjson
 
-from kps.data.coco import coco_annotation, coco_categories, visible_only_annotation
-from kps.data.information import read_images
+from kps.data.coco import Coco, coco_annotation, coco_head, load_coco, visible_only_annotation
 from kps.data.raw import (
     NumberedFiles,
     RawAnnotation,
@@ -28,12 +28,14 @@ from kps.data.raw import (
     list_annotations,
     list_images,
     read_annotation,
-)
+    read_information,
+)  # fmt: skip
 from kps.files import InputError, atomic_path, ordered_map, progress
 from kps.schema import NUM_CATEGORIES
 
 CHUNK_FILES = 256
 LINES_IN_JSON = 100  # of what was skipped
+TOLERANCE_PX = 0.01  # between files: coordinates are rounded to 0.001 px in ours
 
 
 @dataclass
@@ -53,11 +55,9 @@ class Counts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file, with the first LINES_IN_JSON lines of what was skipped."""
-        return vars(self) | {
-            "per_category": {str(key): value for key, value in self.per_category.items()},
-            "num_skipped": self.num_skipped,
-            "skipped": self.skipped[:LINES_IN_JSON],
-        }
+        per_category = {str(key): value for key, value in self.per_category.items()}
+        skipped = {"num_skipped": self.num_skipped, "skipped": self.skipped[:LINES_IN_JSON]}
+        return vars(self) | {"per_category": per_category} | skipped
 
 
 class _Item(NamedTuple):
@@ -114,7 +114,7 @@ def convert_split(
         outs = [path for path in (out, visible_only_out) if path is not None]
         writers = [stack.enter_context(open(stack.enter_context(atomic_path(path)), "wb")) for path in outs]
         for writer in writers:
-            writer.write(_head(split))
+            writer.write(orjson.dumps(coco_head(f"DeepFashion2 {split}, 294 landmarks"))[:-1] + b',"annotations":[')
         photos = ordered_map(partial(make, strict=strict), files[:limit], workers=workers, chunk=CHUNK_FILES)
         num_positions = 0
         for photo in progress(photos, desc=f"converting {split}", total=len(files[:limit]), unit="photo"):
@@ -126,7 +126,14 @@ def convert_split(
             writer.write(b'],"images":[' + b",".join(images) + b"]}")
         counts.num_images = len(images)
         if not images or (annotated and not counts.num_items):
-            raise _nothing_left(folders, counts, annotated)
+            wanted, first = (
+                "photo with an item" if annotated else "photo",
+                "; the first: ".join(["", *counts.skipped[:1]]),
+            )
+            raise InputError(
+                f"{folders.image_dir.parent}: expected at least one {wanted} that can be converted, but "
+                f"{counts.num_skipped} files and items had to be skipped{first}"
+            )
     return counts
 
 
@@ -134,21 +141,6 @@ def check_limit(limit: int | None) -> None:
     """Refuse a number of photos below 1; None stands for all."""
     if limit is not None and limit < 1:
         raise InputError(f"expected a limit of at least 1 photo, but got {limit}")
-
-
-def _head(split: str) -> bytes:
-    """The text before the annotations."""
-    head = {"info": {"description": f"DeepFashion2 {split}, 294 landmarks"}, "licenses": []}
-    return orjson.dumps(head | {"categories": coco_categories()})[:-1] + b',"annotations":['
-
-
-def _nothing_left(split: RawSplit, counts: Counts, annotated: bool) -> InputError:
-    wanted = "photo with an item" if annotated else "photo"
-    first = f"; the first: {counts.skipped[0]}" if counts.skipped else ""
-    return InputError(
-        f"{split.image_dir.parent}: expected at least one {wanted} that can be converted, but "
-        f"{counts.num_skipped} files and items had to be skipped{first}"
-    )
 
 
 def _write_items(items: list[_Item | None], num_before: int, writers: list[BinaryIO], counts: Counts) -> None:
@@ -166,30 +158,27 @@ def _write_items(items: list[_Item | None], num_before: int, writers: list[Binar
 
 def _pairs(split: RawSplit) -> tuple[list[tuple[str, str | None]], Counts]:
     """Return (annotation file, its image or None) by number, and what is skipped for its name."""
-    images, annotations = list_images(split), list_annotations(split)
-    _check_some(images, "jpg")
-    _check_some(annotations, "json")
+    images, annotations = _some(list_images(split), "jpg"), _some(list_annotations(split), "json")
     pairs = [(name, images.names.get(number)) for number, name in annotations.names.items()]
-    return pairs, Counts(skipped=annotations.problems() + images.problems())
+    return pairs, Counts(skipped=[line for _, line in annotations.problems + images.problems])
 
 
-def _check_some(files: NumberedFiles, kind: str) -> None:
+def _some(files: NumberedFiles, kind: str) -> NumberedFiles:
     if not files.names:
-        problems = files.problems()
-        raise InputError(
-            problems[0] if problems else f"{files.folder}: expected files such as 000001.{kind}, but there are none"
-        )
+        expected = f"{files.folder}: expected files such as 000001.{kind}, but there are none"
+        raise InputError(files.problems[0][1] if files.problems else expected)
+    return files
 
 
 def _test_images(raw: RawDataset, split: RawSplit) -> tuple[list[tuple[int, str]], Counts]:
     """Return (image_id, file name) of the test photos, from the information file where there is one."""
     if "test" not in raw.information:
-        images = list_images(split)
-        _check_some(images, "jpg")
-        return list(images.names.items()), Counts(skipped=images.problems())
-    path = raw.information["test"]
-    rows = {row.id: row.name for row in read_images(path)}
-    return sorted(rows.items()), Counts()
+        images = _some(list_images(split), "jpg")
+        return list(images.names.items()), Counts(skipped=[line for _, line in images.problems])
+    rows, _ = read_information(raw.information["test"])
+    if len({row.id for row in rows}) != len(rows):
+        raise InputError(f"{raw.information['test']}: expected each image id once, but some repeat")
+    return sorted((row.id, row.name) for row in rows), Counts()
 
 
 @contextmanager
@@ -240,3 +229,43 @@ def _image_row(image_id: int, path: Path, *, source: str, pair_id: int) -> bytes
     row |= {"source": source, "pair_id": pair_id}
     row |= {"license": 0, "coco_url": "", "flickr_url": "", "date_captured": ""}  # as in the official files
     return orjson.dumps(row)
+
+
+def compare_with_official(ours: Path, theirs: Path) -> list[str]:
+    """Compare a COCO-294 file of ours with an official one; return what differs, a line each, none where nothing does.
+
+    Annotations are paired by image, category and box, since ids may differ. Where the official file has no annotations,
+    images alone are compared.
+    """
+    mine, official = load_coco(ours), load_coco(theirs)
+    sizes, stated = ({row.id: (row.width, row.height) for row in coco.images} for coco in (mine, official))
+    wrong = [image_id for image_id in sizes.keys() & stated.keys() if sizes[image_id] != stated[image_id]]
+    found = [("images are only in ours", sizes.keys() - stated.keys())]
+    found += [("images are only in theirs", stated.keys() - sizes.keys()), ("images have another size", wrong)]
+    lines = [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found if ids]
+    return lines + (_compare_items(mine, official) if len(official.instances) else [])
+
+
+def _compare_items(mine: Coco, official: Coco) -> list[str]:
+    places = []
+    for coco in (mine, official):
+        items = coco.instances
+        keys = np.column_stack([items.image_id, items.category_id, items.bbox_xywh.round(1)])
+        places.append({tuple(key): row for row, key in enumerate(keys.tolist())})
+    both, lines = sorted(places[0].keys() & places[1].keys()), []
+    for own, other, whose in ((*places, "ours"), (*reversed(places), "theirs")):
+        if only := own.keys() - other.keys():
+            lines.append(f"{len(only)} items are only in {whose}, such as one of image {min(only)[0]:g}")
+    first, second = (
+        coco.instances.take([of[key] for key in both]) for coco, of in zip((mine, official), places, strict=True)
+    )
+    labelled = (first.keypoints[:, :, 2] > 0) & (second.keypoints[:, :, 2] > 0)
+    apart = np.hypot(*(first.keypoints - second.keypoints)[:, :, :2].transpose(2, 0, 1)) * labelled
+    moved = (apart > TOLERANCE_PX) | (first.keypoints[:, :, 2] != second.keypoints[:, :, 2])
+    for what, differs in (
+        (f"items have other landmarks, by up to {apart.max(initial=0):.2f} px", moved.any(axis=1)),
+        ("items have another area", np.abs(first.area - second.area) > 1),
+    ):
+        if differs.any():
+            lines.append(f"{differs.sum()} {what}, such as one of image {first.image_id[np.argmax(differs)]}")
+    return lines

@@ -1,4 +1,4 @@
-"""The raw DeepFashion2 folder: where its parts lie, and its annotation files one by one. Nothing is written.
+"""The raw DeepFashion2 folder: where its parts lie, its annotation and information files. Nothing is written.
 
 Layout after unzipping: train/{image,annos}, validation/{image,annos}, test/image, with names such as
 000001.jpg and 000001.json that restart at 1 in each split, and COCO-like information files in
@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from kps.files import InputError, integer_field, read_json, reason_of, shown
+from kps.data.rows import read_json_lists
+from kps.files import InputError, integer_field, open_file, read_json, reason_of, shown
 from kps.workspace import SPLITS, check_split
 
 INFORMATION_FILES = {
@@ -55,10 +56,7 @@ class RawDataset:
     unreadable: tuple[Path, ...] = ()
 
     def split(self, name: str) -> RawSplit:
-        """Return a split.
-
-        InputError: the split was not found or is ambiguous, or has no annotations though it is not the test split.
-        """
+        """Return a split; InputError: it was not found, is ambiguous, or lacks annotations though it is not test."""
         if check_split(name) in self.copies:
             first, second = self.copies[name]
             raise InputError(f"expected one {name} split, but found {first} and {second}; name the one you mean")
@@ -67,34 +65,23 @@ class RawDataset:
             found = ", ".join(sorted(self.splits)) or "none of the three splits"
             closed = f" ({self.unreadable[0]} cannot be listed)" if self.unreadable else ""
             raise InputError(f"{self.root}: expected {expected} in it, but found only {found}{closed}")
-        found_split = self.splits[name]
-        if name != "test" and found_split.annos_dir is None:
-            raise InputError(
-                f"{self.root}: expected annotations in {found_split.image_dir.parent / 'annos'}, "
-                f"but there is no such folder"
-            )
-        return found_split
+        split = self.splits[name]
+        if name != "test" and split.annos_dir is None:
+            annos = split.image_dir.parent / "annos"
+            raise InputError(f"{self.root}: expected annotations in {annos}, but there is no such folder")
+        return split
 
 
 @dataclass(frozen=True)
 class NumberedFiles:
     """The files of a folder whose names are numbers, and those that cannot be used.
 
-    `names` goes by number, ascending; `unnumbered` are names without a number; `repeated` are (the name that
-    is used, another name with its number).
+    `names` goes by number, ascending; `problems` are (code, line) of each file without a number, or with another's.
     """
 
     folder: Path
     names: dict[int, str]
-    unnumbered: tuple[str, ...] = ()
-    repeated: tuple[tuple[str, str], ...] = ()
-
-    def problems(self) -> list[str]:
-        """One line for each file that cannot be used."""
-        return [
-            *(str(_no_number(self.folder / name)) for name in self.unnumbered),
-            *(f"{self.folder / other}: has the same number as {used}" for used, other in self.repeated),
-        ]
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +93,14 @@ class RawAnnotation:
     source: str
     pair_id: int
     items: tuple[tuple[str, dict[str, Any]], ...]
+
+
+class InformationImage(NamedTuple):
+    """An image row of an information file, without folders in its name; its size is None where it is not stated."""
+
+    id: int
+    name: str
+    size_wh: tuple[int, int] | None
 
 
 def find_raw(data_root: Path | str) -> RawDataset:
@@ -122,29 +117,31 @@ def find_raw(data_root: Path | str) -> RawDataset:
     seen: list[str] = []
     unreadable: list[Path] = []
     for folder, folders, files in _walk(root, unreadable):
-        seen += [name for name in (*folders, *files)][: 8 - len(seen)]
+        seen += [*folders, *files][: 8 - len(seen)]
         name = folder.resolve().name.lower() if folder == root else folder.name.lower()
         if name in SPLITS and "image" in folders:
             candidates.setdefault(name, []).append(folder)
         for key, file_name in INFORMATION_FILES.items():
             if file_name in files:
                 information.setdefault(key, folder / file_name)
-    nearest = {name: _nearest(folders) for name, folders in candidates.items()}
-    splits = {name: _split(name, folders[0]) for name, folders in nearest.items() if len(folders) == 1}
-    copies = {name: (folders[0], folders[1]) for name, folders in nearest.items() if len(folders) > 1}
-    if not nearest:
+    if not candidates:
         raise InputError(
             f"{root}: expected train/image and train/annos, validation/image and validation/annos or "
             f"test/image in it, but found {', '.join(sorted(seen)) or 'an empty folder'}"
         )
+    splits, copies = {}, {}
+    for name, folders in candidates.items():
+        first, *others = sorted(folders, key=lambda folder: len(folder.parts))
+        if others and len(others[0].parts) == len(first.parts):
+            copies[name] = first, others[0]
+        else:
+            annos = first / "annos"
+            splits[name] = RawSplit(name, first / "image", annos if os.path.isdir(annos) else None)
     return RawDataset(root, splits, information, copies, tuple(unreadable))
 
 
 def list_annotations(split: RawSplit) -> NumberedFiles:
-    """List a split's annotation files by number.
-
-    InputError: the split has no folder of annotations, or it cannot be listed.
-    """
+    """List a split's annotation files by number; InputError: it has no folder of them that can be listed."""
     if split.annos_dir is None:
         raise InputError(f"{split.image_dir.parent}: expected annotations, but there is no annos folder")
     return _numbered_files(split.annos_dir, (".json",))
@@ -156,9 +153,9 @@ def list_images(split: RawSplit) -> NumberedFiles:
 
 
 def read_annotation(path: Path) -> RawAnnotation:
-    """Read one annotation file; the items themselves are checked where they are converted.
+    """Read one annotation file; InputError: broken JSON, or not an object of items.
 
-    InputError: broken JSON, or not an object of items.
+    The items themselves are checked where they are converted.
     """
     value = read_json(path)
     if not isinstance(value, dict):
@@ -181,12 +178,8 @@ def image_number(path: Path) -> int:
     """Return the image id that a file name such as 000001.jpg stands for; InputError: the name is not a number."""
     match = _NUMBERED.fullmatch(Path(path).name)
     if match is None:
-        raise _no_number(path)
+        raise InputError(f"{path}: expected a number as file name, such as 000001{Path(path).suffix}")
     return int(match[1])
-
-
-def _no_number(path: Path) -> InputError:
-    return InputError(f"{path}: expected a number as file name, such as 000001{Path(path).suffix}")
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -203,6 +196,32 @@ def image_size(path: Path) -> tuple[int, int]:
     except HEADER_ERRORS:
         reason = reason_of(path, "its header cannot be decoded")
         raise InputError(f"{path}: expected a JPEG image, but {reason}") from None
+
+
+def read_information(path: Path) -> tuple[list[InformationImage], int | None]:
+    """Return an information file's image rows, of which ids may repeat, and how many annotations it has, if a list.
+
+    InputError: the file is unreadable, or holds no list of images with integer ids and file names.
+    """
+    images: list[InformationImage] = []
+    count = 0
+
+    def take_image(number: int, row: dict[str, Any]) -> None:
+        image_id, name, size = row.get("id"), row.get("file_name"), (row.get("width"), row.get("height"))
+        if type(image_id) is not int or not isinstance(name, str):
+            raise InputError(f"{path}: image {number}: expected an integer id and a file_name")
+        stated = all(type(value) is int for value in size)
+        images.append(InformationImage(image_id, Path(name).name, size if stated else None))
+
+    def take_annotation(number: int, row: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+
+    with open_file(path) as file:
+        found = read_json_lists(file.read, str(path), {"images": take_image, "annotations": take_annotation})
+    if not images:
+        raise InputError(f"{path}: expected an object with a list of images")
+    return images, count if "annotations" in found else None
 
 
 def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -233,38 +252,23 @@ def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str],
 def _list(folder: Path) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(folder) as entries:
-            rows = sorted((entry.name, _is_dir(entry)) for entry in entries)
+            rows = sorted((entry.name, os.path.isdir(entry)) for entry in entries)  # a link in a loop is no folder
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     return [name for name, is_dir in rows if is_dir], [name for name, is_dir in rows if not is_dir]
 
 
-def _is_dir(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a loop
-        return False
-
-
-def _nearest(folders: list[Path]) -> list[Path]:
-    depth = min(len(folder.parts) for folder in folders)
-    return [folder for folder in folders if len(folder.parts) == depth]
-
-
-def _split(name: str, folder: Path) -> RawSplit:
-    annos = folder / "annos"
-    return RawSplit(name, folder / "image", annos if os.path.isdir(annos) else None)
-
-
 def _numbered_files(folder: Path, suffixes: tuple[str, ...]) -> NumberedFiles:
     names: dict[int, str] = {}
-    unnumbered, repeated = [], []
+    problems = []
     for name in _list(folder)[1]:  # 000001.json comes before 1.json
         if not name.lower().endswith(suffixes) or name.startswith("."):
             continue
-        match = _NUMBERED.fullmatch(name)
-        if match is None:
-            unnumbered.append(name)
-        elif names.setdefault(int(match[1]), name) != name:
-            repeated.append((names[int(match[1])], name))
-    return NumberedFiles(folder, dict(sorted(names.items())), tuple(unnumbered), tuple(repeated))
+        try:
+            used = names.setdefault(image_number(folder / name), name)
+        except InputError as error:
+            problems.append(("name_no_number", str(error)))
+            continue
+        if used != name:
+            problems.append(("number_repeated", f"{folder / name}: has the same number as {used}"))
+    return NumberedFiles(folder, dict(sorted(names.items())), tuple(problems))

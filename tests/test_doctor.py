@@ -6,20 +6,25 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from builders import make_item, make_raw_folder
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 import kps.data.doctor
 import kps.data.raw
-from kps.data.checks import KINDS
+from kps.data.checks import KINDS, check_image, check_item
+from kps.data.coco import coco_annotation
 from kps.data.convert import convert_split
-from kps.data.doctor import Diagnosis, diagnose, released
+from kps.data.doctor import WIDTH, Diagnosis, diagnose, format_diagnosis, released
 from kps.data.raw import INFORMATION_FILES
 from kps.files import InputError
-from kps.schema import NUM_CATEGORIES
+from kps.schema import CATEGORIES, NUM_CATEGORIES
 
 Defect = Callable[[Path], None]
 NUM_TRAIN = 4
@@ -108,7 +113,7 @@ DEFECTS: list[tuple[str, str, str, Defect]] = [
     ("empty_file", "train", PHOTO, write(image, b"")),
     ("not_json", "train", FILE, write(annotation, b'{"item1": {')),
     ("not_json", "train", FILE, write(annotation, b'{"source": "\xff"}')),
-    ("number_not_finite", "train", FILE, write(annotation, b'{"item1": {"scale": NaN}}')),
+    ("not_json", "train", FILE, write(annotation, b'{"item1": {"scale": NaN}}')),
     ("annotation_malformed", "train", FILE, write(annotation, b"[]")),
     ("no_items", "train", FILE, write(annotation, b'{"source": "shop"}')),
     ("source_unknown", "train", FILE, with_source("street")),
@@ -127,6 +132,7 @@ DEFECTS: list[tuple[str, str, str, Defect]] = [
     ("box_empty", "train", ITEM, with_item(bounding_box=[200, 50, 200, 350])),
     ("box_inverted", "train", ITEM, with_item(bounding_box=[300, 50, 100, 350])),
     ("box_looks_like_xywh", "train", ITEM, with_item(bounding_box=[100, 50, 110, 300], landmarks=LOW * 14)),
+    ("box_outside_image", "train", ITEM, with_item(bounding_box=[500, 50, 600, 350], landmarks=[460, 300, 1] * 14)),
     ("box_beyond_image", "train", ITEM, with_item(bounding_box=[-9, 50, 300, 350])),
     ("landmark_far_from_box", "train", ITEM, with_item(landmarks=LOW * 13 + [450, 620, 1])),
     ("no_landmarks", "train", ITEM, with_item(landmarks=[0] * 42)),
@@ -297,3 +303,130 @@ def test_the_released_figures_are_the_papers() -> None:
     assert (validation.num_images, sum(validation.per_category)) == (32_153, 52_490)
     assert len(train.per_category) == len(validation.per_category) == NUM_CATEGORIES
     assert released("test").num_images == 62_629
+
+
+def codes(path: Path, *, decode: bool = False) -> list[str]:
+    return [finding.code for finding in check_image(path, decode=decode)[1]]
+
+
+def test_files_that_are_no_jpeg(root: Path) -> None:
+    photo = image(root)
+    for content, code in ((b"", "empty_file"), (b"<html>404</html>", "image_unreadable")):
+        photo.write_bytes(content)
+        assert check_image(photo)[0] is None and codes(photo) == [code]
+    Image.new("RGB", (3, 4)).save(photo, format="PNG")
+    assert check_image(photo)[0] == (3, 4) and codes(photo) == codes(photo, decode=True) == ["image_not_jpeg"]
+    assert codes(root / "absent.jpg") == codes(root) == ["image_unreadable"]
+
+
+def test_an_exif_turn_is_noted(root: Path) -> None:
+    photo = image(root)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (3, 4)).save(photo, exif=exif)
+    size, (finding,) = check_image(photo)
+    assert size == (3, 4) and finding.code == "image_turned"
+    photo.write_bytes(photo.read_bytes().replace(b"MM\x00*", b"MM\xff\xff", 1))  # a broken tag says nothing
+    assert codes(photo) == []
+
+
+@pytest.mark.parametrize("category_id", [item.id for item in CATEGORIES])
+def test_a_sound_item_has_no_finding_under_either_name(category_id: int) -> None:
+    names = CATEGORIES[category_id - 1].name, CATEGORIES[category_id - 1].coco_name
+    for name in names:
+        item = make_item(category_id, category_name=name, seed=category_id)
+        row, findings = check_item(item, where="", size_wh=(468, 624))
+        assert not findings
+        assert row == coco_annotation(item, annotation_id=0, image_id=0, where="")
+
+
+boxes = st.tuples(st.integers(0, 400), st.integers(0, 500), st.integers(2, 300), st.integers(2, 300))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(boxes, st.integers(0, 1000))
+def test_a_right_box_is_never_taken_for_xywh(box: tuple[int, int, int, int], seed: int) -> None:
+    x, y, width, height = box
+    item = make_item(8, box=(x, y, x + width, y + height), seed=seed)
+    assert not check_item(item, where="", size_wh=(x + width, y + height))[1]
+
+
+@given(boxes, st.integers(0, 1000))
+def test_a_box_read_as_xywh_that_shows_is_found(box: tuple[int, int, int, int], seed: int) -> None:
+    x, y, width, height = box
+    item = make_item(8, box=(x, y, x + width, y + height), seed=seed, bounding_box=list(box))
+    codes = {finding.code for finding in check_item(item, where="", size_wh=(x + width, y + height))[1]}
+    points = np.array(item["landmarks"]).reshape(-1, 3)[:, :2]
+    margin = 0.05 * max(abs(width - x), abs(height - y))
+    hidden = ((points >= [x - margin, y - margin]) & (points <= [width + margin, height + margin])).all(axis=1)
+    assert ("box_looks_like_xywh" in codes) == (hidden.mean() <= 0.5)
+
+
+@given(st.sampled_from(sorted(make_item())), json_values)
+def test_whatever_a_field_holds_nothing_is_raised(name: str, value: Any) -> None:
+    item = make_item() | {name: value}
+    row, findings = check_item(item, where="", size_wh=(468, 624))
+    assert {finding.code for finding in findings} <= set(KINDS)
+    try:
+        coco_annotation(item, annotation_id=0, image_id=0, where="")
+    except InputError:
+        assert row is None and [KINDS[finding.code].severity for finding in findings] == ["error"]
+    else:
+        assert row is not None
+
+
+@given(st.lists(st.floats(allow_nan=True) | st.integers(-(10**400), 10**400), min_size=75, max_size=75))
+def test_whatever_landmarks_are_nothing_is_raised(landmarks: list[float]) -> None:
+    assert check_item(make_item(1, landmarks=landmarks), where="", size_wh=(468, 624))[1]
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The summary of a folder with a broken item."""
+    root = tmp_path_factory.mktemp("df2")
+    for number in range(1, 5):
+        make_raw_folder(root, {"item1": make_item(3, seed=number)}, image_id=number)
+    make_raw_folder(root, {"item1": make_item(8), "item2": make_item(8, landmarks=[1] * 9)}, image_id=5)
+    make_raw_folder(root, {"item1": make_item(9, segmentation=[[1, 2, 3]])}, image_id=6)
+    make_raw_folder(root / "deeper", split="test")
+    (root / "keypoints_test_information.json").write_text(
+        json.dumps({"images": [{"id": 1, "file_name": "000001.jpg"}]})
+    )
+    return format_diagnosis(diagnose(root, workers=1))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train images", "6", "191,961", "train/image"),
+        ("train annotations", "6", "191,961", "train/annos"),
+        ("validation", "absent"),
+        ("test images", "1", "62,629", "deeper/test/image"),
+        ("keypoints_val_vis.json", "absent", "32,153", "rebuilt from the annotations"),
+        ("keypoints_test_information.json", "1", "62,629", "."),
+        (" 3 short sleeve outwear", "4", "543"),
+        ("all that convert", "6", "312,186"),
+        ("refused", "1"),
+        ("error", "1", "train", "not the number of landmarks of the category (landmark_count)"),
+        ("train/annos/000005.json, item2: expected 42 landmark numbers for a trousers, but got 9",),
+        ("Verdict: unfit (",),
+        ("expected validation/image and validation/annos in it, but found only test, train",),
+        ("train: 1 of 7 items cannot be converted",),
+    ],
+)
+def test_the_summary_says(summary: str, words: tuple[str, ...]) -> None:
+    def holds(line: str) -> bool:
+        place = 0
+        for word in words:
+            place = line.find(word, place) + len(word)
+            if place < len(word):
+                return False
+        return True
+
+    assert max(map(len, summary.splitlines())) <= WIDTH
+    whole = [*summary.splitlines(), " ".join(summary.split())]
+    assert any(holds(line) for line in whole)
