@@ -2,14 +2,11 @@
 
 from kps.figures.charts import (
     category_imbalance,
-    category_likeness,
     causes_of_loss,
-    examples_per_channel,
     landmark_errors,
     learning_curves,
     per_category_bars,
     score_intervals,
-    similarity_matrices,
     subset_bars,
 )
 from kps.figures.garments import (
@@ -22,4 +19,4 @@ from kps.figures.garments import (
     training_samples,
     truth_grid,
 )
-from kps.figures.maps import dendrogram, distance_matrix, doubtful_pairs, map_poster, threshold_curve
+from kps.figures.maps import doubtful_pairs, likeness_matrices, map_poster, threshold_curve

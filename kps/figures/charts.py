@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch, Wedge
+from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import withStroke
 
 from kps.evaluation.causes import CAUSES, KINDS, Causes
@@ -15,7 +15,7 @@ from kps.evaluation.intervals import Intervals, PairedDifference
 from kps.evaluation.matching import OWN
 from kps.evaluation.scores import Scores
 from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
-from kps.schema import CATEGORIES, LANDMARK_CATEGORY, Category, category
+from kps.schema import CATEGORIES, Category, category
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
 NAMES = [item.name for item in CATEGORIES]
@@ -89,71 +89,6 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
         if len(histories) > 1:
             axes.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def examples_per_channel(examples: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
-    """Labelled examples of each channel, channels from rich to poor; `examples` maps a map to counts."""
-    figure, ((axes,),) = new_figure(1, 1, (6.5, 3))
-    for label, counts in examples.items():
-        ordered = np.sort(np.asarray(counts))[::-1]
-        axes.plot(np.arange(1, len(ordered) + 1), ordered, drawstyle="steps-mid", label=label)
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("channel, from the one with most examples")
-    axes.set_ylabel("labelled examples")
-    axes.set_title(title, loc="left")
-    axes.legend()
-    return figure
-
-
-@mpl.rc_context(STYLE)
-def similarity_matrices(distances: Mapping[str, np.ndarray]) -> Figure:
-    """Likeness (1 - distance) of landmarks, one panel a cue; `distances` maps a cue to (294, 294).
-
-    Landmarks stand by category; those that no photo shows are left out; a cue that knows none hides none.
-    """
-    figure, (row,) = new_figure(1, len(distances), (4.2 * len(distances) + 1, 4.4))
-    known = np.array([np.isfinite(np.diag(distance)) for distance in distances.values()])
-    order = np.flatnonzero(known[known.any(axis=1)].all(axis=0))
-    for axes, (name, distance) in zip(row, distances.items(), strict=True):
-        image = axes.imshow(1 - distance[np.ix_(order, order)], cmap="viridis", vmin=0, vmax=1)
-        axes.set_title(name)
-        axes.grid(False)
-        axes.set_xticks([])
-        _mark_categories(axes, LANDMARK_CATEGORY[order], names=axes is row[0])
-    figure.colorbar(image, ax=row.tolist(), shrink=0.7, label="likeness", aspect=30)
-    return figure
-
-
-def _mark_categories(axes: Axes, category_id: np.ndarray, *, names: bool) -> None:
-    """Frame the blocks of categories and name the rows."""
-    edges = np.flatnonzero(np.diff(category_id)) + 0.5
-    axes.hlines(edges, -0.5, len(category_id) - 0.5, color="white", linewidth=0.5)
-    axes.vlines(edges, -0.5, len(category_id) - 0.5, color="white", linewidth=0.5)
-    present = np.unique(category_id)
-    centres = [np.flatnonzero(category_id == kind).mean() for kind in present]
-    axes.set_yticks(centres, [NAMES[kind - 1] if names else "" for kind in present], fontsize=7)
-
-
-@mpl.rc_context(STYLE)
-def category_likeness(distance: np.ndarray, *, title: str = "") -> Figure:
-    """(13, 13) percentage of the row's landmarks that have a counterpart in the column's category."""
-    figure, ((axes,),) = new_figure(1, 1, (6.2, 5.2))
-    starts = [item.first_index for item in CATEGORIES]
-    best = pd.DataFrame(np.minimum.reduceat(np.nan_to_num(distance, nan=np.inf), starts, axis=1))
-    known = np.isfinite(best).groupby(LANDMARK_CATEGORY).any()
-    share = (best < 0.5).groupby(LANDMARK_CATEGORY).mean().where(known).to_numpy()
-    colours = mpl.colormaps["Blues"].with_extremes(bad="#e3e3e3")
-    axes.imshow(np.ma.masked_invalid(share), cmap=colours, vmin=0, vmax=1)
-    for (row, column), value in np.ndenumerate(share):
-        text, colour = "" if np.isnan(value) else f"{value * 100:.0f}", "white" if value > 0.6 else "#333"
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
-    axes.set_xticks(range(len(NAMES)), NAMES, rotation=40, ha="right")
-    axes.set_yticks(range(len(NAMES)), NAMES)
-    axes.grid(False)
-    axes.set_title(title)
     return figure
 
 
@@ -260,7 +195,7 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     """Where a category's landmarks go wrong: on its mean garment, and landmark by landmark.
 
     Shares are of the labelled landmarks of garments that were found; the area of a circle on the garment
-    follows the share that is not good, its sectors the kinds of error.
+    follows the share that is not good.
     """
     item = category(category_id)
     table = causes.landmarks[causes.landmarks["category_id"] == item.id]
@@ -276,40 +211,22 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
 
 
 def _draw_on_garment(axes: Axes, item: Category, shape: np.ndarray, table: pd.DataFrame) -> None:
-    """The outline in its mean shape (n_c, 2), and on each landmark a pie of its errors."""
+    """The outline in its mean shape (n_c, 2), and on each landmark a circle in the colour of its commonest error."""
     if not draw_mean_shape(axes, item, shape, margin=0.08, colors="#b4bbc3", linewidths=1.3):
         return
     shares = table[list(KINDS[1:])].fillna(0).to_numpy()
-    worst, largest = shares.sum(axis=1).max(), _largest_radius(shape)
-    centre = np.nanmean(shape, axis=0)
-    for row in np.flatnonzero(np.isfinite(shape).all(axis=1)):
-        radius = max(largest * np.sqrt(shares[row].sum() / worst), SMALLEST) if worst > 0 else SMALLEST
-        _draw_pie(axes, shape[row], radius, shares[row])
+    total, centre = shares.sum(axis=1), np.nanmean(shape, axis=0)
+    known = np.isfinite(shape).all(axis=1)
+    apart = np.linalg.norm(shape[known][:, None] - shape[known], axis=2) + np.diag(np.full(known.sum(), np.inf))
+    largest = float(np.clip(0.6 * np.median(apart.min(axis=1)), 2 * SMALLEST, LARGEST))  # or they would overlap
+    for row in np.flatnonzero(known):
+        radius = max(largest * np.sqrt(total[row] / max(total.max(), 1e-9)), SMALLEST)
+        colour = CAUSE_COLOURS[KINDS[1 + shares[row].argmax()]] if total[row] else "#8a9199"
+        axes.add_patch(Circle(shape[row], radius, facecolor=colour, edgecolor="white", linewidth=0.8, zorder=3))
         outwards = (shape[row] - centre) / max(np.linalg.norm(shape[row] - centre), 1e-9)
-        x, y = shape[row] + outwards * (radius + 0.02)
-        axes.text(x, y, str(row + 1), fontsize=6, color="#5b636b", ha="center", va="center",
-                  path_effects=HALO, zorder=5)  # fmt: skip
-    axes.set_title(f"largest circle: {100 * worst:.0f} % not good", fontweight="normal", fontsize=8)
-
-
-def _largest_radius(shape: np.ndarray) -> float:
-    """LARGEST, or less where neighbours (n_c, 2) stand so close that most circles would cover each other."""
-    known = shape[np.isfinite(shape).all(axis=1)]
-    apart = np.linalg.norm(known[:, None] - known, axis=2) + np.diag(np.full(len(known), np.inf))
-    return float(np.clip(0.6 * np.median(apart.min(axis=1)), 2 * SMALLEST, LARGEST))
-
-
-def _draw_pie(axes: Axes, centre: np.ndarray, radius: float, share: np.ndarray) -> None:
-    """Sectors in proportion to the shares, clockwise from the top; a grey dot where all are 0."""
-    if share.sum() == 0:
-        axes.add_patch(Circle(centre, radius, facecolor="#8a9199", linewidth=0, zorder=3))
-        return
-    ends = -90 + 360 * np.concatenate([[0], np.cumsum(share)]) / share.sum()
-    for kind, start, end in zip(KINDS[1:], ends[:-1], ends[1:], strict=True):
-        if end > start:
-            look = {"facecolor": CAUSE_COLOURS[kind], "linewidth": 0, "zorder": 3}
-            axes.add_patch(Wedge(centre, radius, start, end, **look))
-    axes.add_patch(Circle(centre, radius, fill=False, edgecolor="white", linewidth=0.8, zorder=4))
+        place = shape[row] + outwards * (radius + 0.02)
+        axes.text(*place, str(row + 1), fontsize=6, color="#5b636b", ha="center", va="center", path_effects=HALO)
+    axes.set_title(f"largest circle: {100 * total.max():.0f} % not good", fontweight="normal", fontsize=8)
 
 
 def _draw_bars(axes: Axes, table: pd.DataFrame) -> None:

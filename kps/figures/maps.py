@@ -1,4 +1,4 @@
-"""Maps drawn: distances in the order of groups, a poster of all garments, doubtful pairs, the tree, the thresholds."""
+"""Maps drawn: distances in order, a poster of all garments, doubtful pairs, the thresholds."""
 
 import colorsys
 from collections.abc import Mapping
@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from scipy.cluster import hierarchy
+from matplotlib.patches import Patch
 from scipy.optimize import linear_sum_assignment
 
 from kps.aggregation import Aggregation
 from kps.figures.style import (
+    CATEGORY_COLOURS,
+    COLOURS,
     FAINT,
     INK,
     OURS,
@@ -22,13 +25,10 @@ from kps.figures.style import (
     SERIES,
     STYLE,
     blank,
-    category_legend,
-    draw_categories,
     draw_mean_shape,
     new_figure,
-)
-from kps.likeness import Choice, MergeTree, Shapes
-from kps.likeness.grouping import FIRST, ORBIT_CATEGORY
+)  # fmt: skip
+from kps.likeness import Choice, Shapes
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, Category
 
 ALONE = "#aeb4bb"  # a landmark that shares its channel with nobody
@@ -37,37 +37,41 @@ COLUMNS, PAIRS = 7, 4  # garments of a row of the poster, and pairs side by side
 
 
 @mpl.rc_context(STYLE)
-def distance_matrix(distance: np.ndarray, aggregation: Aggregation, *, title: str = "") -> Figure:
-    """Likeness (1 - distance, 294 x 294) of landmarks in the order of a map's groups.
+def likeness_matrices(
+    distances: Mapping[str, np.ndarray], aggregation: Aggregation | None = None, *, size: float = 4.5
+) -> Figure:
+    """Likeness (1 - distance) of the landmarks, a panel for each named distance (294, 294); unknown is grey.
 
-    Frames are the groups shared by several landmarks, a group beside its mirror image; the strips give each
-    landmark's category; grey is unknown.
+    Landmarks stand by category, or with a map by its groups, a group beside its mirror image. Frames are categories, or
+    the groups that several landmarks share; the strips give each landmark's category.
     """
     figure, axes = new_figure(
-        2, 2, (9.6, 9), width_ratios=(1, 40), height_ratios=(1, 40), gridspec_kw={"wspace": 0, "hspace": 0}
-    )
-    corner, above, left, matrix = axes.ravel()
-    orbit = np.minimum(aggregation.group, aggregation.flip_indices[aggregation.group])
-    order = np.lexsort((np.arange(NUM_LANDMARKS), aggregation.group, orbit))
-    colours = mpl.colormaps["magma"].with_extremes(bad="#c9ced4")
-    likeness = np.ma.masked_invalid(1 - distance[np.ix_(order, order)])
-    image = matrix.imshow(likeness, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    draw_categories(above, LANDMARK_CATEGORY[order][None], interpolation="nearest")
-    draw_categories(left, LANDMARK_CATEGORY[order][:, None], interpolation="nearest")
-    matrix.add_collection(LineCollection(_frames(aggregation.group[order]), colors="white", linewidths=0.7))
-    blank(corner)
-    blank(matrix)
-    above.set_title(title, loc="left")
-    figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, pad=0.015, label="likeness")
-    category_legend(figure, ncols=5, fontsize=8)
-    return figure
-
-
-def _frames(group: np.ndarray) -> list[np.ndarray]:
-    """Squares around the runs of equal group in an ordered group vector, singletons left out."""
-    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
+        2, 2 * len(distances), (size * len(distances) + 1, size + 0.6), height_ratios=(1, 40),
+        width_ratios=(1, 40) * len(distances), gridspec_kw={"wspace": 0, "hspace": 0},
+    )  # fmt: skip
+    label, order = LANDMARK_CATEGORY, np.arange(NUM_LANDMARKS)
+    if aggregation is not None:
+        label = aggregation.group
+        order = np.lexsort((order, label, np.minimum(label, aggregation.flip_indices[label])))
+    colours = mpl.colormaps["viridis"].with_extremes(bad="#c9ced4")
+    edges = np.flatnonzero(np.diff(label[order], prepend=-1, append=-1))
     pairs = [(low - 0.5, high - 0.5) for low, high in pairwise(edges) if high - low > 1]
-    return [np.array([(a, a), (b, a), (b, b), (a, b), (a, a)]) for a, b in pairs]
+    frames = [np.array([(a, a), (b, a), (b, b), (a, b), (a, a)]) for a, b in pairs]
+    for place, (name, distance) in enumerate(distances.items()):
+        corner, above, left, matrix = axes[:, 2 * place : 2 * place + 2].ravel()
+        shown = np.ma.masked_invalid(1 - distance[np.ix_(order, order)])
+        image = matrix.imshow(shown, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        for strip, kinds in ((above, LANDMARK_CATEGORY[order][None]), (left, LANDMARK_CATEGORY[order][:, None])):
+            strip.imshow(kinds, cmap=ListedColormap(COLOURS), vmin=1, vmax=len(CATEGORIES), aspect="auto")
+            blank(strip)
+        matrix.add_collection(LineCollection(frames, colors="white", linewidths=0.7))
+        blank(corner)
+        blank(matrix)
+        above.set_title(name, loc="left")
+    figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, pad=0.015, label="likeness")
+    handles = [Patch(color=CATEGORY_COLOURS[item.id], label=item.name) for item in CATEGORIES]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8)
+    return figure
 
 
 @mpl.rc_context(STYLE)
@@ -190,57 +194,6 @@ def _crop(axes: Axes, picture: np.ndarray) -> None:
     height, width = picture.shape[:2]
     axes.imshow(picture)
     axes.plot((width - 1) / 2, (height - 1) / 2, "o", ms=11, mfc="none", mec=DOUBT, mew=1.6)
-
-
-TOP = 1.04  # height at which a dendrogram ends: merges above 1 are not allowed ones
-
-
-@mpl.rc_context(STYLE)
-def dendrogram(tree: MergeTree, *, threshold: float, title: str = "") -> Figure:
-    """The merges of average linkage over the 163 orbits; below the threshold in the colour of their group.
-
-    A group of two or more is named by its first landmark; the strip gives the categories. Branches end where
-    no allowed merge is left.
-    """
-    figure, ((axes,), (strip,)) = new_figure(2, 1, (15, 5.2), height_ratios=(22, 1), sharex=True)
-    clusters = tree.labels(threshold)
-    palette = {cluster: mpl.colors.to_hex(group_colour(cluster)) for cluster in np.unique(clusters)}
-    inside = _cluster_of_merges(tree, clusters)
-    drawn = hierarchy.dendrogram(
-        tree.linkage,
-        ax=axes,
-        no_labels=True,
-        link_color_func=lambda node: FAINT if inside[node] < 0 else palette[inside[node]],
-    )
-    leaves = np.array(drawn["leaves"])
-    axes.axhline(threshold, color=INK, linewidth=0.9, linestyle="--")
-    axes.text(5, threshold + 0.01, f"threshold {threshold:g}", fontsize=8)
-    axes.set(ylim=(0, TOP), ylabel="mean distance of the two branches")
-    axes.grid(axis="x", visible=False)
-    axes.set_title(title, loc="left")
-    extent = (0, 10 * len(leaves), 0, 1)  # SciPy puts leaves 10 apart
-    draw_categories(strip, ORBIT_CATEGORY[leaves][None], extent=extent)
-    centres, names = _named_branches(leaves, clusters)
-    strip.set_xticks(centres, names, rotation=90, fontsize=6.5)
-    strip.tick_params(length=0, pad=2)
-    category_legend(figure, ncols=7, fontsize=7.5)
-    return figure
-
-
-def _named_branches(leaves: np.ndarray, clusters: np.ndarray) -> tuple[list[float], list[str]]:
-    """Where each cluster of two orbits or more stands among the leaves, and its first landmark's name."""
-    places = {cluster: np.flatnonzero(clusters[leaves] == cluster) for cluster in np.unique(clusters)}
-    shared = {cluster: place for cluster, place in places.items() if len(place) > 1}
-    names = [LANDMARK_NAMES[FIRST[leaves[place].min()]] for place in shared.values()]
-    return [5 + 10 * float(place.mean()) for place in shared.values()], names
-
-
-def _cluster_of_merges(tree: MergeTree, clusters: np.ndarray) -> np.ndarray:
-    """(O + merges,) cluster of each node of the tree; -1 for merges above the cut."""
-    found = clusters.tolist()
-    for first, second in tree.linkage[:, :2].astype(int):
-        found.append(found[first] if found[first] == found[second] else -1)
-    return np.array(found)
 
 
 @mpl.rc_context(STYLE)

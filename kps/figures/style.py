@@ -7,9 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from kps.schema import CATEGORIES, Category
 
@@ -18,8 +16,8 @@ OURS, PAPER, INK, FAINT = "#1b6ca8", "#b8bec6", "#22262b", "#d9dde2"
 _TOPS = ("#3a86ff", "#00b4d8", "#7b5cff", "#b388ff", "#00c2a8", "#5fe3c0")
 _LOWER = ("#8ac926", "#c5d000", "#ffb703")
 _DRESSES = ("#ff5d5d", "#ff7b00", "#ff4fa3", "#e36bff")
-_COLOURS = (*_TOPS, *_LOWER, *_DRESSES)
-CATEGORY_COLOURS = {item.id: colour for item, colour in zip(CATEGORIES, _COLOURS, strict=True)}
+COLOURS = (*_TOPS, *_LOWER, *_DRESSES)
+CATEGORY_COLOURS = {item.id: colour for item, colour in zip(CATEGORIES, COLOURS, strict=True)}
 SERIES = ("#1b6ca8", "#e07a1f", "#3a9d5d", "#a23b72", "#6c757d", "#c9a227")
 STYLE: dict[str, Any] = {
     "figure.dpi": 100,
@@ -84,16 +82,3 @@ def draw_mean_shape(
         across = down = max(across, down)
     axes.set(xlim=(x - across, x + across), ylim=(y + down, y - down))
     return True
-
-
-def draw_categories(axes: Axes, category_id: np.ndarray, **options: Any) -> None:
-    """A strip of ids (1, n) or (n, 1) in the categories' colours; `options` of imshow."""
-    colours = ListedColormap(_COLOURS)
-    axes.imshow(category_id, cmap=colours, vmin=1, vmax=len(CATEGORIES), aspect="auto", **options)
-    blank(axes)
-
-
-def category_legend(figure: Figure, **options: Any) -> None:
-    """The categories' colours below a figure."""
-    handles = [Patch(color=CATEGORY_COLOURS[item.id], label=item.name) for item in CATEGORIES]
-    figure.legend(handles=handles, loc="outside lower center", **options)

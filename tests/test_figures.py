@@ -6,18 +6,31 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import make_coco, make_detections, make_predictions
+from evaluation_cases import perfect
 from garment_photos import write_photos
+from grouping_cases import noisy_distance
 from matplotlib.collections import LineCollection
 from matplotlib.colors import same_color
 
 from kps import figures, likeness
+from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
+from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
 from kps.evaluation.intervals import bootstrap
 from kps.evaluation.scores import evaluate_subsets, mean_shape, mean_shape_predictions
+from kps.figures.charts import CAUSE_COLOURS
 from kps.figures.garments import _draw_garments
+from kps.figures.maps import ALONE, DOUBT, matched_numbers
 from kps.figures.style import CATEGORY_COLOURS, new_figure
+from kps.files import InputError
+from kps.likeness.audit import audit_merges
+from kps.likeness.grouping import Choice, derive_map
 from kps.results.detections import ground_truth_detections
-from kps.schema import CATEGORIES, NUM_LANDMARKS
+from kps.results.predictions import empty_predictions
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS
+
+HAND = Aggregation.named("hand81")
+DISTANCE = noisy_distance(HAND, seed=0)
 
 
 @pytest.fixture
@@ -48,8 +61,7 @@ def drawn(figure, tmp_path) -> int:
     [
         lambda unknown: figures.per_category_bars({}, ylabel="AP"),
         lambda unknown: figures.learning_curves({"none": pd.DataFrame(columns=["iteration", "loss"])}),
-        lambda unknown: figures.similarity_matrices({"all": unknown}),
-        lambda unknown: figures.similarity_matrices({"none": unknown, "all": np.zeros((294, 294))}),
+        lambda unknown: figures.likeness_matrices({"all": unknown}),
     ],
 )
 @pytest.mark.filterwarnings("error")
@@ -157,27 +169,6 @@ def test_learning_curves_have_a_line_a_run(tmp_path):
     assert drawn(figures.learning_curves({}), tmp_path) > 1000
 
 
-def test_examples_per_channel_go_from_rich_to_poor():
-    (axes,) = figures.examples_per_channel({"two": np.array([3, 7])}).axes
-    assert axes.lines[0].get_ydata().tolist() == [7, 3]
-
-
-def test_matrices_order_landmarks_by_category(measured, tmp_path):
-    by_category = figures.similarity_matrices({"position": measured.cues["position"].distance, "fused": measured.fused})
-    shown = by_category.axes[0].images[0].get_array()
-    assert shown.shape == (NUM_LANDMARKS,) * 2 and np.allclose(shown, 1 - measured.cues["position"].distance)
-    assert drawn(by_category, tmp_path) > 10_000
-
-
-def test_landmarks_that_no_photo_shows_are_left_out(measured):
-    unknown = measured.fused.copy()
-    unknown[:25], unknown[:, :25] = np.nan, np.nan
-    shown = figures.similarity_matrices({"fused": unknown}).axes[0].images[0].get_array()
-    assert shown.shape == (NUM_LANDMARKS - 25,) * 2
-    likeness = figures.category_likeness(unknown).axes[0]
-    assert texts(likeness)[0] == "" and texts(likeness)[14] == "100"
-
-
 def test_mean_shapes_say_what_is_not_in_the_data(tmp_path):
     shapes = likeness.category_shapes(make_coco(tmp_path, (7, 7)).instances)
     figure = figures.mean_shapes(shapes)
@@ -195,3 +186,137 @@ def test_intervals_and_subsets_are_drawn(tmp_path):
     subsets = {"scale": evaluate_subsets(truth, found, by="scale")}
     (panel,) = figures.subset_bars(subsets).axes
     assert [label.get_text() for label in panel.get_xticklabels()] == ["small\n0", "moderate\n2", "large\n0"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Mean shapes of a set with all categories but shorts."""
+    kinds = tuple(item.id for item in CATEGORIES if item.id != 7)
+    return likeness.category_shapes(make_coco(tmp_path_factory.mktemp("set"), kinds).instances)
+
+
+def test_matrices_order_landmarks_by_category_or_group(tmp_path):
+    two = {"first": DISTANCE, "second": 1 - np.eye(NUM_LANDMARKS)}
+    axes = figures.likeness_matrices(two).axes
+    assert len(axes) == 9 and len((matrix := axes[5]).collections[0].get_segments()) == len(CATEGORIES)
+    assert np.allclose(matrix.images[0].get_array(), 1 - DISTANCE, equal_nan=True)
+    figure = figures.likeness_matrices({"by group": DISTANCE}, HAND)
+    above, matrix = figure.axes[1], figure.axes[3]
+    shown, frames = matrix.images[0].get_array(), matrix.collections[0].get_segments()
+    assert len(frames) == (np.bincount(HAND.group) > 1).sum()
+    low, high = (int(edge + 0.5) for edge in (frames[0].min(), frames[0].max()))
+    assert shown[low:high, low:high].mean() > 0.6 > shown.mean()
+    assert sorted(above.images[0].get_array()[0]) == sorted(LANDMARK_CATEGORY)
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_the_poster_numbers_shared_landmarks_by_the_first_map(shapes, tmp_path):
+    other = derive_map(DISTANCE, 0.3)
+    figure = figures.map_poster(shapes, {"hand": HAND, "other": other})
+    assert len(figure.axes) == 2 * 14
+    vest, shorts = figure.axes[4], figure.axes[6]
+    shared = np.bincount(HAND.group) > 1
+    wanted = [str(group + 1) for group in HAND.channels(5) if shared[group]]
+    assert [text.get_text() for text in vest.texts] == wanted
+    assert [text.get_text() for text in shorts.texts] == ["not in the data"]
+    skirt = figure.axes[8]
+    grey = sum(same_color(line.get_markerfacecolor(), ALONE) for line in skirt.lines)
+    assert grey == (~shared[HAND.channels(9)]).sum()
+    assert figure.axes[27].texts[0].get_text() == "other"
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_a_later_map_takes_the_numbers_of_the_groups_it_overlaps():
+    assert np.array_equal(matched_numbers(HAND, HAND), np.arange(1, 82))
+    order = np.random.default_rng(0).permutation(81)
+    assert np.array_equal(matched_numbers(Aggregation(order[HAND.group]), HAND)[order], np.arange(1, 82))
+    identity = matched_numbers(Aggregation.named("identity"), HAND)
+    assert len(set(identity)) == NUM_LANDMARKS and identity.max() == NUM_LANDMARKS
+
+
+def test_the_curve_marks_the_chosen_threshold(tmp_path):
+    table = pd.DataFrame({"groups": [294, 100, 50], "hand map": [0, 0.5, 0.4]}, index=[0.1, 0.5, 0.9])
+    stability = pd.DataFrame(
+        {"threshold": [0.1, 0.5, 0.9], "stability": [np.nan, 0.8, 0.7], "standard_error": [np.nan, 0.1, 0.1]}
+    )
+    figure = figures.threshold_curve(table, choice=Choice(0.5, stability), reference_groups={"hand map": 81})
+    left = figure.axes[0]
+    assert left.lines[0].get_ydata().tolist() == [294, 100, 50]
+    assert [line.get_xdata()[0] for line in left.lines if same_color(line.get_color(), DOUBT)] == [0.5, 0.5]
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert texts == {"hand map: 81", "chosen: 100 groups"}
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_doubtful_pairs_mark_both_landmarks(shapes, tmp_path):
+    table = audit_merges(DISTANCE, HAND).head(5)
+    crops = {int(table["index"][0]): np.zeros((20, 20, 3), np.uint8)}
+    figure = figures.doubtful_pairs(table, shapes, crops=crops)
+    panels = np.array(figure.axes).reshape(4, 12)
+    for place, row in enumerate(table.itertuples()):
+        top, first = place // 4 * 2, place % 4 * 3
+        titles = [panels[top, first + side].get_title().strip() for side in (0, 1)]
+        assert titles == [row.landmark, row.other]
+        assert f"{row.distance:.2f}" in panels[top, first].texts[0].get_text()
+    assert len(panels[1, 0].images) == 1 and not panels[1, 1].images
+    assert drawn(figure, tmp_path) > 10_000
+    assert drawn(figures.doubtful_pairs(table.head(0), shapes), tmp_path) > 100
+
+
+@pytest.fixture(scope="module")
+def causes(tmp_path_factory) -> Causes:
+    """Trousers and shorts; a quarter is missed, and landmark 3 of half of the trousers is far off."""
+    coco = make_coco(tmp_path_factory.mktemp("garments"), (7, 8) * 8)
+    results = perfect(coco).take(np.arange(16) % 8 < 6)
+    results.keypoints[results.category_id == 8, 2, :2] += [[0], [5000]] * 3
+    return analyse_causes(coco, results)
+
+
+def test_every_colour_is_a_causes() -> None:
+    assert set(CAUSE_COLOURS) == set(CAUSES) and len(set(CAUSE_COLOURS.values())) == len(CAUSES)
+
+
+def test_bars_hold_ap_and_losses_and_reach_100(causes: Causes, tmp_path) -> None:
+    figure = figures.causes_of_loss(causes)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mean of 2", "shorts", "trousers"]
+    widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in axes.containers}
+    np.testing.assert_allclose(widths["AP"], 100 * causes.AP[[MEAN, "shorts", "trousers"]])
+    missed = 100 * causes.loss.loc["missed box", [MEAN, "shorts", "trousers"]].astype(float)
+    np.testing.assert_allclose(widths["missed box"], missed, atol=1e-9)
+    np.testing.assert_allclose(np.sum(list(widths.values()), axis=0), 100)
+    assert missed[MEAN] > 20 and f"{missed[MEAN]:.1f}" in [text.get_text() for text in axes.texts]
+    assert list(widths) == ["AP", *CAUSES] == [text.get_text() for text in figure.legends[0].texts]
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_nothing_known_is_drawable(causes: Causes, tmp_path) -> None:
+    unknown = replace(causes, AP=causes.AP * np.nan, loss=causes.loss * np.nan)
+    assert drawn(figures.causes_of_loss(unknown), tmp_path) > 1000
+
+
+def test_circles_and_bars_show_the_errors_of_each_landmark(causes: Causes, tmp_path) -> None:
+    figure = figures.landmark_errors(causes, 8)
+    garment, bars = figure.axes
+    (circle,) = [part for part in garment.patches if same_color(part.get_facecolor(), CAUSE_COLOURS["miss"])]
+    np.testing.assert_allclose(circle.center, causes.shape[7, 2])
+    assert len(garment.patches) == 14 and circle.radius == max(part.radius for part in garment.patches)
+    assert [text.get_text() for text in garment.texts] == [str(number) for number in range(1, 15)]
+    missed = [bar for bar in bars.patches if bar.get_width() > 0]
+    assert [bar.get_width() for bar in missed] == [pytest.approx(50)] and missed[0].get_y() == pytest.approx(2.6)
+    assert drawn(figure, tmp_path) > 10_000
+
+
+def test_a_category_without_garments_says_so(causes: Causes, tmp_path) -> None:
+    figure = figures.landmark_errors(causes, 1)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["not in the data"]
+    assert figure.axes[1].texts[0].get_text().strip() == "never labelled"
+    assert drawn(figure, tmp_path) > 1000
+    with pytest.raises(InputError, match="category id from 1 to 13"):
+        figures.landmark_errors(causes, 14)
+
+
+def test_without_results_the_garment_is_drawn_bare(tmp_path) -> None:
+    found = analyse_causes(make_coco(tmp_path, (8,)), empty_predictions())
+    assert drawn(figures.landmark_errors(found, 8), tmp_path) > 1000
+    assert drawn(figures.causes_of_loss(found), tmp_path) > 1000
