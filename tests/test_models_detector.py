@@ -14,7 +14,7 @@ from kps.data.coco import load_coco
 from kps.data.convert import convert_split
 from kps.files import InputError
 from kps.models import checkpoints, detector, training
-from kps.models.detector_data import GarmentBoxes, LoadPhoto, Remembered
+from kps.models.detector import GarmentBoxes, LoadPhoto, Remembered
 from kps.results.detections import load_detections, save_detections
 from kps.synthetic import write_dataset
 
@@ -92,7 +92,7 @@ def test_several_scales_and_the_mirror_image_find_the_garments_too(trained, coco
     overlaps = [overlap(box, truth[image]) for box, image in zip(best.bbox_xywh, best.image_id.tolist(), strict=True)]
     assert len(best) == len(coco.images) and np.median(overlaps) > 0.6
     _, model_input = detector.build_detector(trained, augment=True)
-    views = model_input(detector.detector_data.photo_rows(coco, coco_file.parent / "image")[0])["inputs"]
+    views = model_input(detector.photo_rows(coco, coco_file.parent / "image")[0])["inputs"]
     assert len(views) == 4 and views[0].equal(views[1].flip(-1)) and views[0].shape != views[2].shape
 
 

@@ -16,7 +16,7 @@ from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError, read_json, write_json
 from kps.models import checkpoints, hooks, training
-from kps.models.detector_data import GarmentBoxes
+from kps.models.detector import GarmentBoxes
 from kps.models.held_out import held_out_images
 from kps.workspace import REPOSITORY
 
@@ -212,7 +212,7 @@ def test_a_signal_amid_a_step_leaves_a_state_after_it(coco_file, tmp_path, monke
         if runner.iter == 0:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(hooks.FiniteLossHook, "after_train_iter", send)
+    monkeypatch.setattr(hooks.SeedHook, "after_train_iter", send)
     before = signal.signal(signal.SIGTERM, lambda *_: passed_on.append(number))
     try:
         with pytest.raises(KeyboardInterrupt):

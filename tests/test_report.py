@@ -207,7 +207,7 @@ def test_html_is_one_readable_file(tmp_path):
     assert "T &amp; t" in text and "A &lt;caption&gt;" in text and "data:image/png;base64," in text
     assert not re.search(r"(src|href)=.?http", text)
     assert text.count("<table") == 6 and text.count("<h2>") == 7
-    assert "Procedural data" in text and '<td class="ours missing">not run</td>' in text
+    assert "Procedural data" in text and '<td class="missing">not run</td>' in text
 
 
 def test_html_of_nothing_is_still_a_report(tmp_path):

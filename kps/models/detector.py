@@ -1,26 +1,116 @@
-"""The detector: its configuration for a run, and at work on photos."""
+"""The detector: its data in mmdet's registry, its configuration for a run, and at work on photos."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from mmcv.transforms import Compose
-from mmdet.registry import MODELS
+from mmcv.transforms import BaseTransform, Compose
+from mmdet.datasets import BaseDetDataset
+from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
 
 from kps.configs import for_run, lay_over, load_config
-from kps.data.coco import MIN_BOX_SIDE, Coco
+from kps.data.coco import MIN_BOX_SIDE, Coco, load_coco
+from kps.data.photos import read_photo
 from kps.files import InputError, progress
-from kps.models import detector_data
-from kps.models.checkpoints import load_into, stored_config
+from kps.models.checkpoints import load_into, load_weights, stored_config
+from kps.models.held_out import learnt_part
 from kps.results.detections import Detections
+from kps.schema import CATEGORIES
+
+MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
+
+
+@DATASETS.register_module()
+class GarmentBoxes(BaseDetDataset):
+    """Photos with their garments; label = category id - 1, whatever the file calls the categories.
+
+    mmdet's own COCO data set finds categories by name, and names differ between copies of DeepFashion2.
+    """
+
+    METAINFO = {"classes": tuple(category.name for category in CATEGORIES)}  # noqa: RUF012
+
+    def __init__(self, held_out: float = 0.0, **kwargs: Any) -> None:
+        self.held_out = held_out
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Return a row per photo, in training only of those that hold a garment; InputError: no garment, or malformed.
+
+        Boxes are x1, y1, x2, y2 px, clipped to the photo; where there is no polygon, the box stands in.
+        """
+        coco = learnt_part(load_coco(Path(self.ann_file)), self.held_out)
+        rows = photo_rows(coco, Path(self.data_prefix["img"]))
+        by_id, garments = {row["img_id"]: row for row in rows}, coco.instances
+        for i in range(len(garments)):
+            row = by_id[int(garments.image_id[i])]
+            x, y, w, h = garments.bbox_xywh[i]
+            (x1, x2), (y1, y2) = np.clip([x, x + w], 0, row["width"]), np.clip([y, y + h], 0, row["height"])
+            if x2 - x1 < 1 or y2 - y1 < 1:
+                continue
+            polygons = [polygon for polygon in garments.segmentation[i] if len(polygon) >= 6 and len(polygon) % 2 == 0]
+            garment = {"bbox": [float(x1), float(y1), float(x2), float(y2)], "ignore_flag": int(garments.iscrowd[i])}
+            garment |= {"bbox_label": int(garments.category_id[i]) - 1}
+            row["instances"].append(garment | {"mask": polygons or [[x1, y1, x2, y1, x2, y2, x1, y2]]})
+        if not any(row["instances"] for row in rows):
+            raise InputError(f"{self.ann_file}: expected garments to train on, but it holds none")
+        return rows if self.test_mode else [row for row in rows if row["instances"]]
+
+
+def photo_rows(coco: Coco, image_dir: Path) -> list[dict]:
+    """Return a row per photo in mmdet's notation, without garments."""
+    return [
+        {"img_id": image.id, "img_path": str(image_dir / image.file_name), "height": image.height, "width": image.width}
+        | {"upright": image.upright, "instances": []}
+        for image in coco.images
+    ]
+
+
+@TRANSFORMS.register_module()
+class LoadPhoto(BaseTransform):
+    """Decode a photo to (H, W, 3) BGR; black is put below or beside narrow strips."""
+
+    def transform(self, results: dict) -> dict:
+        """Add the pixels; InputError: see `kps.data.photos.read_photo`."""
+        size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
+        image = read_photo(path, upright=results["upright"], size_wh=size_wh)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        least = -(-max(image.shape) // MAX_ASPECT)
+        below, beside = (max(least - side, 0) for side in image.shape[:2])
+        if below or beside:
+            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return results
+
+
+@TRANSFORMS.register_module()
+class Remembered(BaseTransform):
+    """Run transforms that draw nothing by lot once a photo, and keep their results in memory from then on.
+
+    For small inputs: decoding and scaling would take longer than training on them.
+    """
+
+    def __init__(self, transforms: list[dict]) -> None:
+        self.transforms = Compose(transforms)
+        self.results: dict[int, dict] = {}
+
+    def transform(self, results: dict) -> dict:
+        """Return the transformed photo; the caller may change it in place."""
+        key = results["img_id"]
+        if key not in self.results:
+            done = self.transforms(results)
+            done.pop("instances", None)
+            self.results[key] = done
+        return copy.deepcopy(self.results[key])
 
 
 def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = None, **run: Any) -> Config:
@@ -38,28 +128,33 @@ def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = N
     return lay_over(loaded, options)
 
 
-def build_detector(checkpoint: Path, *, augment: bool = False) -> tuple[nn.Module, Compose]:
-    """Return a trained detector, ready to predict boxes, and the transforms its photos go through.
+Ready = tuple[nn.Module, Compose]  # a detector, and the transforms that its photos go through
 
-    InputError: the checkpoint is absent, refused or not of a detector.
 
-    Args:
-        augment: test at several scales, upright and mirrored, and merge the boxes.
-    """
+def build_detector(checkpoint: Path, *, augment: bool = False) -> Ready:
+    """Return a trained detector; InputError: the checkpoint is absent, refused or not of a detector."""
     config = stored_config(checkpoint)
     if config.get("default_scope") != "mmdet":
         raise InputError(f"{checkpoint}: expected a detector, but got a checkpoint of {config.get('default_scope')}")
+    return new_detector(config, load_weights(checkpoint), augment=augment, where=checkpoint)
+
+
+def new_detector(
+    config: Config, weights: dict[str, Tensor], *, augment: bool = False, where: Path | str = "weights"
+) -> Ready:
+    """Return a detector with weights, made ready to predict boxes.
+
+    InputError: the weights are not of this model, or it says nothing of testing at several scales (`tta_pipeline`).
+
+    Args:
+        config: of the training.
+        weights: of the model.
+        augment: test at several scales, upright and mirrored, and merge the boxes.
+        where: names the weights in messages.
+    """
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
-    load_into(model, checkpoint)
-    return ready(model, config, augment=augment)
-
-
-def ready(model: nn.Module, config: Config, *, augment: bool = False) -> tuple[nn.Module, Compose]:
-    """Return a detector made ready to predict boxes, and the transforms its photos go through.
-
-    InputError: the configuration says nothing of testing at several scales (`tta_pipeline`).
-    """
+    load_into(model, where, weights)
     if getattr(model, "with_mask", False):
         model.roi_head.mask_head = None  # masks help in training; nothing downstream reads them
     pipeline = config.test_dataloader.dataset.pipeline
@@ -72,7 +167,7 @@ def ready(model: nn.Module, config: Config, *, augment: bool = False) -> tuple[n
 
 
 def detect(
-    checkpoint: Path | tuple[nn.Module, Compose],
+    checkpoint: Path | Ready,
     coco: Coco,
     image_dir: Path,
     *,
@@ -83,23 +178,18 @@ def detect(
 ) -> Detections:
     """Find the garments on every photo of `coco`, whose instances are not looked at.
 
-    InputError: see `build_detector`; or a photo is absent or cannot be decoded (it is named).
+    Several processes (`kps.models.launch`) share the photos and all return the whole: boxes in pixels of the original
+    photo, clipped to it, in the order of the photos; ids count from 1. InputError: see `build_detector`; or a photo is
+    absent or cannot be decoded (it is named).
 
     Args:
-        checkpoint: a final checkpoint, or what `ready` returns.
+        checkpoint: a final checkpoint, or what `new_detector` returns.
         augment: test at several scales, upright and mirrored (paper: 3 scales); many times slower.
         score_threshold: boxes below are dropped (0.01 in the paper's detections).
         max_per_image: boxes kept a photo, best first.
-
-    Several processes (`kps.models.launch`) share the photos and all return the whole.
-
-    Returns:
-        Boxes in pixels of the original photo, clipped to it, in the order of the photos; ids count from 1.
     """
-    if not isinstance(checkpoint, tuple):
-        checkpoint = build_detector(checkpoint, augment=augment)
-    model, pipeline = checkpoint
-    rows = detector_data.photo_rows(coco, Path(image_dir))
+    model, pipeline = checkpoint if isinstance(checkpoint, tuple) else build_detector(checkpoint, augment=augment)
+    rows = photo_rows(coco, Path(image_dir))
     rank, world_size = get_dist_info()
     order = np.arange(len(rows))[rank::world_size]
     batches = [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
@@ -107,11 +197,14 @@ def detect(
     for batch in progress(batches, desc="detecting garments", unit="batch"):
         for row, (boxes, labels, scores) in zip(batch, _predict(model, pipeline, batch), strict=True):
             keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
-            boxes = _clip(boxes[keep], row["width"], row["height"])
-            keep, boxes = keep[_has_area(boxes)], boxes[_has_area(boxes)]
+            boxes = np.clip(boxes[keep].astype(np.float64), 0, [row["width"], row["height"]] * 2)
+            has_area = (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_SIDE).all(axis=1)
+            keep, boxes = keep[has_area], boxes[has_area]
             found.append((np.full(len(keep), row["img_id"]), labels[keep] + 1, boxes, scores[keep]))
     if world_size > 1:
-        found = _in_order(all_gather_object(found), [row["img_id"] for row in rows])
+        place = {row["img_id"]: number for number, row in enumerate(rows)}
+        parts = [part for of_process in all_gather_object(found) for part in of_process]
+        found = sorted(parts, key=lambda part: place[int(part[0][0])] if len(part[0]) else -1)
     image_id, category_id, boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Detections(
         detection_id=np.arange(1, len(scores) + 1),
@@ -120,13 +213,6 @@ def detect(
         bbox_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
         score=scores.astype(np.float64),
     )
-
-
-def _in_order(found: list[list[tuple]], image_ids: list[int]) -> list[tuple]:
-    """Put the photos that several processes have shared into the order of the file."""
-    place = {image_id: number for number, image_id in enumerate(image_ids)}
-    parts = [part for of_process in found for part in of_process]
-    return sorted(parts, key=lambda part: place[int(part[0][0])] if len(part[0]) else -1)
 
 
 def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[tuple[np.ndarray, ...]]:
@@ -138,12 +224,3 @@ def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[
         result = sample.pred_instances
         order = torch.argsort(result.scores, descending=True, stable=True)
         yield tuple(part[order].cpu().numpy() for part in (result.bboxes, result.labels, result.scores))
-
-
-def _clip(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    return np.clip(boxes.astype(np.float64), 0, [width, height, width, height])
-
-
-def _has_area(boxes: np.ndarray) -> np.ndarray:
-    """(N,) whether a box is as wide and high as a box file can hold."""
-    return (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_SIDE).all(axis=1)

@@ -4,11 +4,14 @@ Validation is never looked at for this: the paper's numbers, chosen on validatio
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
+from torch import Tensor
 
-from kps.data.coco import Coco
+from kps.data.coco import Coco, load_coco
 from kps.files import InputError
 from kps.models.checkpoints import stored_config
 
@@ -39,3 +42,28 @@ def check_start(config: Mapping[str, Any]) -> None:
 def _share(config: Mapping[str, Any]) -> float:
     parts = [hook["part"] for hook in config.get("custom_hooks", ()) if hook["type"] == "SelectionHook"]
     return parts[0]["share"] if parts else 0.0
+
+
+def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:
+    """Return the average precision of weights on the held-out part; -1 where nothing in it counts.
+
+    Args:
+        config: of the run, which says which model the weights are of.
+        weights: of the model.
+        part: "coco_file", "image_dir", "share", and "category_id" (or None).
+    """
+    from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
+    from kps.models.detector import detect, new_detector
+    from kps.models.landmarks import LandmarkModel, predict_landmarks
+    from kps.results.detections import ground_truth_detections
+
+    whole, photos = load_coco(Path(part["coco_file"])), Path(part["image_dir"])
+    truth = whole.subset(image_ids=held_out_images(whole, part["share"]), category_id=part["category_id"])
+    if config.default_scope == "mmpose":
+        model = LandmarkModel(config)
+        model.model.load_state_dict(weights)
+        found = predict_landmarks(model, ground_truth_detections(truth), truth, photos, flip_test=False)
+        value = evaluate_landmarks(truth, found).AP
+    else:
+        value = evaluate_boxes(truth, detect(new_detector(config, weights), truth, photos)).AP
+    return value if value == value else -1.0

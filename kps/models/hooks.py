@@ -26,10 +26,7 @@ from kps.models.checkpoints import read_checkpoint, save_checkpoint
 
 
 class Interrupts:
-    """From `catch` to `release`, the first Ctrl-C or SIGTERM is only noted in `sent`.
-
-    The same signal again does what it did before.
-    """
+    """From `catch` to `release`, the first Ctrl-C or SIGTERM is only noted in `sent`; the same again acts as before."""
 
     def __init__(self) -> None:
         self.sent: int | None = None
@@ -94,9 +91,7 @@ class SeededDataset(Dataset):
 class SeededSampler(Sampler):
     """Turn an order of indices into draws, and start where an interrupted epoch stopped.
 
-    Args:
-        order: any sampler that is deterministic given the epoch, such as mmengine's DefaultSampler.
-        seed: the run's.
+    `order` is any sampler that is deterministic given the epoch, such as mmengine's DefaultSampler; `seed` the run's.
     """
 
     def __init__(self, order: Sampler, seed: int) -> None:
@@ -233,44 +228,10 @@ class StateHook(Hook):
 
 
 @HOOKS.register_module()
-class FiniteLossHook(Hook):
-    """Stop where the loss is no number, and keep the batch at fault for a look."""
-
-    priority = "VERY_HIGH"
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        loss = outputs["loss"].item()
-        if math.isfinite(loss):
-            return
-        path = Path(runner.work_dir) / BAD_BATCH
-        if is_main_process():
-            save_checkpoint(path, {"iteration": runner.iter + 1, "batch": _plain(data_batch)})
-        raise InputError(
-            f"{runner.work_dir}: the loss is {loss} at iteration {runner.iter + 1}, its batch is in "
-            f"{path.name}; a smaller learning rate may help (remove the folder first)"
-        )
-
-
-def _plain(value: Any) -> Any:
-    """Return a batch as tensors, numbers, texts and containers, which `weights_only` can read back."""
-    if isinstance(value, dict):
-        return {str(key): _plain(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(child) for child in value]
-    if isinstance(value, BaseDataElement):
-        return {**_plain(value.metainfo), **{key: _plain(child) for key, child in value.items()}}
-    if isinstance(value, torch.Tensor | int | float | str | None):
-        return value
-    tensor = getattr(value, "tensor", None)  # boxes of mmdet
-    return tensor if isinstance(tensor, torch.Tensor) else repr(value)
-
-
-@HOOKS.register_module()
 class SelectionHook(Hook):
-    """After every epoch, score the model on the held-out part of train; keep the best weights.
+    """After every epoch, score the model on the held-out `part` of train (see `kps.models.held_out.score`).
 
-    Args:
-        part: see `kps.models.selection`.
+    The best weights are kept.
     """
 
     priority = "LOW"  # after the moving average, before the state is written
@@ -295,7 +256,10 @@ class SelectionHook(Hook):
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Report mean losses once an interval: a printed line, a history row, and curves for TensorBoard."""
+    """Report mean losses once an interval: a printed line, a history row, and curves for TensorBoard.
+
+    A loss that is no number stops the training, and its batch is kept for a look.
+    """
 
     priority = "BELOW_NORMAL"  # before the learning rate moves on
 
@@ -310,6 +274,14 @@ class ProgressHook(Hook):
         self.count, self.start, self.start_iter = 0, time.monotonic(), runner.iter
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if not math.isfinite(loss := outputs["loss"].item()):
+            if is_main_process():
+                bad = {"iteration": runner.iter + 1, "batch": _plain(data_batch)}
+                save_checkpoint(Path(runner.work_dir) / BAD_BATCH, bad)
+            raise InputError(
+                f"{runner.work_dir}: the loss is {loss} at iteration {runner.iter + 1}, its batch is in "
+                f"{BAD_BATCH}; a smaller learning rate may help (remove the folder first)"
+            )
         for name, value in outputs.items():
             value = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(float(value))
             self.sums[name] = self.sums[name] + value if name in self.sums else value
@@ -321,29 +293,39 @@ class ProgressHook(Hook):
         all_reduce_dict(self.sums, "mean")  # over the processes that share the batch
         means = {name: float(value) / self.count for name, value in self.sums.items()}
         self.sums, self.count = {}, 0
-        done, total = runner.iter + 1, runner.max_iters
+        done, total, rate = runner.iter + 1, runner.max_iters, runner.optim_wrapper.get_lr()["lr"][0]
         seconds = (time.monotonic() - self.start) / (done - self.start_iter)
-        rate = runner.optim_wrapper.get_lr()["lr"][0]
-        row = {"epoch": runner.epoch + 1, "iteration": done, "learning_rate": rate, "seconds_per_iteration": seconds}
         if is_main_process():
+            row = {
+                "epoch": runner.epoch + 1,
+                "iteration": done,
+                "learning_rate": rate,
+                "seconds_per_iteration": seconds,
+            }
             with open(self.path, "ab") as file:
-                file.write(orjson.dumps({**row, **means}) + b"\n")
+                file.write(orjson.dumps(row | means) + b"\n")
             for name, value in {"learning_rate": rate, **means}.items():
                 self.curves.add_scalar(name, value, done)
             left = int((total - done) * seconds)
-            print(
-                f"epoch {runner.epoch + 1}/{runner.max_epochs}  iteration {done}/{total}",
-                f"loss {means['loss']:.4g}",
-                f"lr {rate:.2g}",
-                f"{seconds:.3f} s/it",
-                f"left {left // 60}:{left % 60:02d}",
-                sep="  ",
-                flush=True,
-            )
+            words = [f"epoch {runner.epoch + 1}/{runner.max_epochs}", f"iteration {done}/{total}"]
+            words += [f"loss {means['loss']:.4g}", f"lr {rate:.2g}", f"{seconds:.3f} s/it"]
+            print("  ".join([*words, f"left {left // 60}:{left % 60:02d}"]), flush=True)
 
     def after_train(self, runner: Runner) -> None:
         if is_main_process():
             self.curves.close()
+
+
+def _plain(value: Any) -> Any:
+    """Return a batch as tensors, numbers, texts and containers, which `weights_only` can read back."""
+    if isinstance(value, dict):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    if isinstance(value, BaseDataElement):
+        return {**_plain(value.metainfo), **{key: _plain(child) for key, child in value.items()}}
+    value = getattr(value, "tensor", value)  # boxes of mmdet
+    return value if isinstance(value, torch.Tensor | int | float | str | None) else repr(value)
 
 
 def read_rows(path: Path) -> list[dict]:

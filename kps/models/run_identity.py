@@ -18,7 +18,7 @@ PARTS = {"mmdet": ("kps.models.detector",), "mmpose": ("kps.models.landmarks",)}
 # Modules, by the beginnings of their names, that do not change what a model of a scope learns, and those that
 # do where its weights are chosen by a held-out part.
 _NOT_LEARNT_BY = {"mmdet": "kps.models.landmark", "mmpose": "kps.models.detector"}
-_SCORING = ("kps.models.selection", "kps.results.detections")
+_SCORING = ("kps.evaluation", "kps.results.detections")
 # What of a configuration says how to train and test; the rest are names that its file gives to parts of these.
 KEPT = ("default_scope", "work_dir", "randomness", "load_from", "pretrained", "env_cfg", "custom_hooks", "model")
 KEPT += ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr")

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from kps.files import InputError, write_json
 from kps.models.checkpoints import as_config, load_into, load_pretrained, read_checkpoint, save_checkpoint
-from kps.models.held_out import check_start
+from kps.models.held_out import check_start, score
 from kps.models.hooks import BEST, HISTORY, Interrupts, read_rows, saved_states, seed_everything, with_seeded_draws
 from kps.models.launch import run_processes
 from kps.models.ops import memory_format
@@ -149,9 +149,8 @@ def _with_runner_settings(resolved: dict) -> Config:
     # mmengine's own hooks for information and time copy every loss to the CPU in every iteration.
     hooks = dict.fromkeys(("logger", "checkpoint", "runtime_info", "timer"))
     hooks |= dict.fromkeys(("sampler_seed",))  # SeedHook does it
-    hooks |= {"seed": {"type": "SeedHook"}, "finite": {"type": "FiniteLossHook"}}
-    hooks |= {"progress": {"type": "ProgressHook"}, "state": {"type": "StateHook"}}
-    hooks |= {"param_scheduler": {"type": "StepScheduleHook"}}
+    ours = {"seed": "SeedHook", "progress": "ProgressHook", "state": "StateHook", "param_scheduler": "StepScheduleHook"}
+    hooks |= {name: {"type": kind} for name, kind in ours.items()}
     used = {key: value for key, value in resolved.items() if not key.startswith(("val_", "test_", "vis"))}
     settings = {"default_hooks": hooks, "resume": True, "experiment_name": uuid.uuid4().hex}
     settings["launcher"] = "pytorch" if is_distributed() else "none"
@@ -223,9 +222,7 @@ class ResumableRunner(Runner):
             load_pretrained(model, self.cfg.pretrained)
 
     def held_out_score(self, weights: dict[str, Tensor], part: dict) -> float:
-        """Score weights on the part of train that they have not seen; see `kps.models.selection`."""
-        from kps.models.selection import score
-
+        """Score weights on the part of train that they have not seen."""
         return score(self.whole_config, weights, part)
 
     @staticmethod

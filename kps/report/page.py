@@ -28,7 +28,6 @@ h1{font-size:1.7rem;margin-bottom:.2rem} h2{font-size:1.1rem;margin:2.4rem 0 .6r
 th,td{padding:.28rem .7rem;border-bottom:1px solid #e3e7eb;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left} thead th{border-bottom:2px solid #8a9199;vertical-align:bottom}
 tbody tr:hover{background:#f4f7fa} .wide td{white-space:normal;text-align:left} .missing{color:#9aa1a9}
-.ours{background:#eef5fb}
 .banner{background:#fff4d6;border-left:4px solid #e0a100;padding:.7rem 1rem;margin:1rem 0}
 figure{margin:1rem 0} img{max-width:100%} figcaption{color:#5b636b;font-size:.86rem}
 """
@@ -55,30 +54,24 @@ def markdown_tables(records: Mapping[str, Record]) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """One table in Markdown; two header levels become one."""
-    head = ["", *(_header(column) for column in table.columns)]
-    values = table.to_numpy(object)
-    rows = [[str(index), *map(text_of, row)] for index, row in zip(table.index, values, strict=True)]
+    names = [" ".join(map(str, column)) if isinstance(column, tuple) else str(column) for column in table.columns]
+    rows = zip(table.index, table.to_numpy(object), strict=True)
     rule = ["---", *("---" if column in PROSE else "---:" for column in table.columns)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
-
-
-def _header(column: Any) -> str:
-    return " ".join(map(str, column)) if isinstance(column, tuple) else str(column)
+    cells = [["", *names], rule, *([str(index), *map(text_of, row)] for index, row in rows)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
 def write_html(
     path: Path, records: Mapping[str, Record], figures: Mapping[str, Figure] | None = None, *, title: str = "Report"
 ) -> None:
     """Write the report as one file, pictures inside; `figures` maps a caption to a figure."""
-    note = banner(records)
     parts = [f"<h1>{html.escape(title)}</h1>"]
-    if note:
+    if note := banner(records):
         parts.append(f'<p class="banner">{html.escape(note)}</p>')
     for name, table in build_tables(records).items():
         parts.append(f"<h2>{html.escape(TITLES[name])}</h2>")
-        parts.append(_html_table(table, wide=name == "provenance") if table.size else "<p>not run</p>")
-    if figures:
-        parts.append("<h2>Figures</h2>")
+        parts.append(_html_table(table, wide=name == "provenance") if table.size else f"<p>{NOT_RUN}</p>")
+    parts += ["<h2>Figures</h2>"] if figures else []
     for caption, figure in (figures or {}).items():
         parts.append(f"<figure>{_image(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
@@ -88,38 +81,8 @@ def write_html(
 
 
 def _html_table(table: pd.DataFrame, *, wide: bool = False) -> str:
-    """A table with one header row or two; columns and rows that hold our numbers are tinted."""
-    rows = []
-    for index, values in zip(table.index, table.to_numpy(object), strict=True):
-        own_row = _is_ours(index)
-        cells = [_cell(value, ours=own_row or _is_ours(column)) for column, value in zip(table, values, strict=True)]
-        rows.append(f"<tr><th>{html.escape(str(index))}</th>{''.join(cells)}</tr>")
-    kind = ' class="wide"' if wide else ""
-    body = f"<thead>{_html_head(table)}</thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table{kind}>{body}</table></div>'
-
-
-def _is_ours(label: Any) -> bool:
-    text = _header(label)
-    return text.endswith("ours") or text.startswith("This run")
-
-
-def _cell(value: Any, *, ours: bool) -> str:
-    kinds = ["ours"] if ours else []
-    kinds += ["missing"] if value == NOT_RUN else []
-    attribute = f' class="{" ".join(kinds)}"' if kinds else ""
-    return f"<td{attribute}>{html.escape(text_of(value))}</td>"
-
-
-def _html_head(table: pd.DataFrame) -> str:
-    corner = html.escape(str(table.index.name or ""))
-    if table.columns.nlevels == 1:
-        cells = "".join(f"<th>{html.escape(str(column))}</th>" for column in table)
-        return f"<tr><th>{corner}</th>{cells}</tr>"
-    groups = list(dict.fromkeys(column[0] for column in table))
-    spans = "".join(f'<th colspan="{sum(c[0] == g for c in table)}">{html.escape(g)}</th>' for g in groups)
-    cells = "".join(f"<th>{html.escape(column[1])}</th>" for column in table)
-    return f"<tr><th>{corner}</th>{spans}</tr><tr><th></th>{cells}</tr>"
+    text = table.map(text_of).to_html(border=0, classes=["wide"] if wide else None, na_rep="")
+    return f'<div class="scroll">{text}</div>'.replace(f"<td>{NOT_RUN}</td>", f'<td class="missing">{NOT_RUN}</td>')
 
 
 def _image(figure: Figure) -> str:
