@@ -83,7 +83,7 @@ def coco_files() -> list[Row]:
         ("an image that is a number", coco(lambda value: {"images": [1]}), "images: row 0", "an object"),
         ("an annotation that is a list", coco(lambda value: value["annotations"].append([])), "row 13"),
         ("a key twice", coco_bytes(lambda text: text[:-1] + b',"images":[]}'), "'images' repeats"),
-        ("a comma at a list's end", coco_bytes(lambda text: text.replace(b"}],", b"},],", 1)), "images: row 13"),
+        ("a comma at a list's end", coco_bytes(lambda text: text.replace(b"}],", b"},],", 1)), "categories: row 13"),
         ("an image id twice", image(id=1), "image 4", "repeats"),
         ("an annotation id twice", annotation(id=1), "id 1 repeats"),
         ("named ids from 0", coco(lambda value: shift(value, "id")), "category 0", "expected id 1", "got 0"),

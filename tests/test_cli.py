@@ -316,9 +316,9 @@ def test_profile_steps_are_json_that_snakemake_gets(tmp_path):
     kps("run", "--profile", "tiny", "--workspace", tmp_path, "--dry-run", "-p", "07.splits=validation")
     plan = json.loads((tmp_path / "plan.json").read_text())
     finetune = plan["steps"]["06_finetune_category_hand81_flip_03"]
-    assert finetune["needs"] == ["05_train_landmarks_hand81"]
-    assert "-p hflip_train true" in finetune["arguments"]
-    assert "-p splits '[\"validation\"]'" in plan["steps"]["07_predict_landmarks_universal"]["arguments"]
+    assert finetune["parameters"]["aggregation"] == "hand81"
+    assert "-p hflip_train true" in finetune["words"]
+    assert "-p splits '[\"validation\"]'" in plan["steps"]["07_predict_landmarks_universal"]["words"]
 
 
 def test_doctor_tells_fit_from_unfit_by_its_exit_code(tmp_path, capsys):

@@ -6,7 +6,6 @@ docs/results.md quotes what `pytest tests/test_evaluation_coverage.py -s` prints
 from dataclasses import dataclass
 from statistics import NormalDist
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,14 +29,16 @@ class Found:
     item: tuple[np.ndarray, ...]  # image, category
     result: tuple[np.ndarray, ...]  # image, category, OKS; best scored first
 
-    def of_category(self, category_id: int) -> tuple[Any, ...]:
-        """As `Comparison.of_category`, with matches in place of the rows of results."""
-        image, category = self.item
-        image = image[category == category_id]
-        own = self.result[1] == category_id
-        right = self.result[2][own] >= THRESHOLDS[:, None]
-        matches = Matches(self.result[0][own], right, np.zeros_like(right), image)
-        return "keypoints", category_id, [{"image_id": i, "ignore": 0} for i in image.tolist()], matches
+    @property
+    def matches(self) -> dict[int, Matches]:
+        """As of a `Comparison`."""
+        found = {}
+        for category_id in range(1, 14):
+            own = self.result[1] == category_id
+            right = self.result[2][own] >= THRESHOLDS[:, None]
+            image = self.item[0][self.item[1] == category_id]
+            found[category_id] = Matches(self.result[0][own], right, np.zeros_like(right), image)
+        return found
 
     def on(self, images: np.ndarray) -> "Found":
         """What lies on some of the images."""
@@ -50,7 +51,6 @@ class Found:
 def matched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results come matched."""
     monkeypatch.setattr(intervals, "compare", lambda truth, results, **_: results)
-    monkeypatch.setattr(intervals, "match", lambda kind, category_id, targets, matches: matches)
     monkeypatch.setattr(intervals, "progress", lambda values, **_: values)
 
 

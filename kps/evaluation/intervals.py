@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kps.data.coco import Coco
-from kps.evaluation.matching import Comparison, Matches, compare, match
+from kps.evaluation.matching import Comparison, Matches, compare
 from kps.files import InputError, progress, without_nan
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
@@ -34,10 +34,8 @@ def resampled_scores(comparison: Comparison, weights: np.ndarray) -> tuple[np.nd
         comparison: ground truth beside results.
         weights: (S, I) how often each image occurs, columns in the order of `comparison.image_ids`.
     """
-    per_category = [
-        weighted_average_precision(match(*comparison.of_category(category_id)), comparison.image_ids, weights)
-        for category_id in progress(range(1, NUM_CATEGORIES + 1), desc="resampling", unit="garment kind")
-    ]
+    kinds = progress(comparison.matches.values(), desc="scoring", unit="garment kind")
+    per_category = [weighted_average_precision(matches, comparison.image_ids, weights) for matches in kinds]
     return np.stack([ap for ap, _ in per_category], axis=1), np.stack([ar for _, ar in per_category], axis=1)
 
 
@@ -220,9 +218,8 @@ def _statistics(
     per_category = precision.mean(axis=2)
     of_mean = (per_category, precision[:, :, 0], precision[:, :, 5], recall.mean(axis=2))
     means = [_mean_present(values) for values in of_mean]
-    for column, category_id in zip(per_category.T, range(1, NUM_CATEGORIES + 1), strict=True):
-        targets = comparison.of_category(category_id)[2]
-        if len({row["image_id"] for row in targets if not row["ignore"]}) < MIN_PHOTOS:
+    for column, matches in zip(per_category.T, comparison.matches.values(), strict=True):
+        if len(np.unique(matches.item_image_id)) < MIN_PHOTOS:
             column[1:] = np.nan
     return np.column_stack([*means, per_category])
 

@@ -1,48 +1,50 @@
-"""Matching: similarity of landmarks and boxes, results matched to items by pycocotools, average precision from it."""
+"""Matching: similarity of landmarks and boxes, results matched to items by the rules of COCO's evaluation.
 
-import contextlib
-import io
+The rules are pycocotools', which stays the referee in the tests; here all photos of a category are matched at once,
+one rank of results after the other. Letters: I images, G items, D results, P pairs of a result and an item, T
+thresholds.
+"""
+
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pycocotools.cocoeval import COCOeval
 
 from kps.data.coco import Coco, Instances
 from kps.files import InputError
 from kps.results.detections import Detections
 from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions
-from kps.schema import LANDMARK_CATEGORY, SIGMAS, category, own_sigmas
+from kps.schema import LANDMARK_CATEGORY, NUM_CATEGORIES, SIGMAS, own_landmark_mask, own_sigmas
+
+PAIRS_AT_ONCE = 20_000  # bounds the memory
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+MAX_BOXES_PER_IMAGE_AND_CATEGORY = 100  # COCO's box protocol
+MAX_AREA = 1e10  # px^2; what is larger does not count
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A category's results from the best scored down, as matched at each of T thresholds.
+
+    A result is right, ignored (it lies on something that does not count), or wrong.
+    """
+
+    image_id: np.ndarray  # (D,) of the results
+    right: np.ndarray  # (T, D) bool
+    ignored: np.ndarray  # (T, D) bool
+    item_image_id: np.ndarray  # (G,) of the items that count
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ground truth beside results; `kind` is "keypoints" or "bbox"."""
+    """Ground truth beside results, matched: of each category id its Matches."""
 
-    kind: str
     image_ids: np.ndarray  # (I,) of all images, also those that hold nothing
-    item_category: np.ndarray  # (G,)
-    result_category: np.ndarray  # (D,)
-    targets: "list[Row]"  # of items
-    rows: "list[Row]"  # of results
-
-    def of_category(self, category_id: int) -> "tuple[str, int, list[Row], list[Row]]":
-        """Return the arguments of `precision_and_recall` and `match` for one category."""
-        return (
-            self.kind,
-            category_id,
-            [self.targets[i] for i in np.flatnonzero(self.item_category == category_id)],
-            [self.rows[i] for i in np.flatnonzero(self.result_category == category_id)],
-        )
-
-    @property
-    def num_items(self) -> int:
-        """Number of items that count: no crowds, and for landmarks at least one labelled."""
-        return sum(not target["ignore"] for target in self.targets)
+    matches: dict[int, Matches]
+    num_items: int  # that count: no crowds, and for landmarks at least one labelled
+    num_results: int
 
 
 def compare(
@@ -52,7 +54,7 @@ def compare(
     visible_only: bool = False,
     counted: np.ndarray | None = None,
 ) -> Comparison:
-    """Put results beside the ground truth; InputError: a result lies on an image that the ground truth does not have.
+    """Match results to the ground truth; InputError: a result lies on an image that the ground truth does not have.
 
     Args:
         ground_truth: all images and items.
@@ -64,41 +66,14 @@ def compare(
     if visible_only:
         ground_truth = ground_truth.visible_only()
     items = ground_truth.instances
-    landmarks = isinstance(results, Predictions)
-    ignored = items.iscrowd | (landmarks & (items.num_keypoints == 0))
+    ignored = items.iscrowd | (isinstance(results, Predictions) & (items.num_keypoints == 0))
     if counted is not None:
         ignored = ignored | ~counted
-    return Comparison(
-        kind="keypoints" if landmarks else "bbox",
-        image_ids=ground_truth.image_ids,
-        item_category=items.category_id,
-        result_category=results.category_id,
-        targets=_rows(
-            image_id=items.image_id,
-            area=items.area,
-            bbox=items.bbox_xywh,
-            iscrowd=items.iscrowd.astype(int),
-            ignore=ignored.astype(int),
-            keypoints=items.keypoints,
-        ),
-        rows=_rows(
-            image_id=results.image_id,
-            score=results.score,
-            **(
-                {"area": _submitted_area(results), "keypoints": results.keypoints}
-                if landmarks
-                else {"area": results.bbox_xywh[:, 2:].prod(axis=1), "bbox": results.bbox_xywh}
-            ),
-        ),
-    )
-
-
-def _rows(**columns: np.ndarray) -> "list[Row]":
-    """One row for each index, numbered from 1: pycocotools reads an id of 0 as "not matched"."""
-    # Keypoints stay arrays; everything else becomes what a JSON file would hold.
-    values = [list(value) if name == "keypoints" else value.tolist() for name, value in columns.items()]
-    names = ("id", *columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(count(1), *values, strict=False)]
+    matches = {}
+    for category_id in range(1, NUM_CATEGORIES + 1):
+        own, found = items.category_id == category_id, results.category_id == category_id
+        matches[category_id] = match(items.take(own), ignored[own], results.take(found))
+    return Comparison(ground_truth.image_ids, matches, int((~ignored).sum()), len(results))
 
 
 def check_images(ground_truth: Coco, image_id: np.ndarray, where: Path | None = None) -> None:
@@ -111,6 +86,59 @@ def check_images(ground_truth: Coco, image_id: np.ndarray, where: Path | None = 
         )
 
 
+def match(items: Instances, ignored: np.ndarray, results: Predictions | Detections) -> Matches:
+    """Match the results of one category to its items; (G,) `ignored` items are neither right nor missed."""
+    landmarks = isinstance(results, Predictions)
+    ignored = ignored | (items.area > MAX_AREA)
+    order = np.lexsort((ignored, items.image_id))  # the items that count first
+    items, ignored = items.take(order), ignored[order]
+    order = np.lexsort((-results.score, results.image_id))
+    rank = _place_in_run(results.image_id[order])
+    kept = rank < (MAX_PER_IMAGE_AND_CATEGORY if landmarks else MAX_BOXES_PER_IMAGE_AND_CATEGORY)
+    results, rank = results.take(order[kept]), rank[kept]
+    images, first, count = np.unique(items.image_id, return_index=True, return_counts=True)
+    image = np.searchsorted(images, results.image_id)  # (D,) row of the image; one past the end, or a neighbour's
+    has_items = (image < len(images)) & np.isin(results.image_id, images)
+    rows = np.flatnonzero(has_items)
+    row = np.repeat(rows, count[image[rows]])
+    place = _place_in_run(row)  # of the item on its image
+    most = int(count.max(initial=0))
+    similarity = np.full((len(results), most), -1.0)
+    similarity[row, place] = _similarity(items, first[image[row]] + place, results, row)
+    shape = len(images), most
+    is_ignored, is_crowd = np.zeros(shape, bool), np.zeros(shape, bool)
+    of_item = np.repeat(np.arange(len(images)), count), _place_in_run(items.image_id)
+    is_ignored[of_item], is_crowd[of_item] = ignored, items.iscrowd
+    free = np.ones((len(images), len(THRESHOLDS), most), bool)
+    right, passed = np.zeros((2, len(results), len(THRESHOLDS)), bool)
+    least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
+    for step in range(int(rank[rows].max(initial=-1)) + 1):
+        now = rows[rank[rows] == step]  # one result an image
+        on = image[now]
+        close = similarity[now][:, None]  # (n, 1, G)
+        fits = (close >= least) & (free[on] | is_crowd[on][:, None])
+        counts = fits & ~is_ignored[on][:, None]
+        fits = np.where(counts.any(axis=2, keepdims=True), counts, fits)  # what counts goes before what does not
+        best = most - 1 - np.where(fits, close, -2)[:, :, ::-1].argmax(axis=2)  # of equals the last
+        hit, threshold = np.nonzero(fits.any(axis=2))
+        item = best[hit, threshold]
+        free[on[hit], threshold, item] = False
+        passes = is_ignored[on[hit], item]
+        right[now[hit], threshold], passed[now[hit], threshold] = ~passes, passes
+    area = _submitted_area(results) if landmarks else results.bbox_xywh[:, 2:].prod(axis=1)
+    passed |= ~right & (area > MAX_AREA)[:, None]
+    order = np.argsort(-results.score, kind="stable")  # ties by image, then by row
+    return Matches(results.image_id[order], right[order].T, passed[order].T, items.image_id[~ignored])
+
+
+def _place_in_run(values: np.ndarray) -> np.ndarray:
+    """(N,) place of each value in its run of equal ones, from 0."""
+    new = np.ones(len(values), bool)
+    new[1:] = values[1:] != values[:-1]
+    starts = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
+    return np.arange(len(values)) - starts
+
+
 def _submitted_area(results: Predictions) -> np.ndarray:
     """(N,) px^2, as pycocotools derives it from 882 numbers: the tight box of the landmarks and of (0, 0)."""
     low = np.minimum(results.keypoints[:, :, :2].min(axis=1, initial=0), 0)
@@ -118,7 +146,37 @@ def _submitted_area(results: Predictions) -> np.ndarray:
     return (high - low).prod(axis=1)
 
 
-PAIRS_AT_ONCE = 20_000  # bounds the memory
+def _similarity(items: Instances, item: np.ndarray, results: Predictions | Detections, row: np.ndarray) -> np.ndarray:
+    """(P,) IoU of boxes or OKS of landmarks of the items `item` (P,) to the results `row` (P,)."""
+    if isinstance(results, Detections):
+        return iou(results.bbox_xywh[row], items.bbox_xywh[item], crowd=items.iscrowd[item])
+    values = oks_of_pairs(items, results.keypoints, item, row)
+    bare = np.flatnonzero(items.num_keypoints[item] == 0)
+    for part in np.split(bare, range(PAIRS_AT_ONCE, len(bare), PAIRS_AT_ONCE)) if len(bare) else ():
+        values[part] = _oks_without_landmarks(items, item[part], results.keypoints[row[part]])
+    return values
+
+
+def _oks_without_landmarks(items: Instances, item: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """(P,) what pycocotools takes for the OKS of keypoints (P, 39, 3) to items (P,) of one category without landmarks.
+
+    It measures how far all 294 lie outside the doubled box; those of other categories stand at (0, 0).
+    """
+    category_id = items.category_id[item[0]]
+    corner, size = items.bbox_xywh[item, :2], items.bbox_xywh[item, 2:]
+    low, high, scale = corner - size, corner + 2 * size, items.area[item] + np.spacing(1)
+
+    def outside(places: np.ndarray) -> np.ndarray:
+        return ((np.maximum(0, low[:, None] - places) + np.maximum(0, places - high[:, None])) ** 2).sum(axis=2)
+
+    own = keypoints[:, own_landmark_mask()[category_id - 1], :2]
+    total = np.zeros(len(item))
+    for places, of in (
+        (own, category_id == LANDMARK_CATEGORY),
+        (np.zeros((1, 1, 2)), category_id != LANDMARK_CATEGORY),
+    ):
+        total += np.exp(-outside(places) / (2 * SIGMAS[of]) ** 2 / scale[:, None] / 2).sum(axis=1)
+    return total / len(SIGMAS)
 
 
 def similarity_at(squared_distance: np.ndarray, category_id: np.ndarray, area: np.ndarray) -> np.ndarray:
@@ -224,119 +282,11 @@ def _pairs(items: Instances, counted: np.ndarray, results: Predictions) -> pd.Da
     return pairs
 
 
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(P,) intersection over union of boxes (P, 4) x, y, w, h; 0 where both have no area."""
+def iou(first: np.ndarray, second: np.ndarray, *, crowd: np.ndarray | bool = False) -> np.ndarray:
+    """(P,) intersection over union of boxes (P, 4) x, y, w, h, with a `crowd` over the first; 0 where it has no area."""
     low = np.maximum(first[:, :2], second[:, :2])
     high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
     common = np.maximum(high - low, 0).prod(axis=1)
-    union = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1) - common
+    area = first[:, 2:].prod(axis=1)
+    union = np.where(crowd, area, area + second[:, 2:].prod(axis=1) - common)
     return np.divide(common, union, out=np.zeros(len(common)), where=union > 0)
-
-
-MAX_BOXES_PER_IMAGE_AND_CATEGORY = 100  # COCO's box protocol
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Matches:
-    """A category's results from the best scored down, as matched at each of T thresholds.
-
-    A result is right, ignored (it lies on something that does not count), or wrong.
-    """
-
-    image_id: np.ndarray  # (D,) of the results
-    right: np.ndarray  # (T, D) bool
-    ignored: np.ndarray  # (T, D) bool
-    item_image_id: np.ndarray  # (G,) of the items that count
-
-
-def precision_and_recall(
-    kind: str, category_id: int, targets: list[Row], rows: list[Row]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Match a category's results to its items: precision (T, R) and recall (T,), -1 where there are no items.
-
-    Args:
-        kind: "keypoints" (OKS, at most 20 results an image) or "bbox" (IoU, at most 100).
-        category_id: 1..13, of all rows.
-        targets: items with id (from 1), image_id, bbox, area, iscrowd, ignore, and keypoints (39, 3).
-        rows: results with id (from 1), image_id, score, area, and keypoints (39, 3) or bbox.
-    """
-    evaluation = _OneCategory(kind, category_id, targets, rows)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, 0, 0, 0], evaluation.eval["recall"][:, 0, 0, 0]
-
-
-def match(kind: str, category_id: int, targets: list[Row], rows: list[Row]) -> Matches:
-    """Match a category's results to its items without scoring them; arguments as `precision_and_recall`."""
-    evaluation = _OneCategory(kind, category_id, targets, rows)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.evaluate()
-    images = [image for image in evaluation.evalImgs if image is not None]
-    num_thresholds = len(evaluation.params.iouThrs)
-    nothing = np.zeros((num_thresholds, 0), dtype=bool)
-    score = np.concatenate([image["dtScores"] for image in images] or [[]])
-    order = np.argsort(-score, kind="mergesort")  # pycocotools' order of ties: by image, then by row
-    matched = np.concatenate([nothing, *(image["dtMatches"] > 0 for image in images)], axis=1)[:, order]
-    ignored = np.concatenate([nothing, *(image["dtIgnore"] for image in images)], axis=1)[:, order]
-    num_results = [len(image["dtScores"]) for image in images]
-    num_items = [np.count_nonzero(image["gtIgnore"] == 0) for image in images]
-    image_id = np.array([image["image_id"] for image in images], dtype=np.int64)
-    return Matches(
-        image_id=np.repeat(image_id, num_results)[order],
-        right=matched & ~ignored,
-        ignored=ignored,
-        item_image_id=np.repeat(image_id, num_items),
-    )
-
-
-class _OneCategory(COCOeval):
-    """COCOeval without COCO objects."""
-
-    def __init__(self, kind: str, category_id: int, targets: list[Row], rows: list[Row]) -> None:
-        super().__init__(iouType=kind)
-        for target in targets:
-            self._gts[target["image_id"], category_id].append(target)
-        for row in rows:
-            self._dts[row["image_id"], category_id].append(row)
-        landmarks = kind == "keypoints"
-        self.params.imgIds = sorted({row["image_id"] for row in (*targets, *rows)})
-        self.params.catIds = [category_id]
-        self.params.areaRng, self.params.areaRngLbl = [[0, 1e10]], ["all"]
-        self.params.maxDets = [MAX_PER_IMAGE_AND_CATEGORY if landmarks else MAX_BOXES_PER_IMAGE_AND_CATEGORY]
-        self.own = category(category_id).slice
-        self.foreign_variance = (2 * SIGMAS[category_id != LANDMARK_CATEGORY]) ** 2
-
-    def _prepare(self) -> None:
-        """Nothing: the rows were handed over."""
-
-    def computeOks(self, imgId: int, catId: int) -> Any:  # noqa: N802 - pycocotools' name
-        """(D, G) similarities, best scored detections first."""
-        targets, rows = self._gts[imgId, catId], self._dts[imgId, catId]
-        if not targets or not rows:
-            return []
-        order = np.argsort([-row["score"] for row in rows], kind="mergesort")[: self.params.maxDets[-1]]
-        own = self.own.stop - self.own.start
-        places = np.stack([rows[i]["keypoints"][:own, :2] for i in order])
-        return np.stack([self._similarity(target, places) for target in targets], axis=1)
-
-    def _similarity(self, target: Row, places: np.ndarray) -> np.ndarray:
-        """(D,) OKS of detections (D, n_c, 2) to one item.
-
-        To an item without landmarks, pycocotools measures how far all 294 lie outside its doubled box; those
-        of other categories stand at (0, 0) in a submission.
-        """
-        scale = target["area"] + np.spacing(1)
-        variance = (2 * SIGMAS[self.own]) ** 2
-        points = target["keypoints"][: places.shape[1]]
-        labelled = points[:, 2] > 0
-        if labelled.any():
-            squared = ((places - points[:, :2]) ** 2).sum(axis=2)
-            return np.exp(-squared / variance / scale / 2)[:, labelled].sum(axis=1) / labelled.sum()
-        x, y, width, height = target["bbox"]
-        low, high = np.array([x - width, y - height]), np.array([x + 2 * width, y + 2 * height])
-        squared = ((np.maximum(0, low - places) + np.maximum(0, places - high)) ** 2).sum(axis=2)
-        at_zero = ((np.maximum(0, low) + np.maximum(0, -high)) ** 2).sum()
-        own = np.exp(-squared / variance / scale / 2).sum(axis=1)
-        return (own + np.exp(-at_zero / self.foreign_variance / scale / 2).sum()) / len(SIGMAS)

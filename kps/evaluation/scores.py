@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from kps.data.coco import Coco, Instances
-from kps.evaluation.matching import Comparison, check_images, compare, oks, precision_and_recall
+from kps.evaluation.intervals import resampled_scores
+from kps.evaluation.matching import Comparison, check_images, compare, oks
 from kps.files import InputError, without_nan
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
@@ -55,26 +56,22 @@ def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
 
 
 def score(comparison: Comparison) -> Scores:
-    """Run the evaluation category by category."""
-    curves = [
-        precision_and_recall(*comparison.of_category(category_id)) for category_id in range(1, NUM_CATEGORIES + 1)
-    ]
-    precision = np.stack([curve for curve, _ in curves], axis=2)  # (T, R, 13), -1 where no items
-    recall = np.stack([reached for _, reached in curves], axis=1)  # (T, 13)
+    """Average precision and recall of a comparison, as each image occurs once."""
+    precision, recall = (rows[0] for rows in resampled_scores(comparison, np.ones((1, len(comparison.image_ids)), int)))
     return Scores(
         AP=_mean(precision),
-        AP50=_mean(precision[0]),
-        AP75=_mean(precision[5]),
+        AP50=_mean(precision[:, 0]),
+        AP75=_mean(precision[:, 5]),
         AR=_mean(recall),
-        per_category={i + 1: _mean(precision[:, :, i]) for i in range(NUM_CATEGORIES)},
+        per_category={i + 1: _mean(row) for i, row in enumerate(precision)},
         num_images=len(comparison.image_ids),
         num_items=comparison.num_items,
-        num_results=len(comparison.rows),
+        num_results=comparison.num_results,
     )
 
 
 def _mean(values: np.ndarray) -> float:
-    present = values[values > -1]
+    present = values[np.isfinite(values)]
     return float(present.mean()) if present.size else float("nan")
 
 
