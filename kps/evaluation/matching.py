@@ -283,7 +283,7 @@ def _pairs(items: Instances, counted: np.ndarray, results: Predictions) -> pd.Da
 
 
 def iou(first: np.ndarray, second: np.ndarray, *, crowd: np.ndarray | bool = False) -> np.ndarray:
-    """(P,) intersection over union of boxes (P, 4) x, y, w, h, with a `crowd` over the first; 0 where it has no area."""
+    """(P,) intersection over union of boxes (P, 4) x, y, w, h, with a `crowd` over the first; 0 where that is 0."""
     low = np.maximum(first[:, :2], second[:, :2])
     high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
     common = np.maximum(high - low, 0).prod(axis=1)
