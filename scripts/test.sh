@@ -9,4 +9,5 @@ PATH=$(dirname "$python"):$PATH
 export PATH PYTHONNOUSERSITE=1
 
 "$python" -m ruff check
-exec "$python" -m pytest "$@"
+# A file of tests stays in one process: they share what takes long to make.
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} exec "$python" -m pytest -n auto --dist loadfile "$@"
