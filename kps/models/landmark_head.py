@@ -87,7 +87,9 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     if height % POOL or width % POOL or min(height, width) < 4 * POOL:
         return decode(smooth(heatmaps, sigma))
     pooled = smooth(F.avg_pool2d(heatmaps, POOL), sigma / POOL).flatten(2).argmax(2)
-    centre = torch.stack([pooled // (width // POOL), pooled % (width // POOL)]) * POOL + POOL // 2  # (2, N, L) row, column
+    centre = (
+        torch.stack([pooled // (width // POOL), pooled % (width // POOL)]) * POOL + POOL // 2
+    )  # (2, N, L) row, column
     fine = POOL + 1  # px around the centre in which the peak is
     reach = fine + math.ceil(REACH * float(sigma.max()))
     windows, kernels, starts = [], [], []
