@@ -1,207 +1,395 @@
 #!/usr/bin/env python3
-"""Time and memory of the data paths at the released size, beside the plain ways to do the same.
+"""Ours beside its peers: models against stock mmpose and mmdet, scores against three scorers, files against the plain
+way.
 
-    python scripts/bench.py --out docs/benchmarks.md
+    python scripts/bench.py > docs/benchmarks.md        # everything; --only NAME... for a part, --json FILE for rows
 
-Makes the raw validation and test splits in a temporary folder (some minutes, 2 GB), measures each thing in a
-process of its own, and prints a page. The plain ways are what one writes first: the standard library's json,
-PIL, zipfile and pycocotools, in one process, with everything in memory at once.
+Models are timed in one process, ours and the peer in turn, medians of pairs; files and scores as whole commands, each
+in a process of its own, with its peak of memory. Peers that are not installed (hotcoco, faster-coco-eval) are "not
+run". On a machine with a GPU the models are of the paper's size and run there; without, of the demo's, on one thread.
 """
 
 import argparse
 import contextlib
+import io
 import json
-import math
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import version
-from multiprocessing import get_context
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import psutil
-from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from kps.data.coco import Instances, coco_head, load_coco
+from kps.aggregation import Aggregation
+from kps.data.coco import coco_head, load_coco
 from kps.data.convert import convert_split
 from kps.data.raw import read_annotation
-from kps.evaluation.scores import evaluate_landmarks
-from kps.files import InputError, atomic_path
-from kps.results.predictions import Predictions, iter_results, load_results, top_rows
-from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission
+from kps.files import InputError, write_json
+from kps.results.detections import ground_truth_detections
+from kps.results.predictions import Predictions, iter_results, top_rows
+from kps.results.submission import NAME_IN_ZIP, write_submission
 from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, SIGMAS, package_data
 from kps.synthetic import write_dataset
 from kps.workspace import hardware, versions
 
-VALIDATION_PHOTOS, TEST_PHOTOS = 32_153, 62_629
-TRAIN_ITEMS, VALIDATION_ITEMS, RESULTS = 312_186, 52_490, 500_000
-POOL_PHOTOS, MIN_POOL_PHOTOS = 300, 24  # drawn and then repeated; so few still show every category
-# All below the temporary folder, in which the measures run; OUT is for what they write.
-TREE, COCO_FILE, RUN = Path("tree"), Path("validation.json"), Path("predictions.npz")
-ALL, TENTH, SUBMISSION, OUT = Path("all.json"), Path("tenth.json"), Path("submission.zip"), Path("out")
-
-Facts = dict[str, Any]  # what a measure found
+VALIDATION_PHOTOS, TEST_PHOTOS, ITEMS, RESULTS = 32_153, 62_629, 52_490, 500_000
+POOL_PHOTOS, BATCH = 60, 16  # photos drawn, and crops at a time
+SECONDS, LEAST = 6.0, 3  # of a pair of models, at most but so many times
 
 
-def convert() -> Facts:
-    """Convert with a process for each core."""
-    counts = convert_split(TREE, "validation", OUT)
-    return {"photos": counts.num_images, "items": counts.num_items}
-
-
-def convert_plainly() -> Facts:
-    """Convert one photo after the other into one object, dumped at once."""
-    images, annotations = [], []
-    for path in sorted((TREE / "validation" / "annos").iterdir()):
-        photo = TREE / "validation" / "image" / f"{path.stem}.jpg"
-        value = json.loads(path.read_text())
-        with Image.open(photo) as image:
-            width, height = image.size
-        images.append({"id": int(path.stem), "file_name": photo.name, "width": width, "height": height})
-        for item in (value[key] for key in value if key.startswith("item")):
-            keypoints = [0] * (3 * NUM_LANDMARKS)
-            start = 3 * CATEGORIES[item["category_id"] - 1].first_index
-            keypoints[start : start + len(item["landmarks"])] = item["landmarks"]
-            x1, y1, x2, y2 = item["bounding_box"]
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": int(path.stem), "category_id": item["category_id"],
-                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0,
-                "num_keypoints": sum(v > 0 for v in item["landmarks"][2::3]), "keypoints": keypoints,
-                "segmentation": item["segmentation"],
-            })  # fmt: skip
-    with open(OUT, "w") as file:
-        json.dump(coco_head("drawn by lot") | {"images": images, "annotations": annotations}, file)
-    return {"photos": len(images), "items": len(annotations)}
-
-
-def evaluate(results: Path) -> Facts:
-    """Read both files and score."""
-    scores = evaluate_landmarks(load_coco(COCO_FILE), load_results(results))
-    return {"results": scores.num_results, "AP": f"{scores.AP:.6f}"}
-
-
-def evaluate_plainly(results: Path) -> Facts:
-    """Read both files and score with pycocotools and the official sigmas."""
-    truth = COCO(str(COCO_FILE))
-    found = truth.loadRes(str(results))
-    evaluation = COCOeval(truth, found, "keypoints")
-    evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return {"results": len(found.anns), "AP": f"{evaluation.stats[0]:.6f}"}
-
-
-def write_plainly(predictions: Predictions) -> Facts:
-    """Write all rows with their 882 numbers as one text into one zip."""
-    text = json.dumps(list(iter_results(predictions)))
-    with zipfile.ZipFile(OUT, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(NAME_IN_ZIP, text)
-    return {"rows": len(predictions)}
-
-
-def validate_plainly() -> Facts:
-    """Load the whole list; nothing is checked but that each row has 882 numbers."""
-    with zipfile.ZipFile(SUBMISSION) as archive, archive.open(NAME_IN_ZIP) as file:
-        return {"rows": sum(len(row["keypoints"]) == 3 * NUM_LANDMARKS for row in json.load(file))}
-
-
-def examine() -> Facts:
-    """Look at every annotation and every photo's header."""
-    from kps.data.doctor import diagnose  # here, since the workers of every measure import this script
-
-    splits = diagnose(TREE).splits.values()
-    return {"photos": sum(s.num_images for s in splits), "items": sum(s.num_items for s in splits)}
-
-
-def compare(near: tuple[Instances, np.ndarray]) -> Facts:
-    """Measure position, sigma and contour of the landmarks, and fuse them."""
-    from kps.likeness import measure
-
-    return {"annotations": len(near[0]), "landmarks": len(measure(near[0]).fused)}
-
-
-def scattered(per_item: float) -> tuple[Instances, np.ndarray]:
-    """Repeat the split's items, landmarks moved at random; also by how much (N,), in sides of the box."""
-    rng = np.random.default_rng(0)
-    items = load_coco(COCO_FILE).instances
-    items = items.take(rng.permutation(np.arange(round(per_item * len(items))) % len(items)))
-    distance = rng.gamma(2.0, 0.02, len(items))
-    keypoints = items.keypoints.copy()
-    spread = (distance * items.bbox_xywh[:, 2:].max(axis=1))[:, None, None]
-    keypoints[:, :, :2] += rng.standard_normal((*keypoints.shape[:2], 2)) * spread
-    return replace(items, keypoints=keypoints * (keypoints[:, :, 2:] > 0)), distance
-
-
-class Measure(NamedTuple):
-    """A row of the table; rows of the same `what` must find the same. `run` gets what `load` returns."""
+class Row(NamedTuple):
+    """One comparison: medians in `unit`; `ratio` above 1 is in our favour, `spread` its quartiles' distance over it."""
 
     name: str
-    what: str
-    how: str
-    run: Callable[..., Facts]  # this alone is measured
-    load: Callable[[], Any] | None = None
-    seconds: float = math.inf  # targets
-    gb: float = math.inf
+    ours: float
+    peer: float | None
+    peer_name: str
+    unit: str
+    ratio: float | None
+    spread: float | None
 
 
-_load_run = partial(Predictions.load, RUN)
-MEASURES = [
-    Measure("convert", "conversion, validation", "kps convert", convert, seconds=60),
-    Measure("convert", "conversion, validation", "json, PIL, one process", convert_plainly),
-    Measure("read", "reading the COCO file, validation", "load_coco",
-            lambda: {"annotations": len(load_coco(COCO_FILE).instances)}),
-    Measure("read", "reading the COCO file, validation", "json.loads",
-            lambda: {"annotations": len(json.loads(COCO_FILE.read_text())["annotations"])}),
-    Measure("evaluate", "evaluation, all results", "kps evaluate", evaluate, lambda: ALL, 300, 12),
-    Measure("evaluate", "evaluation, a tenth of the results", "kps evaluate", evaluate, lambda: TENTH),
-    Measure("evaluate", "evaluation, a tenth of the results", "pycocotools", evaluate_plainly, lambda: TENTH),
-    Measure("write", "writing the submission", "kps submit",
-            lambda predictions: {"rows": write_submission(predictions, OUT)}, _load_run, seconds=60, gb=1),
-    Measure("write", "writing the submission", "json.dumps, zipfile", write_plainly, _load_run),
-    Measure("validate", "validating the submission", "kps validate",
-            lambda: {"rows": validate_submission(SUBMISSION).num_rows}),
-    Measure("validate", "validating the submission", "json.load", validate_plainly),
-    Measure("doctor", "looking at every file", "kps doctor", examine),
-    Measure("homogeneity", "landmark homogeneity, train", "position, sigma, contour, fused", compare,
-            partial(scattered, TRAIN_ITEMS / VALIDATION_ITEMS)),
-]  # fmt: skip
+def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: float = 1, unit: str = "ms") -> Row:
+    """Time two functions in turn, milliseconds for each of `per` things."""
+    import torch
+
+    def timed(function: Callable) -> float:
+        started = time.perf_counter()
+        function()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return 1e3 * (time.perf_counter() - started) / per
+
+    pairs, started = [], time.monotonic()
+    for function in (ours, peer, ours, peer):  # caches, kernels and clocks
+        timed(function)
+    while len(pairs) < LEAST or time.monotonic() - started < SECONDS:
+        pairs.append((timed(ours), timed(peer)))
+    ratios = sorted(theirs / mine for mine, theirs in pairs)
+    low, ratio, high = (float(np.quantile(ratios, q)) for q in (0.25, 0.5, 0.75))
+    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return Row(name, mine, theirs, peer_name, unit, ratio, (high - low) / ratio)
+
+
+# Models
+
+CODECS = {
+    "argmax": {"type": "MSRAHeatmap", "unbiased": False},
+    "DARK": {"type": "MSRAHeatmap", "unbiased": True},
+    "UDP": {"type": "UDPHeatmap"},
+}
+
+
+def cuda() -> bool:
+    """Whether models run on a GPU."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+class Bench:
+    """Drawn photos, and models of one size with as many channels as a map has groups."""
+
+    def __init__(self, folder: Path, size: str, map_name: str) -> None:
+        from mmpose.registry import MODELS
+
+        from kps.models.landmarks import landmark_config
+
+        self.files = drawn(folder)
+        config = {"demo": "hrnet_demo", "paper": "hrnet_w48"}[size]
+        groups = Aggregation.named(map_name)
+        self.config = landmark_config(config, aggregation=groups, work_dir=folder, **self.files)
+        self.name = f"{size}'s size, {groups.num_groups} channels"
+        self.input_size, self.build = self.config.test_dataloader.dataset.pipeline[0].input_size, MODELS.build
+        self.stride = 4
+        self.map_size = [side // self.stride for side in self.input_size]
+        self.crops = BATCH * (2 if cuda() else 1)
+
+    def stock_config(self, codec: str = "DARK", *, tuned: bool = False) -> dict:
+        """The configuration's model with mmpose's own head and loss."""
+        model, sigma = self.config.model.copy(), 3.0 if min(self.map_size) > 90 else 1.0
+        decoder = {**CODECS[codec], "input_size": self.input_size, "heatmap_size": self.map_size, "sigma": sigma}
+        head = {key: model.head[key] for key in ("in_channels", "deconv_out_channels", "deconv_kernel_sizes")}
+        head |= {"type": "HeatmapHead", "out_channels": model.head.out_channels, "decoder": decoder}
+        head["loss"] = {"type": "KeypointMSELoss", "use_target_weight": True}
+        return {**model, "head": head, "train_cfg": {"compute_acc": not tuned}}
+
+    def loader(self, *, stock: bool = False, cache: bool = False) -> Iterator[dict]:
+        """Yield batches of augmented crops with their targets, for ever."""
+        from mmengine.dataset import pseudo_collate
+        from mmpose.registry import DATASETS
+
+        from kps.models.landmark_data import stack_crops
+
+        dataset = self.config.train_dataloader.dataset.copy()
+        if stock:
+            augment = {"type": "RandomBBoxTransform", "scale_factor": (0.75, 1.25), "rotate_factor": 30}
+            target = {"type": "GenerateTarget", "encoder": self.stock_config()["head"]["decoder"]}
+            crop = [{"type": "TopdownAffine", "input_size": self.input_size}, target, {"type": "PackPoseInputs"}]
+            dataset.pipeline = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}, augment, *crop]
+        else:
+            dataset.pipeline[0].cache = cache
+        built, place = DATASETS.build(dataset), 0
+        while True:
+            items = [built[(place + k) % len(built)] for k in range(self.crops)]
+            place += self.crops
+            yield (pseudo_collate if stock else stack_crops)(items)
+
+    def model(self, config: dict | None = None, *, fast: bool = True) -> Any:
+        """A landmark model to train."""
+        return trained(self.build(config or self.config.model), fast=fast)
+
+
+def trained(model: Any, *, fast: bool) -> Any:
+    """Put a model on the GPU where there is one, with the optimizer that trains it; `fast`: bfloat16, channels last."""
+    import torch
+    from mmengine.optim import build_optim_wrapper
+
+    from kps.models.ops import memory_format
+
+    model.to("cuda" if cuda() else "cpu", memory_format=memory_format() if fast else torch.contiguous_format)
+    wrapper = {"type": "AmpOptimWrapper", "dtype": "bfloat16"} if cuda() and fast else {"type": "OptimWrapper"}
+    optimizer = {"type": "Adam", "lr": 1e-4, "fused": cuda() and fast}
+    model.wrapper = build_optim_wrapper(model, {**wrapper, "optimizer": optimizer})
+    return model.train()
+
+
+def matrix_rate(step: Callable, milliseconds: float, name: str) -> Row:
+    """The rate of a step's matrix arithmetic beside that of one large product in bfloat16."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    a, b = torch.randn(2, 8192, 8192, device="cuda", dtype=torch.bfloat16)
+    product = in_turn("", lambda: a @ b, lambda: a @ b, "").ours
+    ours, peak = counter.get_total_flops() / milliseconds / 1e9, 2 * 8192**3 / product / 1e9
+    return Row(f"{name}, matrix rate", ours, peak, "8192 x 8192 x 8192 product", "TFLOP/s", ours / peak, None)
+
+
+def loaders(bench: Bench) -> Iterator[Row]:
+    """A crop with its target and collating, decoded anew or kept."""
+    stock = bench.loader(stock=True)
+    for cache, words in ((False, "each photo read anew"), (True, "patches kept")):
+        ours = bench.loader(cache=cache)
+        for _ in range(-(-4 * POOL_PHOTOS // bench.crops) if cache else 1):
+            next(ours)
+        name = f"loader, {words}, {bench.name}"
+        yield in_turn(name, partial(next, ours), partial(next, stock), "mmpose", bench.crops, "ms a crop")
+
+
+def heads(bench: Bench) -> Iterator[Row]:
+    """The head's loss with its gradient, and decoding by three codecs, a batch of crops."""
+    import torch
+
+    torch.manual_seed(0)
+    device = "cuda" if cuda() else "cpu"
+    deconv = 2 ** len(bench.config.model.head.deconv_out_channels or ())
+    size = [side // deconv for side in bench.map_size[::-1]]
+    feats = (torch.randn(bench.crops, bench.config.model.head.in_channels, *size, device=device, requires_grad=True),)
+    ours, stock = next(bench.loader()), next(bench.loader(stock=True))
+    head = bench.build(bench.config.model.head).to(device)
+    peer = bench.build(bench.stock_config(tuned=True)["head"]).to(device)
+
+    def learn(head: Any, samples: list) -> None:
+        given = [sample.to(device) for sample in samples]
+        sum(head.loss(feats, given, train_cfg={"compute_acc": False}).values()).backward()
+
+    both = (partial(learn, head, ours["data_samples"]), partial(learn, peer, stock["data_samples"]))
+    yield in_turn(f"head, loss and gradient, {bench.name}", *both, "mmpose", unit="ms a batch")
+    samples = ours["data_samples"]
+    for sample in samples:
+        sample.gt_instances.bboxes = np.array([[0.0, 0, *sample.input_size]])
+        sample.set_metainfo(
+            {"input_scale": np.array(sample.input_size), "input_center": np.array(sample.input_size) / 2}
+        )
+    with torch.no_grad():
+        for codec in CODECS:
+            peer = bench.build(bench.stock_config(codec)["head"]).to(device).eval()
+            both = (partial(head.eval().predict, feats, samples), partial(peer.predict, feats, samples))
+            yield in_turn(f"decoding, {bench.name}", *both, f"mmpose, {codec}", unit="ms a batch")
+
+
+def steps(bench: Bench) -> Iterator[Row]:
+    """A step of training, and with its loader; stock as it is shipped, then as fast as its options make it."""
+    ours, batch = bench.model(), next(bench.loader())
+    stock_batch = next(bench.loader(stock=True))
+    for tuned, words in ((False, "as shipped"), (True, "tuned")):
+        stock = bench.model(bench.stock_config(tuned=tuned), fast=tuned)
+        both = (partial(ours.train_step, batch, ours.wrapper), partial(stock.train_step, stock_batch, stock.wrapper))
+        row = in_turn(f"step of training, {bench.name}", *both, f"mmpose {words}", bench.crops, "ms a crop")
+        yield row
+    if cuda():
+        yield matrix_rate(both[0], row.ours * bench.crops, row.name)
+    kept, anew = bench.loader(cache=True), bench.loader(stock=True)
+    for _ in range(-(-4 * POOL_PHOTOS // bench.crops)):
+        next(kept)
+    both = (lambda: ours.train_step(next(kept), ours.wrapper), lambda: stock.train_step(next(anew), stock.wrapper))
+    yield in_turn(f"epoch of training, {bench.name}", *both, "mmpose tuned", bench.crops, "ms a crop")
+
+
+def predictions(bench: Bench) -> Iterator[Row]:
+    """From photos with boxes to result rows: flip test, a finetuned model for each category."""
+    from mmengine.dataset import Compose, pseudo_collate
+
+    from kps.models.landmarks import LandmarkModel, predict_landmarks
+
+    coco = load_coco(bench.files["coco_file"])
+    coco = coco.subset(image_ids=coco.image_ids[:12].tolist())
+    boxes, photos = ground_truth_detections(coco), bench.files["image_dir"]
+    model = LandmarkModel(bench.config)
+    tuned = {item.id: LandmarkModel(bench.config) for item in CATEGORIES}
+    stock = bench.model(bench.stock_config()).eval()
+    stock.test_cfg = {"flip_test": True, "flip_mode": "heatmap", "shift_heatmap": False}
+    crop = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}]
+    crop += [{"type": "TopdownAffine", "input_size": bench.input_size}, {"type": "PackPoseInputs"}]
+    pipeline = Compose(crop)
+    names = {image.id: str(photos / image.file_name) for image in coco.images}
+
+    def theirs() -> None:  # as mmpose.apis.inference_topdown does, a photo at a time
+        for image_id in names:
+            rows = np.flatnonzero(boxes.image_id == image_id)
+            corners = np.concatenate([boxes.bbox_xywh[:, :2], boxes.bbox_xywh[:, :2] + boxes.bbox_xywh[:, 2:]], axis=1)
+            shared = {"bbox_score": np.ones(1, np.float32), **model.meta}
+            items = [{"img_path": names[image_id], "bbox": corners[row : row + 1], **shared} for row in rows]
+            if items:
+                stock.test_step(pseudo_collate([pipeline(item) for item in items]))
+
+    both = (lambda: list(iter_results(predict_landmarks(tuned, boxes, coco, photos))), theirs)
+    with contextlib.redirect_stdout(io.StringIO()):
+        row = in_turn(f"prediction, 13 models, flip test, {bench.name}", *both, "mmpose", len(boxes), "ms a garment")
+    yield row
+
+
+def detectors(folder: Path) -> Iterator[Row]:
+    """A step of the detector's training, and photos through it, masks left out."""
+    import torch
+    from mmdet.apis import inference_detector
+    from mmdet.registry import DATASETS, MODELS
+    from mmengine.dataset import pseudo_collate
+
+    from kps.models.detector import detect, detector_config, new_detector
+
+    files, name = drawn(folder), "htc_x101" if cuda() else "htc_demo"
+    config = detector_config(name, work_dir=folder, **files)
+    dataset, number = DATASETS.build(config.train_dataloader.dataset), config.train_dataloader.batch_size
+    batch = pseudo_collate([dataset[k] for k in range(number)])
+    ours = trained(MODELS.build(config.model), fast=True)
+    for fast, words in ((False, "as shipped"), (True, "in bfloat16") if cuda() else (False, "")):
+        if words:
+            stock = trained(MODELS.build(config.model), fast=fast).to(memory_format=torch.contiguous_format)
+            both = (partial(one.train_step, batch, one.wrapper) for one in (ours, stock))
+            yield in_turn(f"step of training, {name}", *both, f"mmdet {words}", number, "ms a photo")
+    stock.eval().cfg = config
+    found = new_detector(config, stock.state_dict())
+    coco = load_coco(files["coco_file"])
+    coco = coco.subset(image_ids=coco.image_ids[:16].tolist())
+    paths = [str(files["image_dir"] / image.file_name) for image in coco.images]
+    both = (lambda: detect(found, coco, files["image_dir"]), lambda: inference_detector(stock, paths))
+    with contextlib.redirect_stdout(io.StringIO()):
+        row = in_turn(f"detection, {name}", *both, "mmdet", len(paths), "ms a photo")
+    yield row
+
+
+def drawn(folder: Path) -> dict[str, Path]:
+    """Where the drawn photos lie."""
+    return {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
+
+
+def models(kind: str) -> list[Row]:
+    """All comparisons of a kind in this process, on drawn photos."""
+    import torch
+    from mmengine.registry import init_default_scope
+
+    torch.set_num_threads(1)
+    init_default_scope("mmdet" if kind == "detector" else "mmpose")
+    torch.backends.cudnn.benchmark = True
+    sizes = ("paper",) if cuda() and kind != "loader" else ("demo", "paper")
+    wanted = {"loader": loaders, "head": heads, "step": steps, "prediction": predictions}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_dataset(folder / "raw", train=POOL_PHOTOS, validation=0, test=0)
+        convert_split(folder / "raw", "train", folder / "coco.json")
+        if kind == "detector":
+            return list(detectors(folder))
+        if kind in ("step", "prediction"):  # HRNet-w48 takes minutes a step on a CPU
+            sizes = sizes[:1]
+        maps = ("hand81", "identity") if kind in ("loader", "head") else ("hand81",)
+        return [row for size in sizes for each in maps for row in wanted[kind](Bench(folder, size, each))]
+
+
+# Files and scores: each a whole command in a process of its own
+
+TREE, COCO_FILE, RESULT_FILE, RUN, ZIP = map(Path, ("tree", "coco.json", "results.json", "run.npz", "submission.zip"))
+KPS = [sys.executable, "-m", "kps"]
+PLAIN = [sys.executable, str(Path(__file__).resolve()), "--plain"]
+COMMANDS = {  # name: ours, and its peers
+    "conversion, validation": (
+        [*KPS, "convert", TREE, "--split", "validation", "--out", "out.json"], {"json and PIL": [*PLAIN, "convert"]},
+    ),
+    "scores, landmarks": (
+        [*KPS, "evaluate", COCO_FILE, RESULT_FILE],
+        {name: [*PLAIN, name] for name in ("hotcoco", "faster_coco_eval", "pycocotools")},
+    ),
+    "writing the submission": (
+        [*KPS, "submit", RUN, "--out", "out.zip"], {"json.dumps and zipfile": [*PLAIN, "write"]},
+    ),
+    "validating the submission": ([*KPS, "validate", ZIP], {"json.load": [*PLAIN, "validate"]}),
+    "looking at every file": ([*KPS, "doctor", TREE], {"json and PIL": [*PLAIN, "convert"]}),
+}  # fmt: skip
+
+
+def files(scale: float, name: str, repeats: int) -> list[Row]:
+    """Time the commands of a name in turn, in the folder that `prepare` filled."""
+    ours, peers = COMMANDS[name]
+    rows = []
+    for peer_name, peer in peers.items():
+        try:
+            version(peer_name.replace("_", "-")) if "coco" in peer_name else None
+        except PackageNotFoundError:
+            peer = None
+        pairs = [(measured(ours), measured(peer) if peer else None) for _ in range(repeats)]
+        for place, unit in enumerate(("s", "GB")):
+            mine = statistics.median(pair[0][place] for pair in pairs)
+            if not peer:
+                rows.append(Row(f"{name} ({unit})", mine, None, f"{peer_name}: not run", unit, None, None))
+                continue
+            theirs = statistics.median(pair[1][place] for pair in pairs)
+            ratios = [pair[1][place] / max(pair[0][place], 1e-9) for pair in pairs]
+            spread = (max(ratios) - min(ratios)) / statistics.median(ratios)
+            rows.append(Row(f"{name} ({unit})", mine, theirs, peer_name, unit, statistics.median(ratios), spread))
+    return rows
+
+
+def measured(command: list) -> tuple[float, float]:
+    """Seconds and the peak of resident memory, GB, of a command and its workers."""
+    started, peak = time.perf_counter(), 0
+    process = psutil.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            members = (process, *process.children(recursive=True))
+            peak = max(peak, sum(member.memory_info().rss for member in members))
+        time.sleep(0.02)
+    if process.returncode not in (0, 1, 2):  # the doctor's verdict is in the code
+        raise InputError(f"{' '.join(map(str, command))} ended with {process.returncode}")
+    return time.perf_counter() - started, peak / 1e9
 
 
 def prepare(scale: float) -> None:
-    """Make everything that the measures read, or a share of it, in the working folder."""
-    make_tree(scale)
-    convert_split(TREE, "validation", COCO_FILE)
-    near, distance = scattered(1.1 * RESULTS / VALIDATION_ITEMS)
-    rows = np.arange(1, len(near) + 1)
-    score = np.clip(np.exp(-10 * distance) + np.random.default_rng(1).normal(0, 0.1, len(near)), 0.001, 1)
-    results = Predictions(rows, near.image_id, near.category_id, near.bbox_xywh, score, score, near.keypoints)
-    results = results.take(top_rows(results)[: max(10, round(scale * RESULTS))])
-    results.save(RUN)
-    for path, step in ((TENTH, 10), (ALL, 1)):  # the whole list remains as the submission
-        write_submission(results.take(np.arange(0, len(results), step)), SUBMISSION)
-        with zipfile.ZipFile(SUBMISSION) as archive:
-            Path(archive.extract(NAME_IN_ZIP)).rename(path)
-
-
-def make_tree(scale: float) -> None:
-    """Deal items of the built-in set, as many of each category as in Table 3, to hard-linked photos of it."""
-    rng = np.random.default_rng(0)
-    pool_photos = max(MIN_POOL_PHOTOS, round(scale * POOL_PHOTOS))
-    write_dataset(Path("pool"), train=pool_photos, validation=0, test=0, seed=0)
-    pool = defaultdict(list)
+    """Make what the commands read, or a share of it: drawn items, as many of each category as in Table 3."""
+    rng, pool = np.random.default_rng(0), defaultdict(list)
+    write_dataset(Path("pool"), train=POOL_PHOTOS, validation=0, test=0)
     for path in sorted(Path("pool/train/annos").iterdir()):
         for _, item in read_annotation(path).items:
             pool[item["category_id"]].append((f"pool/train/image/{path.stem}.jpg", item))
@@ -219,108 +407,133 @@ def make_tree(scale: float) -> None:
         text = orjson.dumps({"source": "user", "pair_id": number, **items})
         (TREE / f"validation/annos/{number:06d}.json").write_bytes(text)
     for number in range(1, max(1, round(scale * TEST_PHOTOS)) + 1):
-        os.link(f"pool/train/image/{1 + number % pool_photos:06d}.jpg", TREE / f"test/image/{number:06d}.jpg")
+        os.link(f"pool/train/image/{1 + number % POOL_PHOTOS:06d}.jpg", TREE / f"test/image/{number:06d}.jpg")
+    convert_split(TREE, "validation", COCO_FILE)
+    items = load_coco(COCO_FILE).instances
+    items = items.take(rng.permutation(np.arange(round(1.1 * scale * RESULTS)) % len(items)))
+    distance = rng.gamma(2.0, 0.02, len(items))
+    keypoints = items.keypoints.copy()
+    spread = (distance * items.bbox_xywh[:, 2:].max(axis=1))[:, None, None]
+    keypoints[:, :, :2] += rng.standard_normal((*keypoints.shape[:2], 2)) * spread
+    keypoints *= keypoints[:, :, 2:] > 0
+    score = np.clip(np.exp(-10 * distance) + rng.normal(0, 0.1, len(items)), 0.001, 1)
+    rows = np.arange(1, len(items) + 1)
+    results = Predictions(rows, items.image_id, items.category_id, items.bbox_xywh, score, score, keypoints)
+    results = results.take(top_rows(results)[: max(10, round(scale * RESULTS))])
+    results.save(RUN)
+    write_submission(results, ZIP)
+    with zipfile.ZipFile(ZIP) as archive:
+        Path(archive.extract(NAME_IN_ZIP)).rename(RESULT_FILE)
 
 
-_ready: list[Callable[[], Facts]] = []  # in the measured process
+def plainly(what: str) -> None:
+    """Do one thing as one writes it first, in one process with everything in memory, or with another's scorer."""
+    if what == "convert":
+        from PIL import Image
+
+        images, annotations = [], []
+        for path in sorted((TREE / "validation" / "annos").iterdir()):
+            with Image.open(TREE / "validation" / "image" / f"{path.stem}.jpg") as image:
+                images.append({"id": int(path.stem), "file_name": f"{path.stem}.jpg", "width": image.width})
+                images[-1]["height"] = image.height
+            for key, item in json.loads(path.read_text()).items():
+                if key.startswith("item"):
+                    keypoints, start = [0] * (3 * NUM_LANDMARKS), 3 * CATEGORIES[item["category_id"] - 1].first_index
+                    keypoints[start : start + len(item["landmarks"])] = item["landmarks"]
+                    x1, y1, x2, y2 = item["bounding_box"]
+                    row = {"id": len(annotations) + 1, "image_id": int(path.stem), "category_id": item["category_id"]}
+                    row |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+                    annotations.append(row | {"keypoints": keypoints, "segmentation": item["segmentation"]})
+        Path("out.json").write_text(json.dumps(coco_head("") | {"images": images, "annotations": annotations}))
+    elif what == "write":
+        with zipfile.ZipFile("out.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(NAME_IN_ZIP, json.dumps(list(iter_results(Predictions.load(RUN)))))
+    elif what == "validate":
+        with zipfile.ZipFile(ZIP) as archive, archive.open(NAME_IN_ZIP) as file:
+            assert all(len(row["keypoints"]) == 3 * NUM_LANDMARKS for row in json.load(file))
+    else:
+        score_by(what)
 
 
-def _load(number: int) -> int:
-    sys.stdout = sys.stderr  # pycocotools prints
-    row = MEASURES[number]
-    _ready.append(partial(row.run, row.load()) if row.load else row.run)
-    return os.getpid()
+def score_by(library: str) -> None:
+    """Score with pycocotools, or with what offers its interface."""
+    if library == "hotcoco":
+        from hotcoco import COCO, COCOeval
+    elif library == "faster_coco_eval":
+        from faster_coco_eval import COCO
+        from faster_coco_eval import COCOeval_faster as COCOeval
+    else:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    truth = COCO(str(COCO_FILE))
+    extra = {"kpt_oks_sigmas": np.array(SIGMAS)} if library == "faster_coco_eval" else {}
+    evaluation = COCOeval(truth, truth.loadRes(str(RESULT_FILE)), "keypoints", **extra)
+    evaluation.params.kpt_oks_sigmas = list(SIGMAS) if library == "hotcoco" else np.array(SIGMAS)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    print(f"AP {evaluation.stats[0]:.9f}")
 
 
-def _run() -> tuple[float, Facts]:
-    started = time.perf_counter()
-    facts = _ready[0]()
-    return time.perf_counter() - started, facts
+KINDS = ("loader", "head", "step", "prediction", "detector")
 
 
-def measure_row(row: Measure) -> list[str]:
-    """Measure in a process of its own and return the cells of the table's row."""
-    print(f"measuring {row.what}: {row.how}", file=sys.stderr, flush=True)
-    limits = {"s": row.seconds, "GB": row.gb}
-    target = ", ".join(f"at most {limit:g} {unit}" for unit, limit in limits.items() if limit < math.inf)
-    try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            process = psutil.Process(pool.submit(_load, MEASURES.index(row)).result())
-            start = peak = _resident(process)
-            future = pool.submit(_run)
-            while not wait([future], 0.02).done:
-                peak = max(peak, _resident(process))
-            seconds, facts = future.result()
-    except Exception as error:  # too little memory, mostly; the other rows are still worth having
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return [row.what, row.how, "not run", "", reason, target, ""]
-    gb = (peak - start) / 1e9
-    result = ", ".join(f"{n:,} {key}" if isinstance(n, int) else f"{key} {n}" for key, n in facts.items())
-    met = target and ("yes" if seconds <= row.seconds and gb <= row.gb else "no")
-    return [row.what, row.how, f"{seconds:.1f}", f"{gb:.2f}", result, target, met]
+def page(rows: list[Row], words: list[str]) -> str:
+    """The rows in Markdown, with what they were measured on."""
+    cells = [
+        [row.name, f"{row.ours:.3g}", "" if row.peer is None else f"{row.peer:.3g}", row.unit, row.peer_name]
+        + ["" if value is None else f"{value:.{digits}f}" for value, digits in ((row.ratio, 2), (row.spread, 2))]
+        for row in rows
+    ]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in cells)
+    used = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return f"""# Benchmarks
 
+Output of `python scripts/bench.py{"".join(f" {word}" for word in words)}`: ours beside a peer, measured in turn; a
+ratio above 1 is in our favour, the spread is the distance of its quartiles (of whole commands: of its extremes) over
+it.
 
-def _resident(process: psutil.Process) -> int:
-    """Resident bytes of a process and its workers; 0 where one of them ends just now."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return sum(member.memory_info().rss for member in (process, *process.children(recursive=True)))
-    return 0
-
-
-def make_page(rows: list[list[str]], scale: float) -> str:
-    """Return the page in Markdown."""
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "orjson", "pillow", "pycocotools"))
-    return f"""# Data benchmarks
-
-Time and memory of the data paths at the size of the released data set, beside the plain way to do the same.
-Photos and annotations are those of the built-in set, repeated; counts are the data set's, items of each
-category those of Table 3 of the paper. Written by
-
-```
-python scripts/bench.py --scale {scale:g} --out docs/benchmarks.md
-```
-
-| what | how | seconds | memory, GB | result | target | met |
-| --- | --- | ---: | ---: | --- | --- | --- |
+| what | ours | peer | unit | peer's name | ratio | spread |
+| --- | ---: | ---: | --- | --- | ---: | ---: |
 {table}
 
-Memory is the peak above the start of what is timed, as resident memory of the process and its workers; pages
-that they share count in each. The plain ways keep everything in memory, in one process, and check next to
-nothing. Ours and the plain way must give the same result, or the script fails.
-
-Machine: {hardware()}; Python {versions()["python"]}, {libraries}.
-
-Training and prediction on a GPU were not measured, since none was at hand: `scripts/bench_gpu.py` does it in
-one call.
+Machine: {hardware()}; {used}.
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Prepare, measure, print; 1 where a measure failed or ours and the plain way disagree."""
-    names = list(dict.fromkeys(row.name for row in MEASURES))
+def main(words: list[str]) -> int:
+    """Measure what is asked for; 1 where a command failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    names = [*KINDS, *COMMANDS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {names}")
-    parser.add_argument("--scale", type=float, default=1.0, help="of every count, for a quick look (1)")
-    parser.add_argument("--out", type=Path, help="write the page there too")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the files, for a quick look (1)")
+    parser.add_argument("--repeats", type=int, default=3, help="of the commands (3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    parser.add_argument("--plain", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words)
+    if arguments.plain:
+        plainly(arguments.plain)
+        return 0
+    rows: list[Row] = []
     try:
+        for kind in (name for name in KINDS if name in arguments.only):
+            print(f"measuring: {kind}", file=sys.stderr, flush=True)
+            rows += models(kind)
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            prepare(arguments.scale)
-            rows = [measure_row(row) for row in MEASURES if row.name in arguments.only]
-        print(page := make_page(rows, arguments.scale))
-        if arguments.out:
-            with atomic_path(arguments.out) as temporary:
-                temporary.write_text(page, encoding="utf-8")
+            wanted = [name for name in COMMANDS if name in arguments.only]
+            prepare(arguments.scale) if wanted else None
+            for name in wanted:
+                print(f"measuring: {name}", file=sys.stderr, flush=True)
+                rows += files(arguments.scale, name, arguments.repeats)
     except InputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    found = {row[0]: row[4] for row in reversed(rows) if row[2] != "not run"}
-    wrong = [row for row in rows if row[4] != found.get(row[0])]
-    for what, how, _, _, got, *_ in wrong:
-        print(f"bench: {what}, {how}: expected {found.get(what, 'a result')}, but got {got}", file=sys.stderr)
-    return 1 if wrong else 0
+    finally:
+        if arguments.json:
+            write_json(arguments.json.absolute(), [row._asdict() for row in rows], indent=True)
+    print(page(rows, words))
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -120,4 +120,4 @@ def test_nothing_was_written_elsewhere(flow):
 def test_plan_is_kept_with_the_artifacts(flow):
     plan = read_json(flow[0] / "work" / "plan.json")
     assert len(plan["steps"]) == STEPS
-    assert "train_photos 39" in plan["steps"]["01_prepare_data"]["arguments"]
+    assert "train_photos 39" in plan["steps"]["01_prepare_data"]["words"]

@@ -51,7 +51,7 @@ def test_every_step_but_the_submission_is_done(work):
     finetuned = [bool(records[f"06_finetune_category_hand81_plain_{i:02d}"]["outputs"]) for i in (8, 2)]
     assert finetuned == [True, False]
     assert records["08_ensemble_ensemble"]["parameters"]["splits"] == ["validation"]
-    assert '<td class="ours missing">not run</td>' in work.report.read_text()
+    assert '<td class="missing">not run</td>' in work.report.read_text()
 
 
 def test_a_submission_without_a_test_split_is_one_line(work):

@@ -99,7 +99,8 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         windows.append(around[..., None] + step)
         wanted = near[..., None] + step[: 2 * fine + 1]
         apart = (wanted[..., :, None] - windows[-1][..., None, :]).to(sigma)
-        kernels.append(torch.exp(-(apart**2) / (2 * sigma[..., None, None] ** 2)))
+        within = apart.abs() <= REACH * sigma[..., None, None]  # so that no map depends on the others' sigmas
+        kernels.append(torch.exp(-(apart**2) / (2 * sigma[..., None, None] ** 2)) * within)
         starts.append(near)
     index = windows[0][..., :, None] * width + windows[1][..., None, :]
     window = heatmaps.flatten(2).gather(2, index.flatten(2)).view(index.shape)
@@ -336,7 +337,8 @@ class OwnLandmarkHead(HeatmapHead):
         x1, y1, x2, y2 = sample.gt_instances.bboxes[0]
         zoom = sample.input_size[0] / sample.input_scale[0]
         if known:
-            sigmas = schema.own_sigmas()[sample.category_id - 1]
+            kind = sample.category_id - 1
+            sigmas = np.where(schema.own_landmark_mask()[kind], schema.own_sigmas()[kind], 0)  # padding wants no window
         else:
             sigmas = np.array([schema.SIGMAS[landmarks].mean() for landmarks in members(self.aggregation)])
         return 2 * sigmas * np.sqrt((x2 - x1) * (y2 - y1)) * zoom

@@ -120,7 +120,7 @@ class LandmarkModel:
 
 
 def predict_landmarks(
-    checkpoints: Path | dict[int, Path] | LandmarkModel,
+    checkpoints: Path | LandmarkModel | dict[int, Path | LandmarkModel],
     detections: Detections,
     coco: Coco,
     image_dir: Path,
@@ -135,7 +135,7 @@ def predict_landmarks(
     image id that is not in `coco`, a category without a checkpoint, or a file that is no checkpoint of this model.
 
     Args:
-        checkpoints: one final checkpoint, or one for each category id, or a model in memory.
+        checkpoints: one final checkpoint, or one for each category id; or models in memory in their place.
         detections: boxes in px with category and score, from a detector or the ground truth.
         coco: names the photos.
         image_dir: their folder.
@@ -174,19 +174,18 @@ def predict_landmarks(
 
 
 def _load_models(
-    checkpoints: Path | dict[int, Path] | LandmarkModel, detections: Detections
+    checkpoints: Path | LandmarkModel | dict[int, Path | LandmarkModel], detections: Detections
 ) -> dict[int, LandmarkModel]:
     """Return the model of each category that occurs; the same object where the file is the same."""
     present = [int(value) for value in np.unique(detections.category_id)]
-    if isinstance(checkpoints, LandmarkModel):
-        return dict.fromkeys(present, checkpoints)
     if not isinstance(checkpoints, dict):
         checkpoints = dict.fromkeys(present, checkpoints)
     missing = [value for value in present if value not in checkpoints]
     if missing:
         name = schema.category(missing[0]).name
         raise InputError(f"expected a checkpoint for category {missing[0]} ({name}), but got none")
-    loaded = {path: LandmarkModel.load(path) for path in dict.fromkeys(checkpoints[value] for value in present)}
+    files = dict.fromkeys(checkpoints[value] for value in present)
+    loaded = {path: path if isinstance(path, LandmarkModel) else LandmarkModel.load(path) for path in files}
     return {value: loaded[checkpoints[value]] for value in present}
 
 
