@@ -54,3 +54,17 @@ def test_a_patch_holds_all_that_augmentation_shows():
     for rotation in (-30, 0, 30):
         affine = crop_affine(box, SIZE, rotation=rotation, scale=1.25, shift_xy=(0.05, 0.05))
         assert patch.crop(affine, SIZE).min() == 255
+
+
+@pytest.mark.parametrize("shrink", [2, 4])
+def test_a_photo_of_fewer_pixels_gives_the_same_crop(shrink):
+    box = np.array([52.0, 44, 300, 480])
+    point = np.array([170.0, 260])
+    photo = spot(468, 624, point, radius=12)
+    reduced = photo.reshape(624 // shrink, shrink, 468 // shrink, shrink, 3).mean((1, 3)).round().astype(np.uint8)
+    affine = crop_affine(box, SIZE, rotation=10)
+    whole, small = (
+        cut_patch(one, box, SIZE, 1.25, step).crop(affine, SIZE) for one, step in ((photo, 1), (reduced, shrink))
+    )
+    assert centre_of_mass(small) == pytest.approx(centre_of_mass(whole), abs=0.05)
+    assert np.abs(small.astype(int) - whole).mean() < 1

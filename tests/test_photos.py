@@ -26,7 +26,6 @@ def test_a_photo_of_any_kind_is_read_as_rgb(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 7, np.uint8))
     assert read_photo(tmp_path / "a.png")[0, 0].tolist() == [30, 20, 10]
     assert read_photo(tmp_path / "grey.png").shape == (4, 5, 3)
-    assert read_photo(tmp_path / "a.png", grey=True).shape == (4, 5)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,6 @@ def test_a_photo_of_any_kind_is_read_as_rgb(tmp_path):
 def test_deep_greys_are_scaled_to_8_bits(tmp_path, name, pixels):
     photo = read_photo(saved(tmp_path / name, pixels))
     assert photo.dtype == np.uint8 and np.array_equal(photo, RAMP[..., None].repeat(3, axis=2))
-    assert np.array_equal(read_photo(tmp_path / name, grey=True), RAMP)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -60,7 +58,6 @@ def test_what_is_transparent_shows_white(tmp_path):
     assert read_photo(saved(tmp_path / "opaque.png", palette))[0, 0].tolist() == [255, 0, 0]
     hidden = saved(tmp_path / "palette.png", palette, transparency=1)
     assert read_photo(hidden)[0, 0].tolist() == [255, 255, 255]
-    assert read_photo(hidden, grey=True)[0, 0] == 255
 
 
 def test_colours_of_print_and_the_first_frame(tmp_path):

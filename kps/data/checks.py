@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from kps.data.coco import coco_annotation
+from kps.data.photos import JPEG_END, TAIL_BYTES
 from kps.data.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
 from kps.files import InputError, reason_of
 from kps.schema import category
@@ -214,8 +215,6 @@ def _inside(box: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 UPRIGHT = 1  # of EXIF's orientations
-# A JPEG ends in FF D9, and some writers add a few bytes; so short a tail holds no thumbnail with a mark.
-JPEG_END, TAIL_BYTES = b"\xff\xd9", 4096
 
 
 class PhotoReport(NamedTuple):

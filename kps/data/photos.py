@@ -1,9 +1,11 @@
 """Reading photos: one way for training, prediction, measures and pictures."""
 
+import io
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -14,39 +16,58 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**28  # no panorama is near; decoded it takes 2 GB
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is below what a panorama may have
+JPEG_START, JPEG_END, TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 4096  # some writers add bytes after the end
+REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+REDUCED |= {8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
-def photo_of(row: "ImageRow", image_dir: Path, *, grey: bool = False) -> np.ndarray:
+def photo_of(row: "ImageRow", image_dir: Path, *, bgr: bool = False) -> np.ndarray:
     """Return the photo of a COCO file's row, by `read_photo`; its size has to be the one stated there."""
     path, size_wh = Path(image_dir) / row.file_name, (row.width, row.height)
-    return read_photo(path, grey=grey, upright=row.upright, size_wh=size_wh)
+    return read_photo(path, upright=row.upright, size_wh=size_wh, bgr=bgr)
 
 
 def read_photo(
-    path: Path, *, grey: bool = False, upright: bool = False, size_wh: tuple[int, int] | None = None
+    path: Path, *, upright: bool = False, size_wh: tuple[int, int] | None = None, bgr: bool = False, shrink: int = 1
 ) -> np.ndarray:
-    """Return a photo (H, W, 3) uint8 RGB, or (H, W) grey; of several frames the first.
+    """Return a photo (H, W, 3) uint8; of several frames the first.
 
     Greys of more than 8 bits are scaled to 8, what is transparent shows white. Annotations count pixels of the stored
-    image, so an EXIF orientation is applied only where `upright` asks for what a viewer shows. InputError: the file is
-    absent, cannot be decoded to its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
+    image, so an EXIF orientation is applied only where asked for. InputError: the file is absent, cannot be decoded to
+    its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
+
+    Args:
+        path: any format that Pillow reads; common JPEG files go through OpenCV, which has the same pixels sooner.
+        upright: as a viewer shows it, turned by its EXIF tag.
+        size_wh: its width and height in px as stated elsewhere.
+        bgr: order the colours as OpenCV does.
+        shrink: 2, 4 or 8 may give a JPEG photo of so many times fewer pixels each way, rounded up.
     """
     try:
-        with Image.open(stored_path(Path(path))) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height}, more than {MAX_PIXELS} pixels")
-            if grey:
-                image.draft("L", image.size)  # the luminance as a JPEG stores it
-            shown = _in_eight_bits(ImageOps.exif_transpose(image) if upright else image)
-            mode = "L" if grey else "RGB"
-            photo = np.array(shown if shown.mode == mode else shown.convert(mode))
+        content = stored_path(Path(path)).read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            size = image.size
+            if size[0] * size[1] > MAX_PIXELS:
+                raise ValueError(f"{size[0]} x {size[1]}, more than {MAX_PIXELS} pixels")
+            photo = None if upright else _of_jpeg(content, image, shrink)
+            if photo is None:
+                shown = _in_eight_bits(ImageOps.exif_transpose(image) if upright else image)
+                size = shown.size
+                photo = np.array(shown if shown.mode == "RGB" else shown.convert("RGB"))[:, :, ::-1]
     except Exception as error:  # Pillow's decoders raise a dozen kinds on damage
         raise InputError(f"{path}: {_what_is_wrong(Path(path), error)}") from None
-    height, width = photo.shape[:2]
-    if size_wh not in (None, (width, height)):
-        stated, got = " x ".join(map(str, size_wh)), f"{width} x {height}"
+    if size_wh not in (None, size):
+        stated, got = " x ".join(map(str, size_wh)), " x ".join(map(str, size))
         raise InputError(f"{path}: expected a photo of {stated} as its row states, but got {got}")
-    return photo
+    return np.ascontiguousarray(photo if bgr else photo[:, :, ::-1])
+
+
+def _of_jpeg(content: bytes, image: Image.Image, shrink: int) -> np.ndarray | None:
+    """The pixels (H, W, 3) BGR of a JPEG in colour with an end; None of other files, or where OpenCV has none."""
+    whole = content.startswith(JPEG_START) and JPEG_END in content[-TAIL_BYTES:]
+    if not whole or image.mode != "RGB":
+        return None
+    return cv2.imdecode(np.frombuffer(content, np.uint8), REDUCED[shrink] | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:

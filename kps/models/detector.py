@@ -82,8 +82,7 @@ class LoadPhoto(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add the pixels; InputError: see `kps.data.photos.read_photo`."""
         size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
-        image = read_photo(path, upright=results["upright"], size_wh=size_wh)
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        image = read_photo(path, upright=results["upright"], size_wh=size_wh, bgr=True)
         least = -(-max(image.shape) // MAX_ASPECT)
         below, beside = (max(least - side, 0) for side in image.shape[:2])
         if below or beside:

@@ -24,13 +24,14 @@ from torch.utils.data import Dataset, Sampler
 
 from kps.aggregation import Aggregation, members
 from kps.data.coco import load_coco
-from kps.data.photos import read_photo
+from kps.data.photos import REDUCED, read_photo
 from kps.files import InputError
 from kps.models.held_out import learnt_part
 from kps.schema import SIGMAS, category
 
 # A patch keeps this many of its pixels for one input pixel: more is wasted, less blurs where crops zoom in.
 PATCH_OVERSAMPLING = 1.5
+LEAST_OVERSAMPLING = 1.25  # of a photo that is decoded at a lower resolution
 # Augmentation reaches this far around the plain crop: rotation of 30 degrees, scale 1.25 and a small shift.
 PATCH_MARGIN = 1.8
 
@@ -101,14 +102,17 @@ class Patch:
         return cv2.warpAffine(self.pixels, from_patch, size_wh, flags=cv2.INTER_LINEAR)
 
 
-def cut_patch(photo: np.ndarray, bbox_xywh: np.ndarray, size_wh: tuple[int, int], padding: float) -> Patch:
+def cut_patch(
+    photo: np.ndarray, bbox_xywh: np.ndarray, size_wh: tuple[int, int], padding: float, shrink: int = 1
+) -> Patch:
     """Cut all that augmented crops of this box can show, shrunk by area averaging, so that none aliases.
 
     Args:
-        photo: (H, W, 3) uint8.
-        bbox_xywh: (4,) px.
+        photo: (H, W, 3) uint8, of `shrink` times fewer pixels each way than the photo has.
+        bbox_xywh: (4,) px of the photo.
         size_wh, padding: as for `crop_affine`.
     """
+    bbox_xywh = np.asarray(bbox_xywh, float) / shrink
     to_input = crop_affine(bbox_xywh, size_wh, padding=padding)
     zoom = to_input[0, 0]
     centre = invert_affine(to_input) @ np.array([(size_wh[0] - 1) / 2, (size_wh[1] - 1) / 2, 1.0])
@@ -124,7 +128,10 @@ def cut_patch(photo: np.ndarray, bbox_xywh: np.ndarray, size_wh: tuple[int, int]
     else:
         pixels = pixels.copy()  # so that the photo can be freed
     ratio = size / shrunk
-    return Patch(pixels, np.column_stack([np.diag(ratio), low + 0.5 * ratio - 0.5]))
+    to_photo = np.column_stack([np.diag(ratio), low + 0.5 * ratio - 0.5])
+    return Patch(
+        pixels, compose_affine(np.array([[shrink, 0, (shrink - 1) / 2], [0, shrink, (shrink - 1) / 2]]), to_photo)
+    )
 
 
 PADDING = 1.25  # growth of a box before it is cropped (paper)
@@ -286,18 +293,15 @@ class GarmentCrop(BaseTransform):
         number = results.get("id")
         if self._patches is not None and number in self._patches:
             return self._patches[number]
-        photo, is_bgr = results.get("img"), True
-        if photo is None:
-            size_wh = results.get("size_wh")
-            photo = read_photo(Path(results["img_path"]), upright=results.get("upright", False), size_wh=size_wh)
-            is_bgr = False
         boxes = {number: box} if self._patches is None else results["same_photo"]
-        patches = {other: cut_patch(photo, of_it, self.size_wh, self.padding) for other, of_it in boxes.items()}
-        if not is_bgr:  # mmpose's models are fed as OpenCV reads
-            patches = {
-                other: Patch(cv2.cvtColor(patch.pixels, cv2.COLOR_RGB2BGR), patch.to_image)
-                for other, patch in patches.items()
-            }
+        photo, shrink = results.get("img"), 1
+        if photo is None:
+            zoom = max(crop_affine(of_it, self.size_wh, padding=self.padding)[0, 0] for of_it in boxes.values())
+            shrink = max(step for step in REDUCED if step * LEAST_OVERSAMPLING * zoom <= 1 or step == 1)
+            given = {"upright": results.get("upright", False), "size_wh": results.get("size_wh"), "bgr": True}
+            photo = read_photo(Path(results["img_path"]), shrink=shrink, **given)  # mmpose's models are fed BGR
+            shrink = shrink if given["size_wh"] not in (None, photo.shape[1::-1]) else 1  # some cannot be shrunk
+        patches = {other: cut_patch(photo, of_it, self.size_wh, self.padding, shrink) for other, of_it in boxes.items()}
         if self._patches is not None:
             self._patches.update(patches)
         return patches[number]

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import mmpose.models  # noqa: F401  (fills the registry)
 import numpy as np
 import torch
@@ -156,7 +155,7 @@ def predict_landmarks(
     rank, world_size = get_dist_info()
     photos = list(_rows_by_photo(detections, coco))[rank::world_size]
     for image, rows in progress(photos, desc="locating landmarks", unit="photo"):
-        photo = cv2.cvtColor(photo_of(image, image_dir), cv2.COLOR_RGB2BGR)
+        photo = photo_of(image, image_dir, bgr=True)
         for row in rows:
             model = models[int(detections.category_id[row])]
             x, y, w, h = detections.bbox_xywh[row]
