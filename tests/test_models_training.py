@@ -317,7 +317,7 @@ def test_a_loss_that_is_no_number_stops_the_run(coco_file, tmp_path):
 
 def test_mixed_precision_without_a_gpu_is_refused(coco_file, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="amp: expected a GPU"):
+    with pytest.raises(InputError, match="AmpOptimWrapper: expected a GPU"):
         training.train(make_config(coco_file, tmp_path, amp=True))
 
 
@@ -326,7 +326,7 @@ def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(hooks.ProgressHook, "before_train_iter", exhaust)
-    advice = "batch of 4; by .options. halve train_dataloader.batch_size and double .*AmpOptimWrapper"
+    advice = "batch of 4; by .options. halve train_dataloader.batch_size and double .*Bfloat16OptimWrapper"
     with pytest.raises(InputError, match=advice):
         training.train(make_config(coco_file, tmp_path))
 

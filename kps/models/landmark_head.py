@@ -271,7 +271,8 @@ class OwnLandmarkHead(HeatmapHead):
         gain = self.own_mask[category_id - 1][..., None] * self.loss_module.sharpness
         weight = self.final_layer.weight.flatten(1)[channels] * gain  # (N, L, C)
         bias = self.final_layer.bias[channels][..., None] * gain
-        maps = torch.baddbmm(bias, weight, features.flatten(2)).unflatten(2, features.shape[-2:])
+        with torch.autocast(features.device.type, enabled=False):  # a peak's place is finer than half precision has it
+            maps = torch.baddbmm(bias, weight, features.flatten(2).float()).unflatten(2, features.shape[-2:])
         return maps.flip(-1) if flipped else maps
 
     def loss(self, feats: Sequence[Tensor], batch_data_samples: list, train_cfg: dict | None = None) -> dict:

@@ -1,4 +1,4 @@
-"""mmcv's compiled ops from torchvision, where mmcv comes without its own: no compiler, no nvcc.
+"""mmcv's compiled ops from torchvision, where mmcv comes without its own: no compiler, no nvcc; and bfloat16.
 
 mmcv looks its ops up by name on a module `mmcv._ext` when `mmcv.ops` is imported, and calls them when they
 are used. The models here use two, NMS and RoIAlign with its gradient; torchvision has both, for CPU and GPU.
@@ -6,14 +6,17 @@ are used. The models here use two, NMS and RoIAlign with its gradient; torchvisi
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 import torch
 import torchvision
-from torch import Tensor
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from torch import Tensor, nn
 
 from kps.files import InputError
 
@@ -57,6 +60,21 @@ def memory_format() -> torch.memory_format:
     ours = isinstance(sys.modules.get(NAME), TorchvisionOps)
     safe = ours and (torch.cuda.is_available() or torch.get_num_threads() == 1)
     return torch.channels_last if safe else torch.contiguous_format
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bfloat16OptimWrapper(OptimWrapper):
+    """Compute in bfloat16 where the GPU or the processor has arithmetic for it, elsewhere in full precision.
+
+    Its range is that of single precision, so losses need no scale; weights and their steps stay in single precision.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        gpu = torch.cuda.is_available()
+        fast = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
+        with super().optim_context(model), torch.autocast("cuda" if gpu else "cpu", torch.bfloat16, enabled=fast):
+            yield
 
 
 def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:

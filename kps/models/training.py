@@ -82,7 +82,7 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         write_json(work_dir / "config.json", resolved, indent=True)
     register_parts(resolved["default_scope"])
     if resolved["optim_wrapper"]["type"] == "AmpOptimWrapper" and not torch.cuda.is_available():
-        raise InputError("amp: expected a GPU for mixed precision, but there is none; leave it off")
+        raise InputError("AmpOptimWrapper: expected a GPU, but there is none; Bfloat16OptimWrapper runs anywhere")
     runner = ResumableRunner.from_cfg(_with_runner_settings(resolved))
     runner.whole_config = as_config(resolved)  # with what testing needs, which the runner would act on
     try:
@@ -100,7 +100,7 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
         raise InputError(
             f"{work_dir}: the GPU's memory does not suffice for a batch of {size}; by `options` halve "
             "train_dataloader.batch_size and double optim_wrapper.accumulative_counts, which makes the same steps "
-            "(batch norm sees the smaller batch), or take AmpOptimWrapper as optim_wrapper.type "
+            "(batch norm sees the smaller batch), or take Bfloat16OptimWrapper as optim_wrapper.type "
             "(remove the folder first: a run keeps its settings)"
         ) from None
     finally:

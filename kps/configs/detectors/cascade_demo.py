@@ -68,7 +68,7 @@ train_cfg = dict(max_epochs=5, val_interval=5)
 auto_scale_lr = dict(enable=False)
 optim_wrapper = dict(
     _delete_=True,
-    type="OptimWrapper",
+    type="Bfloat16OptimWrapper",
     optimizer=dict(type="AdamW", lr=1.5e-3, weight_decay=0.05, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=10.0),

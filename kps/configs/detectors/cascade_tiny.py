@@ -4,7 +4,7 @@ _base_ = "./cascade_demo.py"
 
 model = dict(backbone=dict(base_channels=8, stem_channels=8), neck=dict(in_channels=[16, 32, 64]))
 train_cfg = dict(max_epochs=2, val_interval=2)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=10),
     dict(type="CosineAnnealingLR", T_max=2, eta_min=0.0, by_epoch=True, begin=0, end=2, convert_to_iter_based=True),

@@ -25,7 +25,7 @@ model = dict(
 train_cfg = dict(max_epochs=14, val_interval=14)
 optim_wrapper = dict(
     _delete_=True,
-    type="OptimWrapper",
+    type="Bfloat16OptimWrapper",
     optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=5.0),

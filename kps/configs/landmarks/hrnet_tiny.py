@@ -14,6 +14,7 @@ model = dict(
     head=dict(in_channels=8),
 )
 
+optim_wrapper = dict(type="OptimWrapper")
 train_cfg = dict(max_epochs=2, val_interval=2)
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=100),
