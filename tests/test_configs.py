@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,26 @@ def test_another_detector_is_one_file(photos, tmp_path):
     final = train(detector_config("rtmdet_tiny", work_dir=tmp_path, options=options, **photos))
     found = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], score_threshold=0.0)
     assert len(found) and found.category_id.max() <= 13
+
+
+@pytest.mark.slow
+def test_other_models_run_by_name(tmp_path):
+    """SimCC, a vision transformer with an augmentation of albumentations, and RTMDet, through `kps run`."""
+    given = {"epochs": 1, "options": SMALL | {"train_dataloader.sampler.samples_per_epoch": 4}}
+    vit = {"config": "timm_vit", "aggregation": "identity", "epochs": 1, "options": given["options"] | LITTLE_VIT}
+    steps = ["01_prepare_data", "02_landmark_homogeneity"]
+    steps += [{"notebook": "03_aggregation_mapping", "for_each": {"aggregation": ["hand81", "identity"]}}]
+    steps += [{"notebook": "04_train_detector", "parameters": {"config": "rtmdet_tiny", "epochs": 1, "options": SMALL}}]
+    steps += [{"notebook": "05_train_landmarks", "parameters": one} for one in ({"config": "rtmpose_m", **given}, vit)]
+    photos = {"train_photos": 13, "validation_photos": 13, "test_photos": 1}
+    (tmp_path / "small.yaml").write_text(json.dumps({"steps": steps, "parameters": {"01_prepare_data": photos}}))
+    command = [sys.executable, "-m", "kps", "run", "--profile", str(tmp_path / "small.yaml")]
+    done = subprocess.run(
+        [*command, "--workspace", str(tmp_path / "work")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    finals = (f"landmarks/{name}/universal" for name in ("hand81", "identity"))
+    configs = [stored_config(tmp_path / "work" / path / "final.pth") for path in (*finals, "detectors/htc")]
+    assert [config.model.head.type if "head" in config.model else config.model.type for config in configs] == [
+        "RTMCCHead", "OwnLandmarkHead", "RTMDet",
+    ]  # fmt: skip
