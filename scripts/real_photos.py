@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.scores import LandmarkAccuracy, landmark_accuracy, mean_shape, mean_shape_predictions
+from kps.evaluation.scores import PCK_THRESHOLDS, landmark_accuracy, mean_shape, mean_shape_predictions
 from kps.files import InputError
 from kps.models.landmarks import landmark_checkpoints, predict_landmarks
 from kps.results.detections import Detections, ground_truth_detections
@@ -55,14 +55,12 @@ def _predict(work: Workspace, model: str, boxes: Detections, coco: Coco, images:
     return predict_landmarks(landmark_checkpoints(work, model, aggregation), boxes, coco, images)
 
 
-def table(accuracy: dict[str, LandmarkAccuracy], *, num_photos: int) -> str:
+def table(accuracy: dict[str, dict[str, float]], *, num_photos: int) -> str:
     """A Markdown table, one row a model."""
-    items = next(iter(accuracy.values())).num_items
-    thresholds = next(iter(accuracy.values())).pck
-    head = ["", "mean OKS", *(f"PCK@{threshold:g}" for threshold in thresholds)]
-    rows = [
-        [name, *(f"{value:.3f}" for value in (score.mean_oks, *score.pck.values()))] for name, score in accuracy.items()
-    ]
+    items = next(iter(accuracy.values()))["num_items"]
+    measures = ["mean_oks", *(f"PCK@{threshold:g}" for threshold in PCK_THRESHOLDS)]
+    head = ["", "mean OKS", *measures[1:]]
+    rows = [[name, *(f"{score[measure]:.3f}" for measure in measures)] for name, score in accuracy.items()]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{num_photos} photos, {items} garments, ground-truth boxes, flip test.\n\n{text}"

@@ -5,7 +5,6 @@ one rank of results after the other. Letters: I images, G items, D results, P pa
 thresholds.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from kps.data.coco import Coco, Instances
 from kps.files import InputError
 from kps.results.detections import Detections
 from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions
-from kps.schema import LANDMARK_CATEGORY, NUM_CATEGORIES, SIGMAS, own_landmark_mask, own_sigmas
+from kps.schema import NUM_CATEGORIES, SIGMAS, full_from_own, own_sigmas
 
-PAIRS_AT_ONCE = 20_000  # bounds the memory
+PAIRS_AT_ONCE = 4_000  # bounds the memory
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_BOXES_PER_IMAGE_AND_CATEGORY = 100  # COCO's box protocol
 MAX_AREA = 1e10  # px^2; what is larger does not count
@@ -48,24 +47,15 @@ class Comparison:
 
 
 def compare(
-    ground_truth: Coco,
-    results: Predictions | Detections,
-    *,
-    visible_only: bool = False,
-    counted: np.ndarray | None = None,
+    truth: Coco, results: Predictions | Detections, *, visible_only: bool = False, counted: np.ndarray | None = None
 ) -> Comparison:
-    """Match results to the ground truth; InputError: a result lies on an image that the ground truth does not have.
+    """Match results to the truth: Predictions by landmarks (OKS), Detections by boxes (IoU).
 
-    Args:
-        ground_truth: all images and items.
-        results: Predictions are compared by landmarks (OKS), Detections by boxes (IoU).
-        visible_only: occluded landmarks are treated as unlabelled; has no meaning for boxes.
-        counted: (G,) items outside this mask are ignored, as crowds are.
+    `visible_only` treats occluded landmarks as unlabelled; items outside the mask `counted` (G,) are ignored, as
+    crowds are. InputError: a result lies on an image that the truth does not have.
     """
-    check_images(ground_truth, results.image_id)
-    if visible_only:
-        ground_truth = ground_truth.visible_only()
-    items = ground_truth.instances
+    check_images(truth, results.image_id)
+    items = truth.visible_only().instances if visible_only else truth.instances
     ignored = items.iscrowd | (isinstance(results, Predictions) & (items.num_keypoints == 0))
     if counted is not None:
         ignored = ignored | ~counted
@@ -73,16 +63,16 @@ def compare(
     for category_id in range(1, NUM_CATEGORIES + 1):
         own, found = items.category_id == category_id, results.category_id == category_id
         matches[category_id] = match(items.take(own), ignored[own], results.take(found))
-    return Comparison(ground_truth.image_ids, matches, int((~ignored).sum()), len(results))
+    return Comparison(truth.image_ids, matches, int((~ignored).sum()), len(results))
 
 
-def check_images(ground_truth: Coco, image_id: np.ndarray, where: Path | None = None) -> None:
+def check_images(truth: Coco, image_id: np.ndarray, where: Path | None = None) -> None:
     """Raise InputError where a result (of the file `where`) lies on an image that the truth does not have."""
-    unknown = ~np.isin(image_id, ground_truth.image_ids)
+    unknown = ~np.isin(image_id, truth.image_ids)
     if unknown.any():
         raise InputError(
-            f"{where or 'results'}: {int(unknown.sum())} lie on images that {ground_truth.path} does not "
-            f"have, first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}"
+            f"{where or 'results'}: {int(unknown.sum())} lie on images that {truth.path} does not have, "
+            f"first row {int(np.argmax(unknown))} with image id {image_id[np.argmax(unknown)]}"
         )
 
 
@@ -132,11 +122,8 @@ def match(items: Instances, ignored: np.ndarray, results: Predictions | Detectio
 
 
 def _place_in_run(values: np.ndarray) -> np.ndarray:
-    """(N,) place of each value in its run of equal ones, from 0."""
-    new = np.ones(len(values), bool)
-    new[1:] = values[1:] != values[:-1]
-    starts = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
-    return np.arange(len(values)) - starts
+    """(N,) place of each value among its equals, which stand side by side, from 0."""
+    return pd.Series(values).groupby(values).cumcount().to_numpy()
 
 
 def _submitted_area(results: Predictions) -> np.ndarray:
@@ -152,40 +139,28 @@ def _similarity(items: Instances, item: np.ndarray, results: Predictions | Detec
         return iou(results.bbox_xywh[row], items.bbox_xywh[item], crowd=items.iscrowd[item])
     values = oks_of_pairs(items, results.keypoints, item, row)
     bare = np.flatnonzero(items.num_keypoints[item] == 0)
-    for part in np.split(bare, range(PAIRS_AT_ONCE, len(bare), PAIRS_AT_ONCE)) if len(bare) else ():
+    for start in range(0, len(bare), PAIRS_AT_ONCE):
+        part = bare[start : start + PAIRS_AT_ONCE]
         values[part] = _oks_without_landmarks(items, item[part], results.keypoints[row[part]])
     return values
 
 
 def _oks_without_landmarks(items: Instances, item: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """(P,) what pycocotools takes for the OKS of keypoints (P, 39, 3) to items (P,) of one category without landmarks.
+    """(P,) what pycocotools takes for the OKS of keypoints (P, 39, 3) to items (P,) without landmarks.
 
     It measures how far all 294 lie outside the doubled box; those of other categories stand at (0, 0).
     """
-    category_id = items.category_id[item[0]]
-    corner, size = items.bbox_xywh[item, :2], items.bbox_xywh[item, 2:]
-    low, high, scale = corner - size, corner + 2 * size, items.area[item] + np.spacing(1)
-
-    def outside(places: np.ndarray) -> np.ndarray:
-        return ((np.maximum(0, low[:, None] - places) + np.maximum(0, places - high[:, None])) ** 2).sum(axis=2)
-
-    own = keypoints[:, own_landmark_mask()[category_id - 1], :2]
-    total = np.zeros(len(item))
-    for places, of in (
-        (own, category_id == LANDMARK_CATEGORY),
-        (np.zeros((1, 1, 2)), category_id != LANDMARK_CATEGORY),
-    ):
-        total += np.exp(-outside(places) / (2 * SIGMAS[of]) ** 2 / scale[:, None] / 2).sum(axis=1)
-    return total / len(SIGMAS)
+    corner, size = items.bbox_xywh[item, None, :2], items.bbox_xywh[item, None, 2:]
+    places = full_from_own(items.category_id[item], keypoints[:, :, :2])
+    outside = np.maximum(0, corner - size - places) + np.maximum(0, places - (corner + 2 * size))
+    scale = items.area[item, None] + np.spacing(1)
+    return np.exp(-(outside**2).sum(axis=2) / (2 * SIGMAS) ** 2 / scale / 2).mean(axis=1)
 
 
 def similarity_at(squared_distance: np.ndarray, category_id: np.ndarray, area: np.ndarray) -> np.ndarray:
     """(N, 39) OKS of each landmark alone, exp(-d^2 / (2 area (2 sigma)^2)) as in COCO's evaluation.
 
-    Args:
-        squared_distance: (N, 39) px^2 between a predicted and a true place.
-        category_id: (N,) 1..13, whose sigmas are used.
-        area: (N,) px^2 of the items.
+    Of squared distances (N, 39) px^2 between predicted and true places of items, with their areas (N,) px^2.
     """
     variance = (2 * own_sigmas()[category_id - 1]) ** 2
     return np.exp(-squared_distance / variance / (area[:, None] + np.spacing(1)) / 2)
@@ -225,23 +200,17 @@ class Association:
 
 
 def associate(items: Instances, counted: np.ndarray, results: Predictions) -> Association:
-    """Give results to items.
+    """Give results to items, but none to those outside the mask `counted` (G,), which the protocol does not count.
 
     A result fits an item of its own category from an OKS or a box IoU of NEAR. Pairs are joined one to one,
     the best OKS first (then the best IoU and score): these are OWN. Another result that fits such an item is
     a DUPLICATE. A remaining result whose box fits an item of another category has the WRONG_CATEGORY; the
     best scored one stands for the item where no result of the right category does. The rest is BACKGROUND.
-
-    Args:
-        items: G items.
-        counted: (G,) items that the protocol counts; the others get no result.
-        results: D results.
     """
     pairs = _pairs(items, np.flatnonzero(counted), results)
     same = pairs[pairs["same"] & ((pairs["oks"] >= NEAR) | (pairs["iou"] >= NEAR))]
     same = same.sort_values(["oks", "iou", "score"], ascending=False, kind="stable")
-    result_of = np.full(len(items), -1)
-    item_of = np.full(len(results), -1)
+    result_of, item_of = np.full(len(items), -1), np.full(len(results), -1)
     kind = np.full(len(results), BACKGROUND, dtype=object)
     _join(same, result_of, item_of)
     kind[item_of >= 0] = OWN
@@ -259,8 +228,7 @@ def associate(items: Instances, counted: np.ndarray, results: Predictions) -> As
 
 def _join(pairs: pd.DataFrame, result_of: np.ndarray, item_of: np.ndarray) -> None:
     """Join the pairs one to one in their order, leaving what is joined already; fills both maps."""
-    rows: Iterable[tuple[int, int]] = zip(pairs["result"].tolist(), pairs["item"].tolist(), strict=True)
-    for result, item in rows:
+    for result, item in pairs[["result", "item"]].to_numpy().tolist():
         if result_of[item] < 0 and item_of[result] < 0:
             result_of[item], item_of[result] = result, item
 

@@ -1,16 +1,15 @@
 """Scores by the challenge's protocol, of subsets too, other measures of accuracy, and the mean shape as a baseline.
 
-COCO average precision as pycocotools computes it: for landmarks OKS thresholds .50:.95 with the official 294
-sigmas, at most 20 detections per image and category, area = box width x height, items without labelled
-landmarks and crowds ignored, plain mean over the categories that have items.
-
-Letters: T thresholds, R recall steps.
+COCO average precision as pycocotools computes it: for landmarks OKS thresholds .50:.95 with the official 294 sigmas, at
+most 20 detections per image and category, area = box width x height, items without labelled landmarks and crowds
+ignored, plain mean over the categories that have items.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kps.data.coco import Coco, Instances
 from kps.evaluation.intervals import resampled_scores
@@ -96,12 +95,9 @@ def known_subsets(ground_truth: Coco) -> list[str]:
 def evaluate_subsets(
     ground_truth: Coco, results: Predictions | Detections, *, by: str, visible_only: bool = False
 ) -> dict[str, Scores]:
-    """Score landmarks (Predictions) or boxes (Detections) on each subset by one of SUBSETS.
+    """Score landmarks or boxes on each subset by one of SUBSETS: by its label, NaN where no item of it counts.
 
     InputError: `by` is no such attribute, the data do not know it, or a result lies on an unknown image.
-
-    Returns:
-        Label of the subset -> scores, NaN where it holds no item that counts.
     """
     if by not in SUBSETS:
         raise InputError(f"expected subsets by one of {', '.join(SUBSETS)}, but got {by!r}")
@@ -112,8 +108,7 @@ def evaluate_subsets(
         images = {label: ground_truth.image_ids[of_image == label] for label in SOURCES}
         counted = dict.fromkeys(SOURCES, np.ones(len(items), dtype=bool))
     else:
-        values = enumerate(ITEM_SUBSETS[by], start=1)
-        counted = {label: items.attributes[by] == number for number, label in values}
+        counted = {label: items.attributes[by] == value for value, label in enumerate(ITEM_SUBSETS[by], start=1)}
         images = {label: np.unique(items.image_id[rows]) for label, rows in counted.items()}
     if not any(len(ids) for ids in images.values()):
         raise InputError(f"{ground_truth.path}: expected {by} to be known, but it is unknown everywhere")
@@ -126,120 +121,68 @@ def evaluate_subsets(
 
 
 PCK_THRESHOLDS = (0.2, 0.05)
-AUC_PIXELS, AUC_THRESHOLDS = 30.0, 20  # defaults of mmpose's AUC metric
 
 
-@dataclass(frozen=True)
-class LandmarkAccuracy:
-    """Accuracy on ground-truth boxes: mean OKS per item, and mmpose's PCK by threshold, AUC and EPE.
-
-    AUC and EPE are measured in pixels of the photo, so they compare methods, not data sets.
-    """
-
-    mean_oks: float
-    pck: dict[float, float]
-    auc: float
-    epe: float  # px
-    num_items: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values for a JSON file, NaN as None."""
-        values = {"mean_oks": self.mean_oks}
-        values |= {f"PCK@{threshold:g}": value for threshold, value in self.pck.items()}
-        return without_nan(values | {"AUC": self.auc, "EPE": self.epe, "num_items": self.num_items})
-
-
-def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> LandmarkAccuracy:
+def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> dict[str, float]:
     """Score predictions made on ground-truth boxes (detection id = annotation id), item by item.
 
-    InputError: an item with labelled landmarks has no prediction, or one of another category.
+    InputError: an item with labelled landmarks has no prediction, or one of another image or category.
+
+    Returns:
+        "mean_oks" of the items, "PCK@0.2" and "PCK@0.05", the mean distance "EPE" in px of the photo (all NaN where
+        nothing is labelled), and "num_items".
     """
     items = ground_truth.instances.take(ground_truth.instances.counted)
     keypoints = _on_items(ground_truth, items, predictions).keypoints
-    return LandmarkAccuracy(
-        mean_oks=float(oks(items, keypoints).mean()) if len(items) else float("nan"),
-        pck={threshold: pck(items, keypoints, threshold) for threshold in PCK_THRESHOLDS},
-        auc=auc(items, keypoints),
-        epe=epe(items, keypoints),
-        num_items=len(items),
-    )
+    distance = np.linalg.norm(keypoints[:, :, :2] - items.keypoints[:, :, :2], axis=2)
+    values = {"mean_oks": _mean(oks(items, keypoints))}
+    values |= {f"PCK@{threshold:g}": pck(items, distance, threshold) for threshold in PCK_THRESHOLDS}
+    return values | {"EPE": _mean(distance[items.keypoints[:, :, 2] > 0]), "num_items": len(items)}
 
 
-def pck(items: Instances, keypoints: np.ndarray, threshold: float) -> float:
-    """Share of labelled landmarks nearer than threshold x the longer side of the box.
+def pck(items: Instances, distance: np.ndarray, threshold: float) -> float:
+    """Share of labelled landmarks whose distance (N, 39) is below threshold x the longer side of the box.
 
-    As mmpose's PCKAccuracy with norm_item="bbox": first per landmark (one of 294), then the mean over the
-    landmarks that occur.
+    As mmpose's PCKAccuracy with norm_item="bbox": per landmark (one of 294), then the mean over those that occur.
     """
-    side = items.bbox_xywh[:, 2:].max(axis=1)
-    labelled = (items.keypoints[:, :, 2] > 0) & (side > 0)[:, None]
-    near = labelled & (_distance(items, keypoints) < threshold * side[:, None])
-    return _mean_over_landmarks(items, near, labelled)
+    side = items.bbox_xywh[:, 2:].max(axis=1)[:, None]
+    labelled = (items.keypoints[:, :, 2] > 0) & (side > 0)
+    return _mean(_mean_by_landmark(items, (distance < threshold * side)[:, :, None], labelled))
 
 
-def auc(items: Instances, keypoints: np.ndarray) -> float:
-    """Area under the curve of landmarks nearer than 0 .. 28.5 px, as mmpose's AUC (30 px in 20 steps).
-
-    The share at each distance is that of `pck`: per landmark (one of 294), then their mean.
-    """
-    labelled = items.keypoints[:, :, 2] > 0
-    normed = _distance(items, keypoints) / AUC_PIXELS
-    steps = np.arange(AUC_THRESHOLDS) / AUC_THRESHOLDS
-    # How many of the thresholds a landmark passes, as a share: the mean over thresholds is taken first.
-    passed = 1 - np.searchsorted(steps, normed, side="right") / AUC_THRESHOLDS
-    return _mean_over_landmarks(items, np.where(labelled, passed, 0), labelled)
-
-
-def epe(items: Instances, keypoints: np.ndarray) -> float:
-    """Mean distance in px over all labelled landmarks, as mmpose's EPE."""
-    labelled = items.keypoints[:, :, 2] > 0
-    return float(_distance(items, keypoints)[labelled].mean()) if labelled.any() else float("nan")
-
-
-def _distance(items: Instances, keypoints: np.ndarray) -> np.ndarray:
-    """(N, 39) px."""
-    return np.linalg.norm(keypoints[:, :, :2] - items.keypoints[:, :, :2], axis=2)
-
-
-def _mean_over_landmarks(items: Instances, value: np.ndarray, labelled: np.ndarray) -> float:
-    """Mean over the landmarks (of 294) that occur of the mean of `value` (N, 39) over their items."""
-    total, count = np.zeros((2, NUM_CATEGORIES, MAX_LANDMARKS))
-    np.add.at(total, items.category_id - 1, value)
-    np.add.at(count, items.category_id - 1, labelled)
-    return float((total[count > 0] / count[count > 0]).mean()) if count.any() else float("nan")
+def _mean_by_landmark(items: Instances, values: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """(13, 39, K) mean of the values (N, 39, K) of each own landmark where labelled (N, 39); NaN where it never is."""
+    total = np.zeros((NUM_CATEGORIES, *values.shape[1:]))
+    count = np.zeros((NUM_CATEGORIES, MAX_LANDMARKS, 1))
+    np.add.at(total, items.category_id - 1, np.where(labelled[:, :, None], values, 0))
+    np.add.at(count, items.category_id - 1, labelled[:, :, None])
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _on_items(ground_truth: Coco, items: Instances, predictions: Predictions) -> Predictions:
     """Return the prediction of each item, in the items' order."""
-    rows = {number: row for row, number in enumerate(predictions.detection_id.tolist())}
-    absent = [number for number in items.annotation_id.tolist() if number not in rows]
-    if absent:
+    rows = pd.Index(predictions.detection_id).get_indexer(items.annotation_id)
+    if (rows < 0).any():
         raise InputError(
-            f"{ground_truth.path}: expected a prediction for every item, but {len(absent)} have none, "
-            f"first annotation {absent[0]}"
+            f"{ground_truth.path}: expected a prediction for every item, but {(rows < 0).sum()} have none, "
+            f"first annotation {items.annotation_id[np.argmax(rows < 0)]}"
         )
-    order = [rows[number] for number in items.annotation_id.tolist()]
-    matched = predictions.take(np.array(order, dtype=np.int64))
+    matched = predictions.take(rows)
     differs = (matched.category_id != items.category_id) | (matched.image_id != items.image_id)
     if differs.any():
-        number = items.annotation_id[np.argmax(differs)]
         raise InputError(
             f"{ground_truth.path}: expected predictions on ground-truth boxes, but that of annotation "
-            f"{number} is of another image or category"
+            f"{items.annotation_id[np.argmax(differs)]} is of another image or category"
         )
     return matched
 
 
-def mean_shape(train: Coco) -> np.ndarray:
-    """(13, 39, 2) mean position of each own landmark in its box (0..1); the centre where never labelled."""
+def mean_shape(train: Coco, *, unknown: float = 0.5) -> np.ndarray:
+    """(13, 39, 2) mean position of each own landmark in its box (0..1); `unknown` where never labelled."""
     items = train.instances.take((train.instances.bbox_xywh[:, 2:] > 0).all(axis=1))
     place = (items.keypoints[:, :, :2] - items.bbox_xywh[:, None, :2]) / items.bbox_xywh[:, None, 2:]
-    labelled = items.keypoints[:, :, 2:] > 0
-    total = np.zeros((NUM_CATEGORIES, MAX_LANDMARKS, 2))
-    count = np.zeros((NUM_CATEGORIES, MAX_LANDMARKS, 1))
-    np.add.at(total, items.category_id - 1, np.where(labelled, place, 0))
-    np.add.at(count, items.category_id - 1, labelled)
-    return np.where(count > 0, total / np.maximum(count, 1), 0.5)
+    mean = _mean_by_landmark(items, place, items.keypoints[:, :, 2] > 0)
+    return np.where(np.isnan(mean), unknown, mean)
 
 
 def mean_shape_predictions(shape: np.ndarray, detections: Detections) -> Predictions:
