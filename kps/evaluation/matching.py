@@ -87,9 +87,8 @@ def match(items: Instances, ignored: np.ndarray, results: Predictions | Detectio
     kept = rank < (MAX_PER_IMAGE_AND_CATEGORY if landmarks else MAX_BOXES_PER_IMAGE_AND_CATEGORY)
     results, rank = results.take(order[kept]), rank[kept]
     images, first, count = np.unique(items.image_id, return_index=True, return_counts=True)
-    image = np.searchsorted(images, results.image_id)  # (D,) row of the image; one past the end, or a neighbour's
-    has_items = (image < len(images)) & np.isin(results.image_id, images)
-    rows = np.flatnonzero(has_items)
+    image = pd.Index(images).get_indexer(results.image_id)  # (D,) row of the image; -1 without items
+    rows = np.flatnonzero(image >= 0)
     row = np.repeat(rows, count[image[rows]])
     place = _place_in_run(row)  # of the item on its image
     most = int(count.max(initial=0))

@@ -56,7 +56,7 @@ def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
 
 def score(comparison: Comparison) -> Scores:
     """Average precision and recall of a comparison, as each image occurs once."""
-    precision, recall = (rows[0] for rows in resampled_scores(comparison, np.ones((1, len(comparison.image_ids)), int)))
+    precision, recall = resampled_scores(comparison, np.ones((1, len(comparison.image_ids)), int))[:, 0]
     return Scores(
         AP=_mean(precision),
         AP50=_mean(precision[:, 0]),
