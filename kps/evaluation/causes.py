@@ -1,11 +1,10 @@
 """What costs points: each landmark's error, and oracle corrections one after another.
 
-In the manner of Ronchi and Perona ("Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV
-2017), extended to several categories. One cause after another, in the order of the table, is repaired with
-knowledge of the truth, and the official AP is computed anew; its rise is the cause's loss. So the losses and
-the AP sum to 1, for each category and for the mean. A loss depends on what was repaired before, as in every
-such analysis; where garments of a category overlap so that the scorer takes one for the other, a repair can
-cost a little.
+In the manner of Ronchi and Perona ("Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV 2017),
+extended to several categories. One cause after another, in the order of the table, is repaired with knowledge of the
+truth, and the official AP is computed anew; its rise is the cause's loss. So the losses and the AP sum to 1, for each
+category and for the mean. A loss depends on what was repaired before, as in every such analysis; where garments of a
+category overlap so that the scorer takes one for the other, a repair can cost a little.
 
 | cause | repair |
 |---|---|
@@ -47,7 +46,7 @@ from kps.files import progress, without_nan
 from kps.results.predictions import Predictions, top_rows
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_flip_indices, own_indices
 
-GOOD, JITTER, INVERSION, SWAP, MISS = KINDS = ("good", "jitter", "inversion", "swap", "miss")
+GOOD, JITTER, INVERSION, SWAP, MISS = KINDS = ("good", "jitter", "inversion", "swap", "miss")  # the first that fits
 UNLABELLED = -1
 NEAR, GOOD_FROM = 0.5, 0.85
 PAIRS_AT_ONCE = 2_000  # of garments on one photo: each takes 39 x 39 distances
@@ -56,10 +55,7 @@ PAIRS_AT_ONCE = 2_000  # of garments on one photo: each takes 39 x 39 distances
 def landmark_errors(items: Instances, item: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """Judge each labelled landmark of found garments: (M, 39) index into KINDS, UNLABELLED elsewhere.
 
-    Args:
-        items: all G items of the ground truth.
-        item: (M,) rows of the items that were found.
-        keypoints: (M, 39, 2 or 3) px, what was found.
+    Of all items of the ground truth, those of the rows `item` (M,) were found, at `keypoints` (M, 39, 2 or 3) px.
     """
     places, truth = keypoints[:, :, :2], items.keypoints[item]
     kind, area = items.category_id[item], items.area[item]
@@ -69,15 +65,9 @@ def landmark_errors(items: Instances, item: np.ndarray, keypoints: np.ndarray) -
     has_mirror = (mirrored[:, :, 2] > 0) & (mirror != np.arange(mirror.shape[1]))
     inverted = np.where(has_mirror, similarity_at(_squared(places, mirrored), kind, area), 0)
     swapped = similarity_at(_squared_to_others(items, item, places), kind, area)
-    found = {
-        GOOD: own >= GOOD_FROM,
-        JITTER: own >= NEAR,
-        INVERSION: (inverted >= NEAR) & (inverted >= swapped),
-        SWAP: swapped >= NEAR,
-        MISS: np.ones_like(own, dtype=bool),
-    }
-    first = np.argmax([found[kind] for kind in KINDS], axis=0)
-    return np.where(truth[:, :, 2] > 0, first, UNLABELLED).astype(np.int8)
+    is_inverted = (inverted >= NEAR) & (inverted >= swapped)
+    of_kinds = [own >= GOOD_FROM, own >= NEAR, is_inverted, swapped >= NEAR, np.ones_like(own, dtype=bool)]
+    return np.where(truth[:, :, 2] > 0, np.argmax(of_kinds, axis=0), UNLABELLED).astype(np.int8)
 
 
 def _squared(places: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -96,12 +86,9 @@ def _squared_to_others(items: Instances, item: np.ndarray, places: np.ndarray) -
     pairs = pairs[pairs["own"] != pairs["other"]]
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         found, other = pairs[["found", "other"]].to_numpy()[start : start + PAIRS_AT_ONCE].T
-        truth = items.keypoints[other]
-        squared = sum(
-            (places[found][:, :, None, axis] - truth[:, None, :, axis]) ** 2 for axis in range(2)
-        )  # (P, 39, 39)
-        squared = np.where(truth[:, None, :, 2] > 0, squared, np.inf).min(axis=2)
-        np.minimum.at(nearest, found, squared)
+        x, y, v = items.keypoints[other].transpose(2, 0, 1)[:, :, None]
+        squared = (places[found, :, None, 0] - x) ** 2 + (places[found, :, None, 1] - y) ** 2  # (P, 39, 39)
+        np.minimum.at(nearest, found, np.where(v > 0, squared, np.inf).min(axis=2))
     return nearest
 
 
@@ -119,34 +106,31 @@ def in_strict_order(results: Predictions) -> Predictions:
     return replace(results, score=place)
 
 
-def repairs(
-    items: Instances, joined: Association, errors: np.ndarray, results: Predictions
-) -> Iterator[tuple[str, Predictions]]:
-    """Yield the results as they are under the name "", then after each of REPAIRS.
+def repairs(items: Instances, joined: Association, errors: np.ndarray, results: Predictions) -> Iterator[Predictions]:
+    """Yield the results, in strict order, as they are and then after each of REPAIRS.
 
-    Args:
-        items: G items.
-        joined: who stands for whom.
-        errors: (D, 39) kind of each landmark of results that are OWN, UNLABELLED elsewhere.
-        results: D results in strict order.
+    `errors` (D, 39) holds the kind of each landmark of results that are OWN, UNLABELLED elsewhere.
     """
-    yield "", results
+    yield results
     results = _best_fit_leads(joined, results)
-    yield SCORING, results
+    yield results
     keep = joined.kind != DUPLICATE
-    yield DUPLICATE, results.take(keep)
+    yield results.take(keep)
     keep &= joined.kind != BACKGROUND
-    yield BACKGROUND, results.take(keep)
+    yield results.take(keep)
     stands = (joined.item >= 0) & (joined.kind != DUPLICATE)
     results, item, errors = results.take(stands), joined.item[stands], errors[stands]
-    results = _with_right_category(items, item, results)
-    yield WRONG_CATEGORY, results
+    truth, category_id = items.keypoints[item], items.category_id[item]
+    wrong = (results.category_id != category_id)[:, None, None]
+    results = replace(results, category_id=category_id, keypoints=np.where(wrong, truth, results.keypoints))
+    yield results
     results = _deal_scores(items, item, results)
-    yield SCORING, results
+    yield results
     for cause in LANDMARK_CAUSES:
         wrong = errors == KINDS.index(cause) if cause in KINDS else errors != UNLABELLED
-        results = _deal_scores(items, item, _with_true_landmarks(items, item, results, wrong))
-        yield cause, results
+        moved = replace(results, keypoints=np.where(wrong[:, :, None], truth, results.keypoints))
+        results = _deal_scores(items, item, moved)
+        yield results
 
 
 def _best_fit_leads(joined: Association, results: Predictions) -> Predictions:
@@ -162,31 +146,12 @@ def _best_fit_leads(joined: Association, results: Predictions) -> Predictions:
     return replace(results, score=score)
 
 
-def _with_right_category(items: Instances, item: np.ndarray, results: Predictions) -> Predictions:
-    """Give results that stand for an item (D,) of another category its category and true landmarks."""
-    wrong = np.flatnonzero(results.category_id != items.category_id[item])
-    keypoints = results.keypoints.copy()
-    keypoints[wrong] = items.keypoints[item[wrong]]
-    return replace(results, category_id=items.category_id[item], keypoints=keypoints)
-
-
 def _deal_scores(items: Instances, item: np.ndarray, results: Predictions) -> Predictions:
     """Deal the scores within each category out anew, by the OKS of each result to its item (D,)."""
     fit = oks_of_pairs(items, results.keypoints, item, np.arange(len(item)))
-    score = results.score.copy()
-    for garment in CATEGORIES:
-        rows = np.flatnonzero(results.category_id == garment.id)
-        best_first = rows[np.argsort(-fit[rows], kind="stable")]
-        score[best_first] = np.sort(score[rows])[::-1]
+    score = np.empty_like(results.score)
+    score[np.lexsort((-fit, results.category_id))] = results.score[np.lexsort((-results.score, results.category_id))]
     return replace(results, score=score)
-
-
-def _with_true_landmarks(items: Instances, item: np.ndarray, results: Predictions, wrong: np.ndarray) -> Predictions:
-    """Move the landmarks of the mask (D, 39) to their places on the items (D,)."""
-    rows, landmarks = np.nonzero(wrong)
-    keypoints = results.keypoints.copy()
-    keypoints[rows, landmarks] = items.keypoints[item[rows], landmarks]
-    return replace(results, keypoints=keypoints)
 
 
 MISSED_BOX = "missed box"
@@ -232,10 +197,9 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
     errors[own] = landmark_errors(items, joined.item[own], results.keypoints[own])
     worlds = repairs(items, joined, errors, results)
     reached = []
-    for _, repaired in progress(worlds, desc="causes", total=1 + len(REPAIRS), unit="evaluation"):
+    for repaired in progress(worlds, desc="causes", total=1 + len(REPAIRS), unit="evaluation"):
         scores = evaluate_landmarks(ground_truth, repaired)
-        values = [scores.AP, *scores.per_category.values()]
-        reached.append(pd.Series(values, index=[MEAN, *NAMES], name="AP"))
+        reached.append(pd.Series({MEAN: scores.AP} | dict(zip(NAMES, scores.per_category.values(), strict=True))))
     reached.append(reached[0] * 0 + 1)  # nothing is left to repair
     rise = pd.DataFrame(reached).diff().iloc[1:].set_axis([*REPAIRS, MISSED_BOX])
     return Causes(
@@ -252,9 +216,8 @@ def _counts(items: Instances, counted: np.ndarray, joined: Association, results:
     kinds = (OWN, DUPLICATE, WRONG_CATEGORY, BACKGROUND)
     category_ids = {kind: results.category_id[joined.kind == kind] for kind in kinds}
     category_ids[MISSED_BOX] = items.category_id[counted & (joined.result < 0)]
-    return pd.DataFrame.from_dict(
-        {kind: category_counts(ids) for kind, ids in category_ids.items()}, orient="index", columns=NAMES
-    )
+    counts = {kind: category_counts(ids) for kind, ids in category_ids.items()}
+    return pd.DataFrame.from_dict(counts, orient="index", columns=NAMES)
 
 
 def _landmark_table(items: Instances, joined: Association, errors: np.ndarray, own: np.ndarray) -> pd.DataFrame:
@@ -278,15 +241,11 @@ def _landmark_table(items: Instances, joined: Association, errors: np.ndarray, o
 def _shape(ground_truth: Coco) -> np.ndarray:
     """(13, 39, 2) mean of the mean shape and its mirror image, stretched to the mean box; NaN if unknown."""
     items = ground_truth.instances
-    shape = mean_shape(ground_truth)
-    for place, item in zip(shape, CATEGORIES, strict=True):
-        rows = items.category_id == item.id
-        labelled = (items.keypoints[rows, :, 2] > 0).any(axis=0)
-        size = items.bbox_xywh[rows, 2:].mean(axis=0) if rows.any() else np.ones(2)
-        place[~labelled] = np.nan
-        own = place[: item.num_landmarks]
-        mirrored = own[item.flip_indices] * [-1, 1] + [1, 0]
-        seen = np.isfinite([own, mirrored])
-        own[:] = np.where(seen, [own, mirrored], 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
-        place *= size / max(size.max(), 1)
-    return shape
+    shape = mean_shape(ground_truth, unknown=np.nan)
+    mirrored = np.take_along_axis(shape, own_flip_indices()[:, :, None], axis=1) * [-1, 1] + [1, 0]
+    seen = np.isfinite([shape, mirrored])
+    with np.errstate(invalid="ignore"):
+        shape = np.where(seen, [shape, mirrored], 0).sum(axis=0) / seen.sum(axis=0)
+    size = pd.DataFrame(items.bbox_xywh[:, 2:]).groupby(items.category_id).mean()
+    size = size.reindex([item.id for item in CATEGORIES]).to_numpy()
+    return shape * (size / size.max(axis=1, keepdims=True))[:, None]
