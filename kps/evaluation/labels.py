@@ -29,7 +29,6 @@ MOST_OF_RESULTS = 0.7  # of a result's landmarks: bad ones stray, of another siz
 MANY, MIN_REACH = 20, 0.6  # so many rows reach farther to the right or down than this share of their photos
 MOSTLY, FIT, BETTER = 0.9, 0.65, 0.1  # share of boxes that could be corners; their IoU so, and its gain
 
-
 # What is wrong, what was expected, and which rows (N,) are wrong, are off, and can be at all.
 Check = tuple[str, str, np.ndarray, np.ndarray | bool, np.ndarray | bool]
 
@@ -37,11 +36,8 @@ Check = tuple[str, str, np.ndarray, np.ndarray | bool, np.ndarray | bool]
 def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
     """Compare a file's boxes, landmarks, areas and photos; return a line for each kind of doubt.
 
-    InputError: a photo is no image or not of the size that its row states, or most annotations are off.
-
-    Args:
-        coco: the file.
-        image_dir: its photos, whose headers are read; None where they are not at hand.
+    The headers of its photos are read where the folder is given. InputError: a photo is no image or not of the size
+    that its row states, or most annotations are off.
     """
     photos = [] if image_dir is None else _check_photos(coco, image_dir)
     items, size_wh = coco.instances, coco.sizes_wh(coco.instances.image_id)
@@ -66,12 +62,8 @@ def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
 def check_results(truth: Coco, results: Predictions | Detections, path: Path) -> list[str]:
     """Compare boxes or landmarks of one's own with the photos and garments; return a line for each doubt.
 
+    The garments of `truth`, if any, tell corners from widths and heights; `path` is the results' file, for messages.
     InputError: a row lies on an image that `truth` does not have, or most rows are off.
-
-    Args:
-        truth: names the photos; its garments, if any, tell corners from widths and heights.
-        results: what `path` holds.
-        path: the file, for messages.
     """
     check_images(truth, results.image_id, path)
     size_wh, items = truth.sizes_wh(results.image_id), truth.instances
@@ -172,6 +164,5 @@ def _check_photos(coco: Coco, image_dir: Path) -> list[str]:
             )
         for finding in (each for each in findings if each.code != "image_not_jpeg"):
             found.setdefault(KINDS[finding.code].what, []).append(finding.text)
-    return [
-        f"{coco.path}: {len(texts)} of {len(coco.images)} {what}, first {texts[0]}" for what, texts in found.items()
-    ]
+    of = f"of {len(coco.images)}"
+    return [f"{coco.path}: {len(texts)} {of} {what}, first {texts[0]}" for what, texts in found.items()]

@@ -1,12 +1,11 @@
 """One evaluation as values for a JSON file and as lines for a terminal."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
-import pandas as pd
-
 from kps.data.coco import Coco
-from kps.evaluation.causes import analyse_causes
+from kps.evaluation.causes import MEAN, analyse_causes
 from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
 from kps.evaluation.scores import SOURCE, Scores, evaluate_boxes, evaluate_landmarks, evaluate_subsets
 from kps.files import InputError
@@ -26,20 +25,10 @@ def summarise(
     samples: int = 1000,
     visible_only: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Score results as far as asked; InputError: the ground truth has nothing to score.
+    """Score landmarks or boxes as far as asked: the values for a JSON file, and the lines to print.
 
-    Args:
-        truth: ground truth.
-        results: landmarks or boxes.
-        rival: other results on the same images, of the same kind; how much better than these is `results`?
-        by: attributes whose subsets are scored too.
-        intervals: with intervals over images.
-        causes: with the causes of the lost points of AP; landmarks only.
-        samples: random halves of the images for the intervals.
-        visible_only: occluded landmarks do not count; landmarks only.
-
-    Returns:
-        The values for a JSON file, and the lines to print.
+    A `rival` is other results on the same images, of the same kind: how much better than these is `results`? Causes and
+    `visible_only` are about landmarks. InputError: the ground truth has nothing to score.
     """
     if isinstance(results, Detections):
         scores, what = evaluate_boxes(truth, results), "boxes"
@@ -59,11 +48,9 @@ def summarise(
     lines += _table(values, ranges)
     for attribute in by:
         subsets = evaluate_subsets(truth, results, by=attribute, visible_only=visible_only)
-        numbered = attribute != SOURCE  # the data set counts the values from 1
-        values.setdefault("subsets", {})[attribute] = {
-            str(number) if numbered else label: part.to_json()
-            for number, (label, part) in enumerate(subsets.items(), start=1)
-        }
+        names = subsets if attribute == SOURCE else map(str, count(1))  # the data set counts the values from 1
+        parts = {name: part.to_json() for name, part in zip(names, subsets.values(), strict=False)}
+        values.setdefault("subsets", {})[attribute] = parts
         lines += ["", *_subset_table(attribute, subsets)]
     if rival is not None:
         paired = paired_bootstrap(truth, rival, results, samples=samples, visible_only=visible_only)
@@ -72,7 +59,9 @@ def summarise(
     if causes:
         found = analyse_causes(truth, results, visible_only=visible_only)
         values["causes"] = found.to_json()
-        lines += ["", "points of AP lost, by what would repair them", *_causes(found.loss)]
+        lines += ["", "points of AP lost, by what would repair them"]
+        mean = found.loss[MEAN].sort_values(ascending=False)
+        lines += [f"   {cause:<32}{100 * points:>6.1f}" for cause, points in mean.items()]
     return values, lines
 
 
@@ -91,19 +80,16 @@ def _table(values: dict[str, Any], ranges: Intervals | None) -> list[str]:
         return f"  [{_text(interval.low)}, {_text(interval.high)}]"
 
     figures = [f"{name} {_text(values[name])}{between(name)}" for name in STATISTICS]
+    rows = [(item.id, item.name, _text(values["per_category"][str(item.id)])) for item in CATEGORIES]
     head = ["  ".join(figures)] if ranges is None else figures
-    per_category = values["per_category"]
-    return head + [
-        f"{item.id:>4}  {item.name:<22}{_text(per_category[str(item.id)])}{between(item.id)}" for item in CATEGORIES
-    ]
+    return head + [f"{number:>4}  {name:<22}{score}{between(number)}" for number, name, score in rows]
 
 
 def _subset_table(attribute: str, subsets: dict[str, Scores]) -> list[str]:
-    lines = [f"by {attribute:<16}{'AP':>6}{'AP50':>8}{'AP75':>8}{'AR':>8}{'items':>9}{'images':>9}"]
+    lines = [f"by {attribute:<14}{'AP':>8}{'AP50':>8}{'AP75':>8}{'AR':>8}{'items':>9}{'images':>9}"]
     for label, part in subsets.items():
-        figures = [_text(getattr(part, name)) for name in STATISTICS]
-        cells = "".join(f"{figure:>8}" for figure in figures[1:])
-        lines.append(f"   {label:<16}{figures[0]:>6}{cells}{part.num_items:>9}{part.num_images:>9}")
+        figures = "".join(f"{_text(getattr(part, name)):>8}" for name in STATISTICS)
+        lines.append(f"   {label:<14}{figures}{part.num_items:>9}{part.num_images:>9}")
     return lines
 
 
@@ -116,8 +102,3 @@ def _gain(paired: PairedDifference) -> list[str]:
         for name, gain in rows
         if gain.estimate == gain.estimate
     ]
-
-
-def _causes(loss: pd.DataFrame) -> list[str]:
-    mean = loss.iloc[:, 0].sort_values(ascending=False)
-    return [f"   {cause:<32}{100 * points:>6.1f}" for cause, points in mean.items()]
