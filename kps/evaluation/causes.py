@@ -44,7 +44,7 @@ from kps.evaluation.matching import (
 from kps.evaluation.scores import evaluate_landmarks, mean_shape
 from kps.files import progress, without_nan
 from kps.results.predictions import Predictions, top_rows
-from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_flip_indices, own_indices
+from kps.schema import CATEGORIES, NUM_LANDMARKS, own_flip_indices, own_indices
 
 GOOD, JITTER, INVERSION, SWAP, MISS = KINDS = ("good", "jitter", "inversion", "swap", "miss")  # the first that fits
 UNLABELLED = -1
@@ -59,20 +59,15 @@ def landmark_errors(items: Instances, item: np.ndarray, keypoints: np.ndarray) -
     """
     places, truth = keypoints[:, :, :2], items.keypoints[item]
     kind, area = items.category_id[item], items.area[item]
-    own = similarity_at(_squared(places, truth), kind, area)
     mirror = own_flip_indices()[kind - 1]
     mirrored = np.take_along_axis(truth, mirror[:, :, None], axis=1)
     has_mirror = (mirrored[:, :, 2] > 0) & (mirror != np.arange(mirror.shape[1]))
-    inverted = np.where(has_mirror, similarity_at(_squared(places, mirrored), kind, area), 0)
+    squared = [((places - at[:, :, :2]) ** 2).sum(axis=2) for at in (truth, mirrored)]
+    own, inverted = similarity_at(squared[0], kind, area), similarity_at(squared[1], kind, area) * has_mirror
     swapped = similarity_at(_squared_to_others(items, item, places), kind, area)
     is_inverted = (inverted >= NEAR) & (inverted >= swapped)
     of_kinds = [own >= GOOD_FROM, own >= NEAR, is_inverted, swapped >= NEAR, np.ones_like(own, dtype=bool)]
     return np.where(truth[:, :, 2] > 0, np.argmax(of_kinds, axis=0), UNLABELLED).astype(np.int8)
-
-
-def _squared(places: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(M, 39) px^2."""
-    return ((places - truth[:, :, :2]) ** 2).sum(axis=2)
 
 
 def _squared_to_others(items: Instances, item: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -101,9 +96,7 @@ REPAIRS = (SCORING, DUPLICATE, BACKGROUND, WRONG_CATEGORY, SCORING, *LANDMARK_CA
 def in_strict_order(results: Predictions) -> Predictions:
     """Replace scores by places (the best gets the highest) in the order in which pycocotools breaks ties."""
     order = np.lexsort((results.image_id, -results.score))
-    place = np.empty(len(order))
-    place[order] = np.arange(len(order), 0, -1)
-    return replace(results, score=place)
+    return replace(results, score=(len(order) - np.argsort(order)).astype(float))
 
 
 def repairs(items: Instances, joined: Association, errors: np.ndarray, results: Predictions) -> Iterator[Predictions]:
@@ -114,10 +107,8 @@ def repairs(items: Instances, joined: Association, errors: np.ndarray, results: 
     yield results
     results = _best_fit_leads(joined, results)
     yield results
-    keep = joined.kind != DUPLICATE
-    yield results.take(keep)
-    keep &= joined.kind != BACKGROUND
-    yield results.take(keep)
+    yield results.take(joined.kind != DUPLICATE)
+    yield results.take((joined.kind != DUPLICATE) & (joined.kind != BACKGROUND))
     stands = (joined.item >= 0) & (joined.kind != DUPLICATE)
     results, item, errors = results.take(stands), joined.item[stands], errors[stands]
     truth, category_id = items.keypoints[item], items.category_id[item]
@@ -225,14 +216,8 @@ def _landmark_table(items: Instances, joined: Association, errors: np.ndarray, o
     index = own_indices()[items.category_id[joined.item[own]] - 1]  # (M, 39) of the 294
     count = np.stack([np.bincount(index[errors[own] == i], minlength=NUM_LANDMARKS) for i in range(len(KINDS))], axis=1)
     labelled = count.sum(axis=1)
-    table = pd.DataFrame(
-        {
-            "category_id": LANDMARK_CATEGORY,
-            "category": np.array(NAMES)[LANDMARK_CATEGORY - 1],
-            "landmark": np.concatenate([np.arange(1, item.num_landmarks + 1) for item in CATEGORIES]),
-            "labelled": labelled,
-        }
-    )
+    rows = [(item.id, item.name, number + 1) for item in CATEGORIES for number in range(item.num_landmarks)]
+    table = pd.DataFrame(rows, columns=["category_id", "category", "landmark"]).assign(labelled=labelled)
     with np.errstate(invalid="ignore"):
         table[list(KINDS)] = count / labelled[:, None]
     return table

@@ -94,10 +94,10 @@ def match(items: Instances, ignored: np.ndarray, results: Predictions | Detectio
     most = int(count.max(initial=0))
     similarity = np.full((len(results), most), -1.0)
     similarity[row, place] = _similarity(items, first[image[row]] + place, results, row)
-    shape = len(images), most
-    is_ignored, is_crowd = np.zeros(shape, bool), np.zeros(shape, bool)
-    of_item = np.repeat(np.arange(len(images)), count), _place_in_run(items.image_id)
-    is_ignored[of_item], is_crowd[of_item] = ignored, items.iscrowd
+    of_place = np.minimum(
+        first[:, None] + np.arange(most), len(items) - 1
+    )  # what is beyond an image's has no similarity
+    is_ignored, is_crowd = ignored[of_place], items.iscrowd[of_place]
     free = np.ones((len(images), len(THRESHOLDS), most), bool)
     right, passed = np.zeros((2, len(results), len(THRESHOLDS)), bool)
     least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
