@@ -1,4 +1,4 @@
-"""Our scores equal those of stock pycocotools on the 882 numbers."""
+"""Our scores, of all items, of subsets and of weighted images, equal those of stock pycocotools on the 882 numbers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,35 +7,56 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import REAL_SAMPLE, make_coco, needs_real_sample
-from evaluation_cases import as_list, boxes_of, perfect, random_case, stock_scores
+from evaluation_cases import as_list, boxes_of, distinct_scores, perfect, random_case, repeated, stock_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks, mean_shape, mean_shape_predictions
+from kps.evaluation.intervals import resampled_scores
+from kps.evaluation.matching import compare, oks, similarity_at
+from kps.evaluation.scores import (
+    ITEM_SUBSETS,
+    SUBSETS,
+    evaluate_boxes,
+    evaluate_landmarks,
+    evaluate_subsets,
+    landmark_accuracy,
+    mean_shape,
+    mean_shape_predictions,
+    pck,
+)
 from kps.files import InputError
 from kps.results.detections import Detections, ground_truth_detections
-from kps.results.predictions import Predictions, empty_predictions
+from kps.results.predictions import Predictions, empty_predictions, instance_score
+from kps.schema import CATEGORIES, MAX_LANDMARKS, full_from_own, own_sigmas
 
 SEEDS = st.integers(0, 10**6)
 SCALES = st.sampled_from([1e-6, 0.01, 1, 1e3, 1e6])
 
 
+def some_examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, derandomize=True)
+
+
+def assert_equal(ours: Any, stock: Any) -> None:
+    np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-9)
+
+
 def assert_same(coco: Coco, results: Predictions | Detections) -> None:
     ours = (evaluate_landmarks if isinstance(results, Predictions) else evaluate_boxes)(coco, results)
-    np.testing.assert_allclose(as_list(ours), stock_scores(coco, results), rtol=0, atol=1e-9)
+    assert_equal(as_list(ours), stock_scores(coco, results))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@some_examples(25)
 @given(SEEDS, st.booleans())
-def test_landmark_scores_equal_stock_pycocotools(seed: int, visible_only: bool) -> None:
+def test_scores_equal_stock_pycocotools(seed: int, visible_only: bool) -> None:
     coco, results = random_case(seed)
     ours = evaluate_landmarks(coco, results, visible_only=visible_only)
-    stock = stock_scores(coco.visible_only() if visible_only else coco, results)
-    np.testing.assert_allclose(as_list(ours), stock, rtol=0, atol=1e-9)
+    assert_equal(as_list(ours), stock_scores(coco.visible_only() if visible_only else coco, results))
+    assert_same(coco, boxes_of(results))
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@some_examples(15)
 @given(SEEDS, SCALES)
 def test_scores_of_huge_and_tiny_garments_equal_stock_pycocotools(seed: int, scale: float) -> None:
     coco, results = random_case(seed, scale=scale)
@@ -43,15 +64,8 @@ def test_scores_of_huge_and_tiny_garments_equal_stock_pycocotools(seed: int, sca
     assert_same(coco, boxes_of(results))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(SEEDS)
-def test_box_scores_equal_stock_pycocotools(seed: int) -> None:
-    coco, results = random_case(seed)
-    assert_same(coco, boxes_of(results))
-
-
-def only(results: Predictions, rows: Any) -> Predictions:
-    return results.take(np.asarray(rows))
+def with_items(coco: Coco, **changes: np.ndarray) -> Coco:
+    return replace(coco, instances=replace(coco.instances, **changes))
 
 
 @pytest.mark.parametrize(
@@ -60,10 +74,10 @@ def only(results: Predictions, rows: Any) -> Predictions:
         lambda coco, results: (coco, replace(results, score=np.full(len(results), 0.5))),
         lambda coco, results: (coco, replace(results, score=-results.score)),
         lambda coco, results: (coco, replace(results, keypoints=np.zeros_like(results.keypoints))),
-        lambda coco, results: (coco, only(results, results.image_id == 1)),  # where nothing is annotated
-        lambda coco, results: (coco, only(results, [0])),
-        lambda coco, results: (all_at_zero(coco), results),
-        lambda coco, results: (all_crowds(coco), results),
+        lambda coco, results: (coco, results.take(results.image_id == 1)),  # where nothing is annotated
+        lambda coco, results: (coco, results.take(np.array([0]))),
+        lambda coco, results: (with_items(coco, keypoints=coco.instances.keypoints * [0, 0, 1]), results),
+        lambda coco, results: (with_items(coco, iscrowd=np.ones(len(coco.instances), bool)), results),
         lambda coco, results: (replace(coco, instances=coco.instances.take(np.zeros(0, int))), results),
         lambda coco, results: (replace(coco, images=coco.images[::-1]), results),
     ],
@@ -77,16 +91,6 @@ def test_corners_equal_stock_pycocotools(change: Any, seed: int) -> None:
     assert_same(coco, boxes_of(results))
 
 
-def all_at_zero(coco: Coco) -> Coco:
-    keypoints = coco.instances.keypoints * [0, 0, 1]
-    return replace(coco, instances=replace(coco.instances, keypoints=keypoints))
-
-
-def all_crowds(coco: Coco) -> Coco:
-    everything = np.ones(len(coco.instances), bool)
-    return replace(coco, instances=replace(coco.instances, iscrowd=everything))
-
-
 @needs_real_sample
 def test_scores_on_real_annotations_equal_stock_pycocotools() -> None:
     coco = load_coco(REAL_SAMPLE / "train_coco.json")
@@ -95,50 +99,195 @@ def test_scores_on_real_annotations_equal_stock_pycocotools() -> None:
     assert_same(coco, results)
 
 
-def test_random_cases_are_not_trivial() -> None:
+def test_random_cases_are_not_trivial_and_scored_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
     coco, results = random_case(3)
     scores = evaluate_landmarks(coco, results)
     assert 0.05 < scores.AP < 0.95 and scores.AP50 > scores.AP75
     _, counts = np.unique(np.column_stack([results.image_id, results.category_id]), axis=0, return_counts=True)
     assert counts.max() > 20
     assert coco.instances.iscrowd.any() and (coco.instances.num_keypoints == 0).any()
-
-
-def test_evaluation_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_landmarks(*random_case(0))
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err == ""
+    assert capsys.readouterr() == ("", "")
 
 
 def test_perfect_results_score_one_and_none_score_zero(tmp_path: Path) -> None:
-    coco = make_coco(tmp_path, (1, 5, 9))
+    coco = make_coco(tmp_path, (1, 5, 8))
     results = perfect(coco)
+    results.keypoints[2, 14:] = 999  # trousers have 14 landmarks: only those count
     scores = evaluate_landmarks(coco, results)
     np.testing.assert_allclose([scores.AP, scores.AR], 1)
-    assert scores.per_category[5] == pytest.approx(1) and np.isnan(scores.per_category[2])
     assert (scores.num_images, scores.num_items, scores.num_results) == (3, 3, 3)
+    value = scores.to_json()
+    assert value["per_category"]["5"] == pytest.approx(1) and value["per_category"]["2"] is None
+    assert set(value) == {
+        "AP", "AP50", "AP75", "AR", "per_category", "num_images", "num_items", "num_results",
+    }  # fmt: skip
     np.testing.assert_allclose(evaluate_boxes(coco, ground_truth_detections(coco)).AP, 1)
     assert evaluate_landmarks(coco, empty_predictions()).AP == 0
 
 
-def test_only_the_categories_own_landmarks_count(tmp_path: Path) -> None:
-    coco = make_coco(tmp_path, (8,))
-    results = perfect(coco)
-    results.keypoints[:, 14:] = 999  # trousers have 14
-    np.testing.assert_allclose(evaluate_landmarks(coco, results).AP, 1)
-
-
-def test_scores_are_json_without_nan(tmp_path: Path) -> None:
-    coco = make_coco(tmp_path, (1,))
-    value = evaluate_landmarks(coco, perfect(coco)).to_json()
-    assert value["per_category"]["1"] == pytest.approx(1) and value["per_category"]["2"] is None
-    assert set(value) == {
-        "AP", "AP50", "AP75", "AR", "per_category", "num_images", "num_items", "num_results",
-    }  # fmt: skip
-
-
 def test_results_on_unknown_images_are_refused(tmp_path: Path) -> None:
     coco = make_coco(tmp_path, (1, 2))
-    results = replace(perfect(coco), image_id=np.array([1, 77]))
     with pytest.raises(InputError, match="first row 1 with image id 77"):
-        evaluate_landmarks(coco, results)
+        evaluate_landmarks(coco, replace(perfect(coco), image_id=np.array([1, 77])))
+
+
+def as_rows(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """(S, 17) in the order of `stock_scores`."""
+    means = [precision.mean(2), precision[:, :, 0], precision[:, :, 5], recall.mean(2)]
+    return np.column_stack([*(np.nanmean(values, axis=1) for values in means), means[0]])
+
+
+@some_examples(20)
+@given(SEEDS, st.lists(st.integers(0, 3), min_size=6, max_size=6).filter(lambda times: sum(times[1:]) > 0))
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_weights_equal_stock_pycocotools_on_repeated_images(seed: int, times: list[int]) -> None:
+    coco, results = random_case(seed)
+    results = distinct_scores(results, seed=seed)
+    copies, found = repeated(coco, results, np.array(times))
+    for kind in (lambda rows: rows, boxes_of):
+        weights = np.array([times, [1] * 6])
+        ours = as_rows(*resampled_scores(compare(coco, kind(results)), weights))
+        assert_equal(ours, [stock_scores(copies, kind(found)), stock_scores(coco, kind(results))])
+
+
+def test_ties_across_images_keep_the_order_of_repeated_images() -> None:
+    coco, results = random_case(5)
+    # One score an image: ties within an image would stand side by side here, interleaved among copies there.
+    rank = distinct_scores(results).score
+    results = results.take(np.unique(results.image_id * 100 + results.category_id, return_index=True)[1])
+    results.score[:] = np.round(rank[: len(results)])
+    times = np.array([1, 2, 0, 3, 1, 2])
+    ours = as_rows(*resampled_scores(compare(coco, results), times[None]))[0]
+    assert_equal(ours, stock_scores(*repeated(coco, results, times)))
+
+
+def test_chunks_do_not_change_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    coco, results = random_case(2)
+    weights = np.random.default_rng(0).integers(0, 4, (9, len(coco.images)))
+    whole = resampled_scores(compare(coco, results), weights)
+    monkeypatch.setattr("kps.evaluation.intervals.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("kps.evaluation.matching.PAIRS_AT_ONCE", 1)
+    np.testing.assert_array_equal(whole, resampled_scores(compare(coco, results), weights))
+
+
+@pytest.mark.parametrize("by", SUBSETS)
+@some_examples(3)
+@given(SEEDS)
+def test_subsets_equal_stock_pycocotools_with_other_items_ignored(by: str, seed: int) -> None:
+    coco, results = random_case(seed, num_images=12)
+    items, source = coco.instances, np.array([row.source for row in coco.images])
+    for found in (results, boxes_of(results)):
+        scores = evaluate_subsets(coco, found, by=by)
+        assert list(scores) == list(ITEM_SUBSETS.get(by, ("shop", "user")))
+        for value, (label, score) in enumerate(scores.items(), start=1):
+            inside = np.ones(len(items), bool) if by == "source" else items.attributes[by] == value
+            photos = coco.image_ids[source == label] if by == "source" else np.unique(items.image_id[inside])
+            part, some = coco.subset(image_ids=photos), found.take(np.isin(found.image_id, photos))
+            if len(some):
+                ignored = ~inside[np.isin(items.image_id, photos)]
+                assert_equal(as_list(score), stock_scores(part, some, ignored=ignored))
+            assert score.num_images == len(photos) and score.num_results == len(some)
+
+
+def test_a_result_on_an_item_of_another_subset_is_neither_right_nor_wrong(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path, (8, 8))
+    coco = with_items(
+        coco,
+        image_id=np.array([1, 1]),
+        keypoints=coco.instances.keypoints + [[[0, 0, 0]], [[300, 0, 0]]],
+        attributes={"scale": np.array([1, 3])},
+    )
+    results = replace(perfect(coco), score=np.array([0.4, 0.9]))
+    scores = evaluate_subsets(coco, results, by="scale")
+    np.testing.assert_allclose([scores["small"].AP, scores["large"].AP], 1)
+    assert (scores["small"].num_images, scores["small"].num_items) == (1, 1)
+    assert np.isnan(scores["moderate"].AP) and scores["moderate"].num_images == 0
+    nowhere = replace(results, keypoints=results.keypoints + [[[0, 0, 0]], [[5000, 0, 0]]])
+    np.testing.assert_allclose(evaluate_subsets(coco, nowhere, by="scale")["small"].AP, 0.5)
+
+
+def test_visible_only_reaches_the_subsets() -> None:
+    coco, results = random_case(6)
+    scores = evaluate_subsets(coco, results, by="viewpoint", visible_only=True)
+    expected = evaluate_subsets(coco.visible_only(), results, by="viewpoint")
+    assert as_list(scores["frontal"]) == pytest.approx(as_list(expected["frontal"]), nan_ok=True)
+
+
+def test_senseless_subsets_are_refused(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path, (8,))
+    unknown = with_items(coco, attributes={"scale": np.array([0])})
+    for truth, image_id, by, says in (
+        (coco, 1, "colour", "scale, occlusion, zoom_in, viewpoint, source, but got 'colour'"),
+        (coco, 1, "source", "expected source to be known"),
+        (unknown, 1, "scale", "expected scale to be known"),
+        (coco, 77, "scale", "image id 77"),
+    ):
+        with pytest.raises(InputError, match=says):
+            evaluate_subsets(truth, replace(perfect(coco), image_id=np.array([image_id])), by=by)
+
+
+@some_examples(10)
+@given(SEEDS)
+def test_pck_equals_mmposes(seed: int) -> None:
+    evaluation = pytest.importorskip("mmpose.evaluation.functional")
+    coco, results = random_case(seed)
+    items = coco.instances
+    truth, found = (full_from_own(items.category_id, rows) for rows in (items.keypoints, results.keypoints[:25]))
+    distance = np.linalg.norm((results.keypoints[:25] - items.keypoints)[:, :, :2], axis=2)
+    side = np.repeat(items.bbox_xywh[:, 2:].max(axis=1)[:, None], 2, axis=1)
+    mask = truth[:, :, 2] > 0
+    for threshold in (0.05, 0.2):
+        ours = pck(items, distance, threshold)
+        places = found[:, :, :2], truth[:, :, :2]
+        expected = evaluation.keypoint_pck_accuracy(*places, mask, threshold, side)[1] if mask.any() else np.nan
+        assert ours == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_accuracy_on_ground_truth_boxes_matches_by_annotation_id(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path)
+    results = perfect(coco).take(np.arange(13)[::-1])
+    expected = {"mean_oks": pytest.approx(1), "PCK@0.2": 1, "PCK@0.05": 1, "EPE": 0, "num_items": 13}
+    assert landmark_accuracy(coco, results) == expected
+    away = replace(results, keypoints=results.keypoints + [3, 4, 0])
+    assert landmark_accuracy(coco, away)["EPE"] == pytest.approx(5)
+    without = replace(coco, instances=coco.instances.take(np.zeros(0, int)))
+    nothing = landmark_accuracy(without, results)
+    assert nothing.pop("num_items") == 0 and np.isnan(list(nothing.values())).all()
+    with pytest.raises(InputError, match="but 1 have none, first annotation 13"):
+        landmark_accuracy(coco, results.take(np.arange(1, 13)))
+    with pytest.raises(InputError, match="annotation 1 is of another image or category"):
+        landmark_accuracy(coco, replace(results, detection_id=results.detection_id[::-1].copy()))
+
+
+def test_oks_follows_its_formula(tmp_path: Path) -> None:
+    items = make_coco(tmp_path, (8,)).instances
+    moved = items.keypoints.copy()
+    moved[0, 3, 0] += 7
+    alone = np.exp(-49 / (2 * (2 * own_sigmas()[7, 3]) ** 2 * items.area[0]))
+    assert oks(items, moved)[0] == pytest.approx((13 + alone) / 14, abs=1e-12)
+    squared = np.full((1, 39), 49.0)
+    assert similarity_at(squared, items.category_id, items.area)[0, 3] == pytest.approx(alone, abs=1e-12)
+
+
+def test_a_mean_shape_fits_boxes_of_any_place_and_size(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path, (8, 9))
+    shape = mean_shape(coco)
+    assert shape.shape == (13, 39, 2)
+    assert (shape[0] == 0.5).all()  # no short sleeve top in the training set
+    baseline = mean_shape_predictions(shape, ground_truth_detections(coco))
+    assert landmark_accuracy(coco, baseline)["mean_oks"] == pytest.approx(1)
+    boxes = replace(ground_truth_detections(coco), bbox_xywh=np.tile([50.0, 20.0, 20.0, 60.0], (2, 1)))
+    moved = mean_shape_predictions(shape, boxes).keypoints
+    place = (coco.instances.keypoints[0, :14, :2] - [100, 50]) / [200, 300] * [20, 60] + [50, 20]
+    np.testing.assert_allclose(moved[0, :14, :2], place)
+    assert not moved[0, 14:].any()
+
+
+def test_an_instance_is_scored_by_its_box_and_its_own_landmarks() -> None:
+    box, *confidence = np.random.default_rng(0).random((1 + MAX_LANDMARKS, 13))
+    confidence = np.transpose(confidence)
+    expected = []
+    for item, row in zip(CATEGORIES, confidence, strict=True):
+        expected.append(box[item.id - 1] * row[: item.num_landmarks].mean())
+        row[item.num_landmarks :] = np.nan  # padding is not read
+    np.testing.assert_allclose(instance_score(box, confidence, np.arange(1, 14)), expected)
