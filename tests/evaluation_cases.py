@@ -67,16 +67,9 @@ def random_case(seed: int, *, num_images: int = 6, num_items: int = 25, scale: f
 
 def perfect(coco: Coco) -> Predictions:
     """The ground truth as predictions."""
-    items = coco.instances
-    return Predictions(
-        detection_id=items.annotation_id,
-        image_id=items.image_id,
-        category_id=items.category_id,
-        bbox_xywh=items.bbox_xywh,
-        bbox_score=np.ones(len(items)),
-        score=np.ones(len(items)),
-        keypoints=items.keypoints.copy(),
-    )
+    items, ones = coco.instances, np.ones(len(coco.instances))
+    boxes = Detections(items.annotation_id, items.image_id, items.category_id, items.bbox_xywh, ones)
+    return Predictions.on(boxes, items.keypoints.copy(), ones.copy())
 
 
 def boxes_of(results: Predictions) -> Detections:
@@ -110,77 +103,56 @@ def repeated(coco: Coco, results: Predictions, times: np.ndarray) -> tuple[Coco,
     return replace(coco, images=tuple(rows), instances=instances), copies
 
 
-def stock_scores(coco: Coco, results: Predictions | Detections, *, ignored: np.ndarray | None = None) -> list[float]:
+def stock_scores(coco: Coco, results: Predictions | Detections, *, ignored: np.ndarray | bool = False) -> list[float]:
     """AP, AP50, AP75, AR and AP per category by pycocotools as it is, with the official sigmas.
 
     `ignored` (G,) marks items as not counting, besides crowds and items without landmarks.
     """
-    kind = "keypoints" if isinstance(results, Predictions) else "bbox"
+    items, boxes = coco.instances, isinstance(results, Detections)
+    # It ignores what states no landmarks, and boxes of areas out of range; their overlap is of the boxes themselves.
+    columns = {
+        "id": items.annotation_id,
+        "image_id": items.image_id,
+        "category_id": items.category_id,
+        "bbox": items.bbox_xywh,
+        "area": np.where(ignored, -1, items.area) if boxes else items.area,
+        "iscrowd": items.iscrowd.astype(int),
+        "num_keypoints": np.where(ignored, 0, items.num_keypoints),
+        "keypoints": full_from_own(items.category_id, items.keypoints).reshape(-1, 3 * NUM_LANDMARKS),
+    }
     truth = COCO()
     truth.dataset = {
         "images": [{"id": row.id} for row in coco.images],
         "categories": [{"id": number} for number in range(1, 14)],
-        "annotations": _public_annotations(coco.instances),
+        "annotations": as_dicts(columns),
     }
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(public_rows(results)), kind)
-        if kind == "keypoints":
+        evaluation = COCOeval(truth, truth.loadRes(public_rows(results)), "bbox" if boxes else "keypoints")
+        if not boxes:
             evaluation.params.kpt_oks_sigmas = SIGMAS
-        if ignored is not None:
-            _ignore(evaluation, coco.instances.annotation_id[ignored])
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    stats = evaluation.stats[[0, 1, 2, 5 if kind == "keypoints" else 8]]
+    stats = evaluation.stats[[0, 1, 2, 8 if boxes else 5]]
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
     per_category = [precision[:, :, i].mean() if precision[:, :, i].max() > -1 else float("nan") for i in range(13)]
     return [*np.where(stats == -1, np.nan, stats).tolist(), *per_category]
 
 
-def _ignore(evaluation: COCOeval, annotation_ids: np.ndarray) -> None:
-    """Mark items as ignored, which pycocotools itself does after it has read them."""
-    prepare = evaluation._prepare
-
-    def prepare_and_ignore() -> None:
-        prepare()
-        for targets in evaluation._gts.values():
-            for target in targets:
-                target["ignore"] = target["ignore"] or target["id"] in annotation_ids
-
-    evaluation._prepare = prepare_and_ignore
-
-
-def _public_annotations(items: Instances) -> list[dict[str, Any]]:
-    full = full_from_own(items.category_id, items.keypoints).reshape(-1, 3 * NUM_LANDMARKS)
-    return [
-        {
-            "id": int(items.annotation_id[i]),
-            "image_id": int(items.image_id[i]),
-            "category_id": int(items.category_id[i]),
-            "bbox": items.bbox_xywh[i].tolist(),
-            "area": float(items.area[i]),
-            "iscrowd": int(items.iscrowd[i]),
-            "num_keypoints": int(items.num_keypoints[i]),
-            "keypoints": full[i].tolist(),
-        }
-        for i in range(len(items))
-    ]
-
-
 def public_rows(results: Predictions | Detections) -> list[dict[str, Any]]:
     """Rows of a result file, without rounding."""
-    if isinstance(results, Predictions):
-        full = full_from_own(results.category_id, results.keypoints)
-        name, values = "keypoints", full.reshape(-1, 3 * NUM_LANDMARKS).tolist()
-    else:
-        name, values = "bbox", results.bbox_xywh.tolist()
-    return [
-        {"image_id": image, "category_id": kind, "score": score, name: value}
-        for image, kind, score, value in zip(
-            results.image_id.tolist(), results.category_id.tolist(), results.score.tolist(), values, strict=True
-        )
-    ]
+    columns = {"image_id": results.image_id, "category_id": results.category_id, "score": results.score}
+    if isinstance(results, Detections):
+        return as_dicts(columns | {"bbox": results.bbox_xywh})
+    full = full_from_own(results.category_id, results.keypoints)
+    return as_dicts(columns | {"keypoints": full.reshape(-1, 3 * NUM_LANDMARKS)})
+
+
+def as_dicts(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A row for each element of the arrays."""
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def as_list(scores: Scores) -> list[float]:
