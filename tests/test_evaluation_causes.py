@@ -1,8 +1,9 @@
-"""One kind of error in perfect results is found under that cause alone, and all losses sum to 1 - AP."""
+"""Who stands for whom, what kind of error a landmark is, and what it costs: all losses sum to 1 - AP."""
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,32 +13,116 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kps.data.coco import Coco
-from kps.evaluation.causes import CAUSES, MEAN, Causes, analyse_causes
-from kps.evaluation.matching import oks
+from kps.evaluation.causes import CAUSES, KINDS, MEAN, UNLABELLED, Causes, analyse_causes, landmark_errors
+from kps.evaluation.matching import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, Association, associate, oks
 from kps.evaluation.scores import evaluate_landmarks
 from kps.files import InputError
 from kps.results.predictions import Predictions, concatenate, empty_predictions
 from kps.schema import CATEGORIES, own_flip_indices, own_landmark_mask, own_sigmas
 
-KINDS = (1, 8, 13)
+GARMENTS = (1, 8, 13)
+
+
+def side_by_side(coco: Coco) -> Coco:
+    """The photos' second half of garments beside their first half, 900 px to the right."""
+    items, half = coco.instances, len(coco.images) // 2
+    right = (np.arange(2 * half) >= half)[:, None] * 900
+    items = replace(
+        items,
+        image_id=np.tile(np.arange(1, half + 1), 2),
+        keypoints=items.keypoints + right[:, None] * [1, 0, 0],
+        bbox_xywh=items.bbox_xywh + right * [1, 0, 0, 0],
+    )
+    return replace(coco, images=coco.images[:half], instances=items)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Coco:
+    """A pair of trousers and a short sleeve top on one photo."""
+    return side_by_side(make_coco(tmp_path, (8, 1)))
 
 
 @pytest.fixture(scope="module")
 def garments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coco, Predictions]:
-    """24 photos with two garments, 900 px apart, and perfect results with distinct scores."""
-    coco = make_coco(tmp_path_factory.mktemp("garments"), KINDS * 16)
-    items, second = coco.instances, np.arange(48) >= 24
-    coco = replace(
-        coco,
-        images=coco.images[:24],
-        instances=replace(
-            items,
-            image_id=np.tile(np.arange(1, 25), 2),
-            keypoints=items.keypoints + second[:, None, None] * [900, 0, 0],
-            bbox_xywh=items.bbox_xywh + second[:, None] * [900, 0, 0, 0],
-        ),
-    )
+    """24 photos with two garments, and perfect results with distinct scores."""
+    coco = side_by_side(make_coco(tmp_path_factory.mktemp("garments"), GARMENTS * 16))
     return coco, distinct_scores(perfect(coco))
+
+
+def moved(results: Predictions, pixels: float, *, box: float = 0, score: float = 0.5) -> Predictions:
+    return replace(
+        results,
+        keypoints=results.keypoints + [pixels, 0, 0],
+        bbox_xywh=results.bbox_xywh + [box, 0, 0, 0],
+        score=np.full(len(results), score),
+    )
+
+
+def joined(pair: Coco, *parts: Predictions, counted: tuple[bool, bool] = (True, True)) -> Association:
+    return associate(pair.instances, np.array(counted), concatenate(parts))
+
+
+def test_the_best_fit_stands_for_an_item_not_the_best_score(pair: Coco) -> None:
+    truth = perfect(pair).take([0])
+    parts = moved(truth, 4, score=0.9), moved(truth, 1, score=0.2), moved(truth, 4000, box=4000)
+    found = joined(pair, *parts)
+    assert found.kind.tolist() == [DUPLICATE, OWN, BACKGROUND]
+    assert found.item.tolist() == [0, 0, -1] and found.result.tolist() == [1, -1]
+
+
+def test_a_box_that_fits_is_enough(pair: Coco) -> None:
+    truth = perfect(pair).take([0])
+    for box, kind in ((60, OWN), (70, BACKGROUND)):  # IoU of boxes 200 wide: 0.54 and 0.48
+        assert joined(pair, moved(truth, 4000, box=box)).kind[0] == kind
+    assert joined(pair, moved(truth, 0, box=4000)).kind[0] == OWN
+
+
+def test_the_best_of_another_category_stands_for_an_item_without_its_own(pair: Coco) -> None:
+    wrong = replace(perfect(pair), category_id=np.array([7, 7]))
+    found = joined(pair, moved(wrong.take([0]), 0, score=0.1), moved(wrong.take([0]), 0, score=0.3))
+    assert found.kind.tolist() == [WRONG_CATEGORY] * 2
+    assert found.item.tolist() == [-1, 0] and found.result.tolist() == [1, -1]
+    taken = joined(pair, perfect(pair), wrong)
+    assert taken.kind.tolist() == [OWN, OWN, WRONG_CATEGORY, WRONG_CATEGORY]
+    assert taken.item.tolist() == [0, 1, -1, -1]
+
+
+def test_items_that_do_not_count_and_other_photos_get_nothing(pair: Coco) -> None:
+    assert joined(pair, perfect(pair), counted=(False, True)).kind.tolist() == [BACKGROUND, OWN]
+    elsewhere = replace(perfect(pair), image_id=np.array([2, 2]))
+    assert (joined(pair, elsewhere).kind == BACKGROUND).all()
+
+
+def distance(similarity: float, category_id: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """(N, 39) px from the truth at which a landmark has this similarity."""
+    return 2 * own_sigmas()[category_id - 1] * np.sqrt(-2 * np.log(similarity) * area[:, None])
+
+
+def test_each_landmark_gets_its_kind(pair: Coco) -> None:
+    items = pair.instances
+    points = items.keypoints[:1, :, :2].copy()
+    for landmark, similarity in ((1, 0.86), (2, 0.84), (3, 0.51)):
+        points[0, landmark, 0] += distance(similarity, items.category_id, items.area)[0, landmark]
+    points[0, 4] = 5000
+    points[0, 5] = items.keypoints[0, 11, :2] + 1  # trousers 6 and 12 mirror each other
+    points[0, 6] = items.keypoints[1, 20, :2] + 1
+    found = landmark_errors(items, np.array([0]), points)[0]
+    names = [KINDS[kind] for kind in found[:7]]
+    assert names == ["good", "good", "jitter", "jitter", "miss", "inversion", "swap"]
+    assert (found[14:] == UNLABELLED).all()
+
+    far = landmark_errors(items, np.array([0]), items.keypoints[:1, :, :2] + 3000)[0]
+    assert {KINDS[kind] for kind in far[:14]} == {"miss"}  # also on the axis, whose landmarks mirror themselves
+
+
+def test_an_unlabelled_landmark_is_no_error_and_no_place_to_land_on(pair: Coco) -> None:
+    keypoints = pair.instances.keypoints.copy()
+    keypoints[0, [4, 11], 2], keypoints[1, :, 2] = 0, 0
+    items = replace(pair.instances, keypoints=keypoints)
+    points = keypoints[:1, :, :2].copy()
+    points[0, 5], points[0, 6] = keypoints[0, 11, :2], keypoints[1, 20, :2]
+    found = landmark_errors(items, np.array([0]), points)[0]
+    assert found[4] == UNLABELLED and [KINDS[kind] for kind in found[5:7]] == ["miss", "miss"]
 
 
 def with_points(coco: Coco, results: Predictions, points: np.ndarray) -> Predictions:
@@ -48,8 +133,7 @@ def with_points(coco: Coco, results: Predictions, points: np.ndarray) -> Predict
 
 def shifted(coco: Coco, results: Predictions, similarity: float) -> Predictions:
     """Every landmark so far to the right that its similarity is as given."""
-    spread = 2 * own_sigmas()[results.category_id - 1] * np.sqrt(coco.instances.area)[:, None]
-    step = np.stack([spread * np.sqrt(-2 * np.log(similarity)), np.zeros_like(spread)], axis=2)
+    step = distance(similarity, coco.instances.category_id, coco.instances.area)[:, :, None] * [1, 0]
     return with_points(coco, results, results.keypoints[:, :, :2] + step)
 
 
@@ -123,9 +207,9 @@ def test_an_error_is_found_under_its_cause_alone(garments, cause: str) -> None:
     assert found.AP[MEAN] < 0.98
     expected = {name: pytest.approx(1 - found.AP[MEAN] if name == cause else 0, abs=1e-9) for name in CAUSES}
     assert found.loss[MEAN].to_dict() == expected
-    shares = found.landmarks.loc[found.landmarks["labelled"] > 0, ["good", "jitter", "inversion", "swap", "miss"]]
+    shares = found.landmarks.loc[found.landmarks["labelled"] > 0, list(KINDS)]
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    if cause in ("jitter", "inversion", "swap", "miss"):
+    if cause in KINDS:
         assert shares[cause].max() > 0.4
         assert (shares.drop(columns=["good", cause]) == 0).all(axis=None)
     else:
@@ -134,10 +218,15 @@ def test_an_error_is_found_under_its_cause_alone(garments, cause: str) -> None:
 
 def test_perfect_results_lose_nothing(garments) -> None:
     found = analyse_causes(*garments)
-    present = [CATEGORIES[kind - 1].name for kind in KINDS]
+    present = [CATEGORIES[kind - 1].name for kind in GARMENTS]
     np.testing.assert_allclose(found.AP[[MEAN, *present]], 1)
     np.testing.assert_allclose(found.loss[[MEAN, *present]], 0, atol=1e-12)
     assert found.loss.drop(columns=[MEAN, *present]).isna().all(axis=None)
+    shape = found.shape  # the mean garment
+    assert shape.shape == (13, 39, 2) and np.isnan(shape[1]).all()
+    assert np.isfinite(shape[7, :14]).all() and np.isnan(shape[7, 14:]).all()
+    assert 0 < shape[7, :14, 1].min() < shape[7, :14, 1].max() < 1  # the box is higher than wide
+    assert shape[7, :14, 0].max() < 2 / 3
 
 
 def test_the_order_between_items_is_part_of_scoring(garments) -> None:
@@ -176,11 +265,13 @@ def test_without_results_every_box_is_missed(garments) -> None:
     assert (found.landmarks["labelled"] == 0).all()
 
 
-def test_without_items_nothing_is_known(garments) -> None:
+def test_without_items_nothing_is_known_and_unknown_images_are_refused(garments) -> None:
     coco, results = garments
     found = analyse_causes(replace(coco, instances=coco.instances.take(np.zeros(0, int))), results)
     assert found.AP.isna().all() and found.loss.isna().all(axis=None)
     assert found.counts.loc["background"].sum() == 48 and np.isnan(found.shape).all()
+    with pytest.raises(InputError, match="image id 77"):
+        analyse_causes(coco, replace(results, image_id=np.full(48, 77)))
 
 
 def test_counts_name_what_each_result_is(garments) -> None:
@@ -200,17 +291,3 @@ def test_values_are_json_without_nan(garments) -> None:
         "category_id": 1, "category": "short sleeve top", "landmark": 1, "labelled": 16,
         "good": 0, "jitter": 0, "inversion": 0, "swap": 0, "miss": 0,
     }  # fmt: skip
-
-
-def test_the_shape_is_the_mean_garment(garments) -> None:
-    shape = analyse_causes(*garments).shape
-    assert shape.shape == (13, 39, 2) and np.isnan(shape[1]).all()
-    assert np.isfinite(shape[7, :14]).all() and np.isnan(shape[7, 14:]).all()
-    assert 0 < shape[7, :14, 1].min() < shape[7, :14, 1].max() < 1  # the box is higher than wide
-    assert shape[7, :14, 0].max() < 2 / 3
-
-
-def test_results_on_unknown_images_are_refused(garments) -> None:
-    coco, results = garments
-    with pytest.raises(InputError, match="image id 77"):
-        analyse_causes(coco, replace(results, image_id=np.full(48, 77)))
