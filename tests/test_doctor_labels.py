@@ -15,7 +15,7 @@ from PIL import Image
 from kps.data.coco import Coco, load_coco
 from kps.evaluation.labels import check_labels, check_results
 from kps.files import InputError, read_json, write_json
-from kps.results.detections import Detections, ground_truth_detections
+from kps.results.detections import ground_truth_detections
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -35,14 +35,10 @@ def corners(row: dict[str, Any]) -> None:
     row |= {"bbox": [x, y, x + width, y + height], "area": None}
 
 
-def scaled(factor: float, *, boxes: bool = True, landmarks: bool = True) -> Change:
+def scaled(boxes: float, landmarks: float) -> Change:
     def change(row: dict[str, Any]) -> None:
-        row["area"] = None
-        if boxes:
-            row["bbox"] = [factor * number for number in row["bbox"]]
-        if landmarks:
-            points = np.reshape(row["keypoints"], (-1, 3)) * [factor, factor, 1]
-            row["keypoints"] = points.ravel().tolist()
+        points = np.reshape(row["keypoints"], (-1, 3)) * [landmarks, landmarks, 1]
+        row |= {"bbox": [boxes * number for number in row["bbox"]], "area": None, "keypoints": points.ravel().tolist()}
 
     return change
 
@@ -59,12 +55,12 @@ def one_stray_landmark(row: dict[str, Any]) -> None:
 
 OFF = {
     "corners": (corners, "x, y, width, height"),
-    "of a photo twice as large": (scaled(2), "beyond the photo"),
-    "of a photo of two thirds the size": (scaled(2 / 3), "upper left part"),
-    "shares": (scaled(1 / 624), "not shares"),
-    "landmarks as shares": (scaled(1 / 624, boxes=False), "not shares"),
-    "boxes as shares": (scaled(1 / 624, landmarks=False), "not shares"),
-    "boxes of another size": (scaled(1.5, landmarks=False), "landmarks outside the box"),
+    "of a photo twice as large": (scaled(2, 2), "beyond the photo"),
+    "of a photo of two thirds the size": (scaled(2 / 3, 2 / 3), "upper left part"),
+    "shares": (scaled(1 / 624, 1 / 624), "not shares"),
+    "landmarks as shares": (scaled(1, 1 / 624), "not shares"),
+    "boxes as shares": (scaled(1 / 624, 1), "not shares"),
+    "boxes of another size": (scaled(1.5, 1), "landmarks outside the box"),
     "boxes by their centres": (centred, "landmarks outside the box"),
 }
 
@@ -97,60 +93,43 @@ def test_what_real_labels_have_is_counted(tmp_path: Path, change: Change, says: 
     assert line.startswith(f"{tmp_path / 'coco.json'}: {says}")
 
 
-def with_photos(folder: Path, orientation: int | None = None, size_wh: tuple[int, int] | None = None) -> Coco:
-    """Three garments whose second photo is written anew."""
-    path = write_photos(folder, count=3)
-    if orientation or size_wh:
-        exif = Image.Exif()
-        exif[0x0112] = orientation or 1
-        Image.new("RGB", size_wh or (120, 160)).save(folder / "image" / "000002.jpg", exif=exif)
-    return load_coco(path)
+def check_photos(folder: Path, orientation: int, size_wh: tuple[int, int] = (120, 160)) -> list[str]:
+    """Check three garments whose second photo, 120 x 160 by its row, is written anew."""
+    coco = load_coco(write_photos(folder, count=3))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size_wh).save(folder / "image" / "000002.jpg", exif=exif)
+    return check_labels(coco, folder / "image")
 
 
-def test_photos_as_their_rows_state_them_are_sound(tmp_path: Path) -> None:
-    assert check_labels(with_photos(tmp_path / "plain"), tmp_path / "plain" / "image") == []
-    assert check_labels(with_photos(tmp_path / "one", 1), tmp_path / "one" / "image") == []
-
-
-def test_a_photo_of_another_size_is_refused_and_a_turned_one_named(tmp_path: Path) -> None:
-    for number, orientation in enumerate((1, 6)):
-        folder = tmp_path / str(number)
-        with pytest.raises(InputError, match=r"image id 2: .*000002\.jpg, 160 x 120, but got 120 x 160") as caught:
-            check_labels(with_photos(folder, orientation, (160, 120)), folder / "image")
-        assert ("EXIF orientation 6" in str(caught.value)) == (orientation == 6)
-
-
-@pytest.mark.parametrize("orientation", [3, 6])
-def test_an_exif_turn_that_the_size_does_not_show_is_counted(tmp_path: Path, orientation: int) -> None:
-    (line,) = check_labels(with_photos(tmp_path / "set", orientation), tmp_path / "set" / "image")
-    assert "1 of 3 images with an EXIF orientation" in line and f"000002.jpg: EXIF orientation {orientation}" in line
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_photo_of_another_size_is_refused_and_a_turned_one_named(tmp_path: Path, orientation: int) -> None:
+    lines, turn = check_photos(tmp_path / "as stated", orientation), f"EXIF orientation {orientation}"
+    assert len(lines) == (orientation != 1)
+    assert all("1 of 3 images with an EXIF" in line and f"000002.jpg: {turn}" in line for line in lines)
+    with pytest.raises(InputError, match=r"image id 2: .*000002\.jpg, 160 x 120, but got 120 x 160") as caught:
+        check_photos(tmp_path / "other", orientation, (160, 120))
+    assert (turn in str(caught.value)) == (orientation != 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>"])
 def test_a_photo_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
-    coco = with_photos(tmp_path / "set")
+    coco = load_coco(write_photos(tmp_path / "set", count=3))
+    assert check_labels(coco, tmp_path / "set" / "image") == []
     (tmp_path / "set" / "image" / "000003.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"000003\.jpg: "):
         check_labels(coco, tmp_path / "set" / "image")
-
-
-def boxes_scaled(boxes: Detections, factor: float) -> Detections:
-    return replace(boxes, bbox_xywh=boxes.bbox_xywh * factor)
-
-
-def as_corners(boxes: Detections) -> Detections:
-    x, y, width, height = boxes.bbox_xywh.T
-    return replace(boxes, bbox_xywh=np.stack([x, y, x + width, y + height], axis=1))
 
 
 def test_results_are_compared_with_photos_and_garments(tmp_path: Path) -> None:
     coco, path = make_coco(tmp_path), tmp_path / "results.json"
     boxes, landmarks = ground_truth_detections(coco), perfect(coco)
     assert check_results(coco, boxes, path) == check_results(coco, landmarks, path) == []
+    corner, size = boxes.bbox_xywh[:, :2], boxes.bbox_xywh[:, 2:]
     for off, says in (
-        (boxes_scaled(boxes, 2), "beyond the photo"),
-        (boxes_scaled(boxes, 1 / 624), "not shares"),
-        (as_corners(boxes), "x, y, width, height"),
+        (replace(boxes, bbox_xywh=boxes.bbox_xywh * 2), "beyond the photo"),
+        (replace(boxes, bbox_xywh=boxes.bbox_xywh / 624), "not shares"),
+        (replace(boxes, bbox_xywh=np.hstack([corner, corner + size])), "x, y, width, height"),
         (replace(landmarks, keypoints=landmarks.keypoints * 3), "beyond the photo"),
         (replace(landmarks, keypoints=landmarks.keypoints / 624), "not shares"),
         (replace(landmarks, image_id=landmarks.image_id + 1), "first row 12 with image id 14"),
@@ -160,9 +139,6 @@ def test_results_are_compared_with_photos_and_garments(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{path}: ")
     some = replace(boxes, bbox_xywh=np.where(boxes.detection_id[:, None] == 7, 500, boxes.bbox_xywh))
     assert check_results(coco, some, path) == [f"{path}: 1 of 13 have a box beyond the photo, first row 6"]
-
-
-def test_results_of_other_categories_than_the_truth_are_told(tmp_path: Path) -> None:
-    coco = make_coco(tmp_path, (1, 2))
-    boxes = replace(ground_truth_detections(coco), category_id=np.array([3, 3]))
-    assert check_results(coco, boxes, Path("b.json")) == [f"b.json: no row is of a category that {coco.path} holds"]
+    few = make_coco(tmp_path, (1, 2))
+    of_others = replace(ground_truth_detections(few), category_id=np.array([3, 3]))
+    assert check_results(few, of_others, path) == [f"{path}: no row is of a category that {few.path} holds"]
