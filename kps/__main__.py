@@ -18,9 +18,10 @@ from typing import Any
 from kps import __version__
 from kps.files import InputError
 
-DONE, STEP_FAILED = 0, 1
+DONE, AT_FAULT, INTERRUPTED = 0, 1, 130
 OUTPUTS = ("out", "visible_only_out", "json", "workspace")  # options that say where to write
 VERDICTS = {"fit": 0, "warnings": 1, "unfit": 2}  # of the doctor
+SUBSETS = ("category", "scale", "occlusion", "zoom_in", "viewpoint", "source")
 
 
 def check_places(arguments: Namespace) -> None:
@@ -34,7 +35,7 @@ def check_places(arguments: Namespace) -> None:
     check_outputs(places[True], places[False])
 
 
-def synth(arguments: Namespace) -> int:
+def synth(arguments: Namespace) -> None:
     """Write the built-in data set."""
     from kps.synthetic import write_dataset
 
@@ -42,7 +43,6 @@ def synth(arguments: Namespace) -> int:
     write_dataset(arguments.out, **counts, seed=arguments.seed, workers=arguments.workers)
     photos = ", ".join(f"{count} {split}" for split, count in counts.items())
     print(f"wrote {arguments.out}: photos {photos}")
-    return DONE
 
 
 def doctor(arguments: Namespace) -> int:
@@ -58,9 +58,10 @@ def doctor(arguments: Namespace) -> int:
     return VERDICTS[diagnosis.verdict]
 
 
-def convert(arguments: Namespace) -> int:
+def convert(arguments: Namespace) -> None:
     """Convert a split of a raw folder to COCO-294; compare it with the official file where there is one."""
-    from kps.data.convert import convert_split
+    from kps.data.convert import compare_with_official, convert_split
+    from kps.data.raw import find_raw
 
     counts = convert_split(
         arguments.data_root, arguments.split, arguments.out, visible_only_out=arguments.visible_only_out,
@@ -74,25 +75,15 @@ def convert(arguments: Namespace) -> int:
         f"{counts.num_items_without_landmarks} without landmarks, {counts.num_skipped} skipped"
     )
     if arguments.split == "validation" and arguments.limit is None:
-        _compare_with_official(arguments)
-    return DONE
+        information = find_raw(arguments.data_root).information
+        ours = dict.fromkeys(("validation", "validation_visible_and_occluded"), arguments.out)
+        for key, path in (ours | {"validation_visible_only": arguments.visible_only_out}).items():
+            if path and key in information:
+                lines = compare_with_official(path, information[key]) or ["nothing differs"]
+                print("\n  ".join([f"compared with {information[key]}:", *lines]))
 
 
-def _compare_with_official(arguments: Namespace) -> None:
-    """Say how the written ground truths differ from those of json_for_validation, where these are."""
-    from kps.data.convert import compare_with_official
-    from kps.data.raw import find_raw
-
-    information = find_raw(arguments.data_root).information
-    ours = {"validation": arguments.out, "validation_visible_and_occluded": arguments.out}
-    ours["validation_visible_only"] = arguments.visible_only_out
-    for key, path in ours.items():
-        if path and key in information:
-            lines = compare_with_official(path, information[key]) or ["nothing differs"]
-            print("\n  ".join([f"compared with {information[key]}:", *lines]))
-
-
-def evaluate(arguments: Namespace) -> int:
+def evaluate(arguments: Namespace) -> None:
     """Score a result list against ground truth; by request with intervals, subsets, a rival, and causes."""
     from kps.data.coco import load_coco
     from kps.evaluation.labels import check_labels, check_results
@@ -121,7 +112,6 @@ def evaluate(arguments: Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, values, indent=True)
         print(f"wrote {arguments.json}")
-    return DONE
 
 
 def _kind_of_results(path: Path) -> str:
@@ -139,17 +129,16 @@ def _kind_of_results(path: Path) -> str:
     raise InputError(f"{path}: row 0: expected keypoints or bbox, but got {', '.join(row) or 'nothing'}")
 
 
-def submit(arguments: Namespace) -> int:
+def submit(arguments: Namespace) -> None:
     """Write a submission zip."""
     from kps.results.submission import NAME_IN_ZIP, write_submission
 
     name = arguments.name or NAME_IN_ZIP
     rows = write_submission(arguments.results, arguments.out, name_in_zip=name, images=arguments.images)
     print(f"wrote {arguments.out}: {rows} rows in {name}")
-    return DONE
 
 
-def validate(arguments: Namespace) -> int:
+def validate(arguments: Namespace) -> None:
     """Read a submission zip back and check it."""
     from kps.results.submission import validate_submission
 
@@ -159,7 +148,6 @@ def validate(arguments: Namespace) -> int:
     low, high = summary.score_range
     holds = f"{summary.num_rows} rows on {summary.num_images} images, scores {low:.3f} to {high:.3f}"
     print(f"{arguments.submission} is valid: {holds}, {len(summary.warnings)} warnings")
-    return DONE
 
 
 def predict(arguments: Namespace) -> int:
@@ -177,10 +165,10 @@ def predict(arguments: Namespace) -> int:
     for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
         count = len(read_json(path)["garments"])
         print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
-    return STEP_FAILED if failed else DONE
+    return AT_FAULT if failed else DONE
 
 
-def notebook(arguments: Namespace) -> int:
+def notebook(arguments: Namespace) -> None:
     """Run one notebook as a step."""
     from kps.flow.locks import die_with_parent
     from kps.flow.notebook import run_notebook
@@ -194,16 +182,16 @@ def notebook(arguments: Namespace) -> int:
     )  # fmt: skip
     if not arguments.die_with_parent:
         print(f"wrote {executed}")
-    return DONE
 
 
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
-    from kps.files import available_cores
+    from kps.files import available_cores, read_json
     from kps.flow.batch import load_profile, make_plan, parse_overrides, parse_split_paths
     from kps.flow.parameters import check_data
     from kps.flow.run import run_plan, steps_to_run
     from kps.flow.steps import PREPARE, REPORT, SUBMISSION
+    from kps.workspace import Workspace
 
     overrides = parse_overrides(arguments.parameter)
     data = {"data_root": str(arguments.data_root.resolve())} if arguments.data_root else {}
@@ -215,38 +203,24 @@ def run(arguments: Namespace) -> int:
     folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
     steps = make_plan(profile, overrides, **folder)
     workspace = arguments.workspace or Path("runs") / profile.name
-    prepare = [step.parameters for step in steps if step.notebook == PREPARE]
-    check_data(prepare[0] if prepare else {}, workspace)
+    check_data(next((step.parameters for step in steps if step.notebook == PREPARE), {}), workspace)
     cores = arguments.cores or available_cores()
+    on_cores = {"workspace": workspace, "cores": cores, "executor": arguments.executor, **folder}
     if arguments.dry_run:
-        given = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
-        todo = dict(steps_to_run(steps, **given, **folder))
+        todo = dict(steps_to_run(steps, **on_cores))
         for name, reason in todo.items():
             print(f"{name:<48}{reason}")
         print(f"{len(todo)} of {len(steps)} steps would run in {workspace}")
         return DONE
     print(f"profile {profile.name}: {len(steps)} steps in {workspace} on {cores} cores", flush=True)
-    cluster = {"executor": arguments.executor, "jobs": arguments.jobs}
-    if run_plan(steps, workspace=workspace, cores=cores, **cluster, **folder):
-        _print_outputs([step.name for step in steps if step.notebook in (SUBMISSION, REPORT)], workspace)
-        print(f"done: all {len(steps)} steps; the notebooks as they ran are in {workspace / 'executed'}")
-        return DONE
-    print("stopped at the step named above; the same command goes on from there", flush=True)
-    return STEP_FAILED
-
-
-def _print_outputs(steps: list[str], workspace: Path) -> None:
-    """Name the files that steps say they wrote."""
-    from kps.files import read_json
-    from kps.workspace import Workspace
-
-    for step in steps:
+    if not run_plan(steps, jobs=arguments.jobs, **on_cores):
+        print("stopped at the step named above; the same command goes on from there", flush=True)
+        return AT_FAULT
+    for step in (step.name for step in steps if step.notebook in (SUBMISSION, REPORT)):
         for name, path in read_json(Workspace(workspace).record(step)).get("outputs", {}).items():
             print(f"{name}: {path}")
-
-
-INPUT_AT_FAULT, INTERRUPTED = 1, 130
-SUBSETS = ("category", "scale", "occlusion", "zoom_in", "viewpoint", "source")
+    print(f"done: all {len(steps)} steps; the notebooks as they ran are in {workspace / 'executed'}")
+    return DONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         check_places(arguments)
-        return globals()[arguments.command](arguments)
+        return globals()[arguments.command](arguments) or DONE
     except InputError as error:
         print(f"kps: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output has gone; Python's own flush at exit must not fail too
@@ -266,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kps: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
     except KeyboardInterrupt:
         return INTERRUPTED
-    return INPUT_AT_FAULT
+    return AT_FAULT
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -275,102 +249,93 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kps {__version__}")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
 
-    command = _command(commands, "synth", "make a procedural data set in the raw DeepFashion2 layout")
-    command.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+
+    a_file, a_folder = {"type": Path, "metavar": "FILE"}, {"type": Path, "metavar": "DIR"}
+    workers = {"type": _positive, "metavar": "N", "help": "processes (all cores)"}
+    raw = {"type": Path, "metavar": "DATA_ROOT", "help": "raw DeepFashion2 folder"}
+    allowed = {"type": Path, "metavar": "INFORMATION.json", "help": "the only image ids allowed"}
+    repeated: dict[str, Any] = {"action": "append", "default": []}
+
+    add = command("synth", "make a procedural data set in the raw DeepFashion2 layout").add_argument
+    add("out", type=Path, metavar="OUT", help="folder to make")
     for split, count in (("train", 1500), ("validation", 300), ("test", 100)):
-        command.add_argument(f"--{split}", type=_count, default=count, metavar="N", help=f"photos ({count})")
-    command.add_argument("--seed", type=_count, default=0, metavar="S", help="decides every pixel (0)")
-    _add_workers(command)
+        add(f"--{split}", type=_count, default=count, metavar="N", help=f"photos ({count})")
+    add("--seed", type=_count, default=0, metavar="S", help="decides every pixel (0)")
+    add("--workers", **workers)
 
-    command = _command(commands, "doctor", "say whether a raw DeepFashion2 folder is whole and sound")
-    command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
-    command.add_argument("--decode", action="store_true", help="decode every pixel too (slow)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
-    _add_workers(command)
+    add = command("doctor", "say whether a raw DeepFashion2 folder is whole and sound").add_argument
+    add("data_root", **raw)
+    add("--decode", action="store_true", help="decode every pixel too (slow)")
+    add("--json", **a_file, help="write the findings there too")
+    add("--workers", **workers)
 
-    command = _command(commands, "convert", "convert a split of a raw folder to a COCO-294 file")
-    command.add_argument("data_root", type=Path, metavar="DATA_ROOT", help="raw DeepFashion2 folder")
-    command.add_argument("--split", required=True, choices=("train", "validation", "test"))
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO file to write")
-    command.add_argument("--visible-only-out", type=Path, metavar="FILE", help="and one without occluded")
-    command.add_argument("--limit", type=_positive, metavar="N", help="the first N photos only")
-    command.add_argument("--strict", action="store_true", help="refuse a bad item instead of skipping it")
-    _add_workers(command)
+    add = command("convert", "convert a split of a raw folder to a COCO-294 file").add_argument
+    add("data_root", **raw)
+    add("--split", required=True, choices=("train", "validation", "test"))
+    add("--out", **a_file, required=True, help="COCO file to write")
+    add("--visible-only-out", **a_file, help="and one without occluded")
+    add("--limit", type=_positive, metavar="N", help="the first N photos only")
+    add("--strict", action="store_true", help="refuse a bad item instead of skipping it")
+    add("--workers", **workers)
 
-    command = _command(commands, "evaluate", "score results by the challenge's protocol")
-    command.add_argument("ground_truth", type=Path, metavar="GT.json", help="COCO-294 file")
-    command.add_argument("results", type=Path, metavar="RESULTS.json", help="public COCO result list")
-    kind = command.add_mutually_exclusive_group()
+    scoring = command("evaluate", "score results by the challenge's protocol")
+    add, kind = scoring.add_argument, scoring.add_mutually_exclusive_group()
+    add("ground_truth", type=Path, metavar="GT.json", help="COCO-294 file")
+    add("results", type=Path, metavar="RESULTS.json", help="public COCO result list")
     for name in ("landmarks", "boxes"):
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=f"they are {name}")
-    command.add_argument("--visible-only", action="store_true", help="occluded landmarks do not count")
-    command.add_argument("--by", action="append", default=[], choices=SUBSETS, help="and of each subset")
-    command.add_argument("--intervals", action="store_true", help="with 95 %% intervals over photos")
-    command.add_argument("--against", type=Path, metavar="OTHER.json",
-                         help="how much better than these results, with a paired interval")  # fmt: skip
-    command.add_argument("--causes", action="store_true", help="what the lost points of AP are due to")
-    command.add_argument("--samples", type=_positive, default=1000, metavar="N",
-                         help="random halves of the photos behind an interval (1000)")  # fmt: skip
-    command.add_argument("--json", type=Path, metavar="FILE", help="write all of it there too")
+    add("--visible-only", action="store_true", help="occluded landmarks do not count")
+    add("--by", **repeated, choices=SUBSETS, help="and of each subset")
+    add("--intervals", action="store_true", help="with 95 %% intervals over photos")
+    better = "how much better than these results, with a paired interval"
+    add("--against", type=Path, metavar="OTHER.json", help=better)
+    add("--causes", action="store_true", help="what the lost points of AP are due to")
+    halves = "random halves of the photos behind an interval (1000)"
+    add("--samples", type=_positive, default=1000, metavar="N", help=halves)
+    add("--json", **a_file, help="write all of it there too")
 
-    command = _command(commands, "submit", "write a submission zip")
-    command.add_argument("results", type=Path, metavar="RESULTS.json", help="landmarks, or a run's .npz")
-    command.add_argument("--out", type=Path, required=True, metavar="submission.zip", help="zip to write")
-    command.add_argument("--name", metavar="NAME_IN_ZIP", help="of the JSON in the zip (keypoints_test.json)")
-    _add_images(command)
+    add = command("submit", "write a submission zip").add_argument
+    add("results", type=Path, metavar="RESULTS.json", help="landmarks, or a run's .npz")
+    add("--out", type=Path, required=True, metavar="submission.zip", help="zip to write")
+    add("--name", metavar="NAME_IN_ZIP", help="of the JSON in the zip (keypoints_test.json)")
+    add("--images", **allowed)
 
-    command = _command(commands, "validate", "check a submission zip by reading it back")
-    command.add_argument("submission", type=Path, metavar="submission.zip")
-    _add_images(command)
+    add = command("validate", "check a submission zip by reading it back").add_argument
+    add("submission", type=Path, metavar="submission.zip")
+    add("--images", **allowed)
 
-    command = _command(commands, "predict", "find garments and landmarks on photos of your own")
-    command.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="photos")
-    command.add_argument("--models", type=Path, required=True, metavar="DIR", help="work folder of a run")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="for pictures and JSON files")
-    _add_engine_commands(commands)
+    add = command("predict", "find garments and landmarks on photos of your own").add_argument
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="photos")
+    add("--models", **a_folder, required=True, help="work folder of a run")
+    add("--out", **a_folder, required=True, help="for pictures and JSON files")
+
+    add = command("run", "run the whole flow; what is done is not done again").add_argument
+    add("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
+    named = "named experiment instead of the profile's; all: every one"
+    add("--experiment", **repeated, metavar="NAME", help=named)
+    add("--workspace", **a_folder, help="work folder (runs/PROFILE)")
+    add("--cores", type=_positive, metavar="N", help="cores to use (all)")
+    add("--executor", metavar="NAME", help="Snakemake executor, such as slurm")
+    add("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
+    add("--dry-run", action="store_true", help="only list the steps that would run")
+    add("--data-root", **a_folder, help="raw DeepFashion2 folder to use")
+    ready = "ready COCO-294 file, of a split (repeatable) or of all alike"
+    add("--coco-file", **repeated, metavar="[SPLIT=]FILE", help=ready)
+    add("--image-dir", **repeated, metavar="[SPLIT=]DIR", help="its photos")
+    setting = 'set a parameter, as "04_train_detector.epochs=2"'
+    add("-p", dest="parameter", **repeated, metavar="NOTEBOOK.NAME=VALUE", help=setting)
+    add("--notebooks", **a_folder, help="other notebooks than the project's")
+
+    add = command("notebook", "run one notebook with parameters").add_argument
+    add("name", metavar="NAME", help='such as "06_finetune_category"')
+    add("--workspace", **a_folder, default=Path("runs/demo"))
+    add("-p", dest="parameter", nargs=2, **repeated, metavar=("NAME", "VALUE"), help="set a parameter")
+    add("--threads", type=_positive, metavar="N", help="of the numerical libraries")
+    add("--notebooks", **a_folder, help="other notebooks than the project's")
+    add("--die-with-parent", action="store_true", help="end when the calling process ends")
     return parser
-
-
-def _add_engine_commands(commands: argparse._SubParsersAction) -> None:
-    command = _command(commands, "run", "run the whole flow; what is done is not done again")
-    command.add_argument("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
-    command.add_argument("--experiment", action="append", default=[], metavar="NAME",
-                         help="named experiment instead of the profile's; all: every one")  # fmt: skip
-    command.add_argument("--workspace", type=Path, metavar="DIR", help="work folder (runs/PROFILE)")
-    command.add_argument("--cores", type=_positive, metavar="N", help="cores to use (all)")
-    command.add_argument("--executor", metavar="NAME", help="Snakemake executor, such as slurm")
-    command.add_argument("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
-    command.add_argument("--dry-run", action="store_true", help="only list the steps that would run")
-    command.add_argument("--data-root", type=Path, metavar="DIR", help="raw DeepFashion2 folder to use")
-    command.add_argument("--coco-file", action="append", default=[], metavar="[SPLIT=]FILE",
-                         help="ready COCO-294 file, of a split (repeatable) or of all alike")  # fmt: skip
-    command.add_argument("--image-dir", action="append", default=[], metavar="[SPLIT=]DIR",
-                         help="its photos")  # fmt: skip
-    command.add_argument("-p", dest="parameter", action="append", default=[], metavar="NOTEBOOK.NAME=VALUE",
-                         help='set a parameter, as "04_train_detector.epochs=2"')  # fmt: skip
-    command.add_argument("--notebooks", type=Path, metavar="DIR", help="other notebooks than the project's")
-
-    command = _command(commands, "notebook", "run one notebook with parameters")
-    command.add_argument("name", metavar="NAME", help='such as "06_finetune_category"')
-    command.add_argument("--workspace", type=Path, default=Path("runs/demo"), metavar="DIR")
-    command.add_argument("-p", dest="parameter", nargs=2, action="append", default=[],
-                         metavar=("NAME", "VALUE"), help="set a parameter")  # fmt: skip
-    command.add_argument("--threads", type=_positive, metavar="N", help="of the numerical libraries")
-    command.add_argument("--notebooks", type=Path, metavar="DIR", help="other notebooks than the project's")
-    command.add_argument("--die-with-parent", action="store_true", help="end when the calling process ends")
-
-
-def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    return command
-
-
-def _add_workers(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--workers", type=_positive, metavar="N", help="processes (all cores)")
-
-
-def _add_images(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--images", type=Path, metavar="INFORMATION.json", help="the only image ids allowed")
 
 
 def _count(text: str) -> int:
@@ -382,7 +347,7 @@ def _count(text: str) -> int:
 
 def _positive(text: str) -> int:
     """A whole number from 1, for argparse."""
-    if int(text) < 1:
+    if _count(text) == 0:
         raise ValueError(text)
     return int(text)
 

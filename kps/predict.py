@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from kps.data.coco import Coco, ImageRow, Instances
 from kps.data.photos import photo_of, read_photo
+from kps.evaluation.matching import iou
 from kps.figures.garments import draw_instances
 from kps.files import InputError, atomic_path, identity, read_json, readable, write_json
 from kps.results.detections import Detections
@@ -19,14 +20,11 @@ from kps.schema import CATEGORIES, MAX_LANDMARKS, category
 from kps.workspace import Workspace
 
 FINAL = "final.pth"  # the name that training gives its last checkpoint
-PREFERRED_DETECTOR, PREFERRED_AGGREGATION = "htc", "hand81"
-PREFERRED_VARIANTS = ("plain", "flip")
 COORDINATES = "pixels of the photo turned upright by its EXIF tag, as viewers show it"
 MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their categories
 
 
-@dataclass(frozen=True)
-class Models:
+class Models(NamedTuple):
     """The checkpoints that a photo goes through; `landmarks` is one file, or one for each category id."""
 
     detector: Path
@@ -40,11 +38,10 @@ def find_models(root: Path) -> Models:
     InputError: no detector or no landmark model has been trained to the end there.
     """
     workspace = Workspace(root)
-    detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir(PREFERRED_DETECTOR) / FINAL)
-    preferred = workspace.universal_dir(PREFERRED_AGGREGATION) / FINAL
-    universal = _trained(root, "landmarks/*/universal/" + FINAL, preferred)
+    detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir("htc") / FINAL)
+    universal = _trained(root, "landmarks/*/universal/" + FINAL, workspace.universal_dir("hand81") / FINAL)
     aggregation = universal.parents[1].name
-    for variant in PREFERRED_VARIANTS:
+    for variant in ("plain", "flip"):
         tuned = {c.id: workspace.finetune_dir(aggregation, variant, c.id) / FINAL for c in CATEGORIES}
         if all(path.is_file() for path in tuned.values()):
             return Models(detector, tuned, f"{detector.parent.name}, {aggregation} finetune_{variant}")
@@ -69,20 +66,12 @@ def predict_photos(
 ) -> list[Path]:
     """Find garments and their landmarks on photos; write NAME.json and NAME.jpg (drawn) into `out`.
 
-    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. InputError:
-    something else would be overwritten, or models are missing: nothing is written then.
+    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
+    a workspace's folder. Of what is in `out`, only earlier results of the same photos are replaced. Garments whose box
+    scores less than the threshold are left out. `tell` gets the error of each photo that cannot be read or written, and
+    the others are done; without it the first one is raised. Returns the JSON files, one a photo.
 
-    Args:
-        images: photos of any format that Pillow reads.
-        models: a workspace's folder, with trained models in it.
-        out: folder to write to; of what is there, only earlier results of the same photos are replaced.
-        score_threshold: garments whose box scores less are left out.
-        flip_test: average with the mirrored crop.
-        tell: gets the error of each photo that cannot be read or written, and the others are done; without
-            it the first one is raised.
-
-    Returns:
-        The JSON files, one a photo.
+    InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
     chosen = find_models(Path(models))
     names = _names(images, Path(out))
@@ -112,7 +101,10 @@ def predict_photos(
         value |= {"coordinates": COORDINATES, "models": chosen.name, "garments": _garments(garments)}
         with _telling(tell):
             write_json(path, value, indent=True)  # first: it tells that the picture is ours
-            _draw(photo_of(row, Path(out)), garments, Path(out) / f"{name}.jpg")
+            photo = photo_of(row, Path(out))
+            figure = draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
+            with atomic_path(path.with_name(f"{name}.jpg")) as temporary:
+                figure.savefig(temporary, dpi=200)
             written.append(path)
     return written
 
@@ -140,11 +132,10 @@ def _names(images: Sequence[Path], out: Path) -> list[str]:
     taken: set[str] = set()  # in small letters: not every disk tells X from x
     inputs = {identity(image) for image in images}
     for image in images:
-        stem, number = Path(image).stem, 1
-        name = stem
-        while name.lower() in taken or _is_of_another(image, out / name, inputs):
-            number += 1
-            name = f"{stem}_{number}"
+        stem = Path(image).stem
+        for name in chain([stem], (f"{stem}_{number}" for number in count(2))):
+            if name.lower() not in taken and not _is_of_another(image, out / name, inputs):
+                break
         names.append(name)
         taken.add(name.lower())
     return names
@@ -171,42 +162,22 @@ def one_box_a_garment(detections: Detections) -> np.ndarray:
     kept: list[int] = []
     for row in np.argsort(-detections.score, kind="stable"):
         others = [k for k in kept if detections.image_id[k] == detections.image_id[row]]
-        if all(_overlap(detections.bbox_xywh[row], detections.bbox_xywh[k]) <= MAX_OVERLAP for k in others):
+        if (iou(detections.bbox_xywh[[row] * len(others)], detections.bbox_xywh[others]) <= MAX_OVERLAP).all():
             kept.append(int(row))
     return np.array(kept, dtype=np.int64)
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,) x y w h."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[:2] + first[2:], second[:2] + second[2:])
-    common = np.prod(np.clip(high - low, 0, None))
-    return float(common / (np.prod(first[2:]) + np.prod(second[2:]) - common))
-
-
-def _draw(photo: np.ndarray, garments: Predictions, out: Path) -> None:
-    figure = draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=200)
-    plt.close(figure)
-
-
 def _garments(garments: Predictions) -> list[dict]:
     rows = []
-    for row in range(len(garments)):
-        kind = category(int(garments.category_id[row]))
-        points = garments.keypoints[row, : kind.num_landmarks].tolist()
-        named = zip(range(kind.slice.start, kind.slice.stop), kind.landmark_names, points, strict=True)
+    columns = (garments.category_id.tolist(), garments.score.tolist(), garments.bbox_xywh, garments.keypoints)
+    for category_id, score, box, keypoints in zip(*columns, strict=True):
+        kind = category(category_id)
         landmarks = [
             {"index": index, "name": name, "x": round(x, 2), "y": round(y, 2), "score": round(confidence, 4)}
-            for index, name, (x, y, confidence) in named
+            for index, name, (x, y, confidence) in zip(
+                range(kind.slice.start, kind.slice.stop), kind.landmark_names, keypoints.tolist(), strict=False
+            )
         ]
-        rows.append(
-            {
-                "category_id": kind.id,
-                "category": kind.name,
-                "score": round(float(garments.score[row]), 4),
-                "bbox_xywh": [round(float(v), 2) for v in garments.bbox_xywh[row]],
-                "landmarks": landmarks,
-            }
-        )
+        row = {"category_id": kind.id, "category": kind.name, "score": round(score, 4)}
+        rows.append(row | {"bbox_xywh": [round(side, 2) for side in box.tolist()], "landmarks": landmarks})
     return rows
