@@ -22,7 +22,7 @@ def build_lower(category_id: int, look: Look, figure: Figure, fabric: Fabric, rn
 def _waist_points(look: Look, figure: Figure) -> Parts:
     half = float(figure.half_width(look.rise)) + 0.6
     centre = float(figure.front(0, half)) * 0.8
-    dip = 0.9 if not figure.pose.back else -0.4
+    dip = 0.9 if not figure.back else -0.4
     return {
         "waist_left": np.array([-half, look.rise]),
         "waist_centre": np.array([centre, look.rise + dip]),
@@ -140,6 +140,6 @@ def _finish_leg(
         past = np.vstack([offsets(path, end + 3, 14.0, 1), offsets(path, end + 3, 14.0, -1)])
         layer.bands.append((np.vstack([cuff, past]), "light"))
     layer.strokes += [(edge, 0.4, "seam"), (cuff, 0.25, "seam")]
-    decorate_waist(layer, _waist(points), 3.2, fly=not figure.pose.back)
+    decorate_waist(layer, _waist(points), 3.2, fly=not figure.back)
     layer.folds = limb_folds(rng, path, 4.0, end, 8.0, KNEE - _HIP_Y)
     layer.folds += drag_lines(rng, points["crotch"], _hip(figure, side), int(rng.integers(2, 6)), 3.0)

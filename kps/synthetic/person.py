@@ -47,11 +47,11 @@ def _torso(figure: Figure, skin: Fabric) -> list[Layer]:
     for side in (-1, 1):
         tip = figure.shoulder(side) + xy(-side * 2.0, 1.0)
         neck = np.array([[side * 5.0, -9.0], [side * 5.2, -3.5], [side * 7.6, 0.4], [side * 11.5, 2.2]])
-        slope[side] = curve(np.vstack([neck * [np.cos(figure.pose.yaw) ** 0.5, 1], tip]), 4)
+        slope[side] = curve(np.vstack([neck * [np.cos(figure.yaw) ** 0.5, 1], tip]), 4)
     outline = join(slope[-1], left, [0, CROTCH + 2], right[::-1], slope[1][::-1])
     neck_line = np.array([[-3.5, 2.5], [0, 4.0], [3.5, 2.5]])
     torso = Layer(outline, skin, "skin", layers.Z_TORSO, shadow=0.0, relief=0.8)
-    if not figure.pose.back:
+    if not figure.back:
         torso.strokes.append((curve(neck_line), 0.3, "trim"))
     return [torso]
 
@@ -93,7 +93,7 @@ def _arm(figure: Figure, side: int, skin: Fabric) -> list[Layer]:
 
 
 def _head(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
-    lean, turn, back = rng.normal(0, 0.1), figure.facing + rng.normal(0, 0.15), figure.pose.back
+    lean, turn, back = rng.normal(0, 0.1), figure.facing + rng.normal(0, 0.15), figure.back
     centre = np.array([2.0 * figure.facing + 10 * lean, -16.0])
     head = Layer(ellipse(centre, (7.6, 10.6), lean), skin, "skin", layers.Z_HEAD, shadow=0.35)
     hair = plain_fabric(to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42)))

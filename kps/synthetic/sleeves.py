@@ -78,7 +78,7 @@ def decorate_torso(layer: Layer, category_id: int, look: Look, figure: Figure, p
         layer.strokes.append((waist, 0.4, "seam"))
         if look.pleats:
             layer.bands.append((np.vstack([waist - xy(0, 1.4), waist[::-1] + xy(0, 1.4)]), "trim"))
-    if figure.pose.back:
+    if figure.back:
         neck = [points[name] for name in ("neck_left", "neck_back", "neck_right") if name in points]
         if len(neck) == 3:
             layer.strokes.append((curve(neck), 1.0, "trim"))
@@ -209,14 +209,14 @@ def shoulder_point(look: Look, figure: Figure, side: int) -> Points:
         half_width = 4.6 + 0.35 * look.ease
         dropped = offsets(path, 2.0 + look.shoulder_drop, half_width, side)[0]
         return tip * 0.35 + dropped * 0.65 + np.array([0, -0.3 * look.ease])
-    x = tip[0] + side * max(look.shoulder_drop, -0.5 * abs(tip[0])) * np.cos(figure.pose.yaw)
+    x = tip[0] + side * max(look.shoulder_drop, -0.5 * abs(tip[0])) * np.cos(figure.yaw)
     return np.array([x, figure.shoulder_y(x)])
 
 
 def armpit_point(look: Look, figure: Figure, side: int, sleeve_inside: Points) -> Points:
     """The armpit of the garment (2,), between body and sleeve when the arm hangs."""
     body = figure.armpit(side) + np.array([side * 0.5 * look.ease, 0.7 * look.ease])
-    hanging = np.clip(1 - figure.pose.upper_arm[(side + 1) // 2] / 0.7, 0, 1) * 0.55
+    hanging = np.clip(1 - figure.upper_arm[(side + 1) // 2] / 0.7, 0, 1) * 0.55
     return body * (1 - hanging) + sleeve_inside * hanging
 
 
@@ -230,7 +230,7 @@ def sleeve_layer(
     inner = ["cuff_inner", *(["forearm_inner", "elbow_inner"] if long else []), "upper_arm_inner", "armpit"]
     outside = curve([points["shoulder"], *(points[name] for name in outer)])
     inside = curve([points[name] for name in inner])
-    inward = xy(-side * 1.2 * np.cos(figure.pose.yaw), 0.3)  # the sleeve is sewn over the torso's edge
+    inward = xy(-side * 1.2 * np.cos(figure.yaw), 0.3)  # the sleeve is sewn over the torso's edge
     outline = join(outside, inside, points["armpit"] + inward, points["shoulder"] + inward)
     path = rounded_limb(figure.arm(side))
     angle = float(np.arctan2(*(path[-1] - path[0])))

@@ -19,7 +19,7 @@ from kps.synthetic.sleeves import (
 
 def neck_points(category_id: int, look: Look, figure: Figure) -> Parts:
     """Neckline landmarks by part name, and the straps of slings."""
-    cos, turn = np.cos(figure.pose.yaw), figure.facing
+    cos, turn = np.cos(figure.yaw), figure.facing
     width, depth = look.neck_width, look.neck_depth
     points = {}
     if category_id in SLINGS:
@@ -43,7 +43,7 @@ def neck_points(category_id: int, look: Look, figure: Figure) -> Parts:
         points[f"neckline_{NAMES[side]}"] = np.array([
             front[0] + (corner[0] - front[0]) * shares[0], corner[1] + (front[1] - corner[1]) * shares[1]
         ])  # fmt: skip
-    back_dip = 1.4 if not figure.pose.back else 1.8
+    back_dip = 1.4 if not figure.back else 1.8
     points["neck_back"] = np.array([-1.5 * turn, figure.shoulder_y(width) - 0.25 * look.ease + back_dip])
     points["neck_front"] = front
     return points
@@ -145,7 +145,7 @@ def _torso_layers(category_id: int, look: Look, figure: Figure, points: Parts, f
     neck = "strap_base" if category_id in SLINGS else "neck"
     back_part = "bodice_back" if category_id in SLINGS else "neck_back"
     back = curve([points[f"{neck}_left"], points[back_part], points[f"{neck}_right"]])
-    if outwear and not figure.pose.back:
+    if outwear and not figure.back:
         panels = [_front_panel(points, side, sides[side], fabric, depth) for side in (-1, 1)]
         hem = curve([sides[-1][-1], [0.0, look.hem_y - 0.5], sides[1][-1]])
         outline = join(back, sides[1], hem[::-1], sides[-1][::-1])
@@ -154,10 +154,10 @@ def _torso_layers(category_id: int, look: Look, figure: Figure, points: Parts, f
         hem_part = "skirt_hem" if dress else "hem"
         centre = points.get(f"{hem_part}_centre", np.array([0.0, look.hem_y + look.hem_curve]))
         hem = curve([sides[-1][-1], centre, sides[1][-1]])
-        top = back if figure.pose.back else _neckline(points, neck, look)
+        top = back if figure.back else _neckline(points, neck, look)
         outline = join(top, sides[1], hem[::-1], sides[-1][::-1])
         parts = [Layer(outline, fabric, "torso", depth)]
-        if not figure.pose.back:
+        if not figure.back:
             # The inside of the back, seen through the neck opening when no neck is there.
             inside = join(back, top[::-1])
             parts.append(Layer(inside, inner, "back", layers.Z_NECK_BACK, shadow=0.0, relief=0.3))
@@ -230,14 +230,14 @@ def _visible_on(figure: Figure, points: Parts):
     for part, point in points.items():
         side = part.rsplit("_", 1)[-1]
         if part in {"neck_back", "bodice_back"}:
-            panels = torso if figure.pose.back else ("back", "lining")
+            panels = torso if figure.back else ("back", "lining")
         elif part.startswith("strap_top"):
             panels = (f"strap_{side}",)
         elif part.startswith(("upper_arm", "elbow", "forearm", "cuff")):
             panels = (f"sleeve_{side}",)
         elif part.startswith(("shoulder", "armpit")):
             panels = (*torso, f"sleeve_{side}")
-        elif figure.pose.back and part.startswith(("neckline", "neck_front", "front_")):
+        elif figure.back and part.startswith(("neckline", "neck_front", "front_")):
             panels = _HIDDEN
         elif part.startswith("front_") and side in NAMES.values():
             panels = (f"torso_{side}",)
