@@ -56,13 +56,10 @@ class Category:
         return indices
 
 
-def _read_categories() -> tuple[Category, ...]:
-    rows = orjson.loads(package_data("data/categories.json"))["categories"]
-    pairs = ("flip_pairs", "outline_links")
-    return tuple(Category(**{k: tuple(map(tuple, v)) if k in pairs else v for k, v in row.items()}) for row in rows)
-
-
-CATEGORIES = _read_categories()
+CATEGORIES = tuple(
+    Category(**{key: tuple(map(tuple, value)) if isinstance(value, list) else value for key, value in row.items()})
+    for row in orjson.loads(package_data("data/categories.json"))["categories"]
+)
 NUM_CATEGORIES = len(CATEGORIES)
 NUM_LANDMARKS = sum(category.num_landmarks for category in CATEGORIES)
 MAX_LANDMARKS = max(category.num_landmarks for category in CATEGORIES)
@@ -126,10 +123,3 @@ def full_from_own(category_id: np.ndarray, own: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(category_id == item.id)
         full[rows, item.slice] = own[rows, : item.num_landmarks]
     return full
-
-
-def own_from_full(category_id: np.ndarray, full: np.ndarray) -> np.ndarray:
-    """Take each instance's own landmarks from the 294-vector: (N,), (N, 294, D) -> (N, 39, D)."""
-    indices = own_indices()[np.asarray(category_id) - 1]
-    own = np.take_along_axis(full, np.maximum(indices, 0)[:, :, None], axis=1)
-    return np.where((indices >= 0)[:, :, None], own, 0).astype(full.dtype, copy=False)

@@ -49,6 +49,11 @@ def make_item(
     return {**item, **changes}
 
 
+def plain(polygons: list[np.ndarray]) -> list[list[float]]:
+    """The polygons of one loaded instance as lists."""
+    return [polygon.tolist() for polygon in polygons]
+
+
 def make_image_row(image_id: int = 1, width: int = 468, height: int = 624) -> dict:
     """A COCO image row."""
     return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height}

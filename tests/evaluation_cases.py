@@ -45,7 +45,7 @@ def random_case(seed: int, *, num_images: int = 6, num_items: int = 25, scale: f
         num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
         iscrowd=rng.random(num_items) < 0.15,
         attributes={name: rng.integers(0, 4, num_items) for name in ("scale", "occlusion", "zoom_in", "viewpoint")},
-        segmentation=tuple([] for _ in range(num_items)),
+        segmentation=np.full(num_items, None),
     )
     sources = rng.choice(["shop", "user"], num_images).tolist()
     images = tuple(ImageRow(i, f"{i}.jpg", 300, 300, source) for i, source in enumerate(sources, start=1))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_coco, make_image_row, make_item
+from builders import make_coco, make_image_row, make_item, plain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kps.data.coco import category_counts, coco_annotation, load_coco, save_coco
+from kps.data.coco import category_counts, check_polygons, coco_annotation, load_coco, save_coco
 from kps.files import InputError, read_json, write_json
 from kps.schema import CATEGORIES, category
 
@@ -36,7 +36,7 @@ def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
         assert own[: garment.num_landmarks].ravel().tolist() == item["landmarks"]
         assert not own[garment.num_landmarks :].any()
         assert coco.instances.attributes["zoom_in"][number] == item["zoom_in"]
-        assert coco.instances.segmentation[number] == item["segmentation"]
+        assert plain(coco.instances.segmentation[number]) == item["segmentation"]
 
 
 def test_subset_by_category_keeps_all_images(tmp_path: Path) -> None:
@@ -153,3 +153,14 @@ def test_memory_grows_with_what_is_kept_not_with_the_file(tmp_path: Path) -> Non
 
 def test_category_counts() -> None:
     assert category_counts(np.array([1, 1, 13])).tolist() == [2] + [0] * 11 + [1]
+
+
+@pytest.mark.parametrize("value", [None, {"counts": "abc", "size": [1, 2]}, []])
+def test_other_masks_count_as_no_polygons(value: object) -> None:
+    assert check_polygons(value) == []
+
+
+@pytest.mark.parametrize("value", ["text", 5, [1, 2], [[1, "2"]], [[1, True]], [[1, None]], [{"x": 1}], [[1e10, 2]]])
+def test_what_is_no_list_of_polygons_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match="expected segmentation"):
+        check_polygons(value)

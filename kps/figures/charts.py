@@ -29,10 +29,8 @@ def category_imbalance(counts: Mapping[str, Sequence[float]], *, title: str = "G
     figure, axes = _bars_by_category(shares, (OURS, PAPER, *SERIES[1:]), title)
     for bars, values in zip(axes.containers, counts.values(), strict=True):
         axes.bar_label(bars, [f"{value:,.0f}" for value in values], fontsize=6, rotation=90, padding=2)
-    axes.set_yscale("log")
-    axes.set_ylim(0.05, 200)
+    axes.set(yscale="log", ylim=(0.05, 200), ylabel="share of all garments, %")
     axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
-    axes.set_ylabel("share of all garments, %")
     return figure
 
 
@@ -68,8 +66,7 @@ def per_category_bars(series: Mapping[str, Mapping[str, float]], *, ylabel: str,
         if np.isfinite(heights).any():
             colour = bars[0].get_facecolor()
             axes.axhline(np.nanmean(heights), color=colour, linewidth=0.8, linestyle="--", zorder=0)
-    axes.set_ylim(0, 1.12)
-    axes.set_ylabel(ylabel)
+    axes.set(ylim=(0, 1.12), ylabel=ylabel)
     return figure
 
 
@@ -81,8 +78,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
         for label, history in histories.items():
             if column in history:
                 axes.plot(history["iteration"], history[column], linewidth=1.4, label=label)
-        axes.set_title(column.replace("_", " "))
-        axes.set_xlabel("iteration")
+        axes.set(title=column.replace("_", " "), xlabel="iteration")
         values = np.concatenate([[], *(line.get_ydata() for line in axes.lines)])
         if values.size and values.min() > 0 and values.max() > LOG_RANGE * values.min():
             axes.set_yscale("log")
@@ -90,9 +86,6 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
             axes.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
     return figure
-
-
-WITH_ALL = ["all", *NAMES]
 
 
 @mpl.rc_context(STYLE)
@@ -113,9 +106,8 @@ def score_intervals(measured: Mapping[str, Intervals | PairedDifference], *, xla
     if any(isinstance(values, PairedDifference) for values in measured.values()):
         axes.axvline(0, color=INK, linewidth=0.8)
     axes.axhline(0.5, color=INK, linewidth=0.5)
-    axes.set_yticks(range(len(WITH_ALL)), WITH_ALL)
-    axes.set_ylim(len(WITH_ALL) - 0.4, -0.6)
-    axes.set_xlabel(xlabel)
+    axes.set_yticks(range(1 + len(NAMES)), ["all", *NAMES])
+    axes.set(ylim=(len(NAMES) + 0.6, -0.6), xlabel=xlabel)
     axes.grid(axis="y", visible=False)
     axes.set_title(title, loc="left")
     if len(measured) > 1:
@@ -179,14 +171,12 @@ def causes_of_loss(causes: Causes) -> Figure:
     axes.set_yticks(places, [f"mean of {len(names) - 1}", *names[1:]] if names else [])
     for label in axes.get_yticklabels()[:1]:
         label.set_fontweight("bold")
-    axes.set_xlim(0, 100)
-    axes.set_ylim(len(names) + 0.2, -0.6)
-    axes.set_xlabel("AP points: kept, then lost to each cause")
+    axes.set(xlim=(0, 100), ylim=(len(names) + 0.2, -0.6), xlabel="AP points: kept, then lost to each cause")
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=6, handlelength=1.1,
-                  fontsize=8, columnspacing=1.4)  # fmt: skip
+    look = {"ncols": 6, "handlelength": 1.1, "fontsize": 8, "columnspacing": 1.4}
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", **look)
     return figure
 
 
@@ -200,13 +190,15 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     item = category(category_id)
     table = causes.landmarks[causes.landmarks["category_id"] == item.id]
     figure, ((garment, bars),) = new_figure(1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1))
-    kinds = KINDS[1:]
-    found = causes.counts.loc[OWN, item.name]
     _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
     _draw_bars(bars, table)
-    figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
-    handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(kinds)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), handlelength=1.1)
+    figure.suptitle(
+        f"{item.name}: landmarks of {causes.counts.loc[OWN, item.name]:,} garments found",
+        fontsize=10,
+        fontweight="bold",
+    )
+    handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(KINDS[1:])]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.1)
     return figure
 
 
@@ -236,15 +228,13 @@ def _draw_bars(axes: Axes, table: pd.DataFrame) -> None:
     for kind in reversed(KINDS[1:]):
         width = 100 * table[kind].fillna(0).to_numpy()
         axes.barh(numbers, width, left=left, height=0.8, color=CAUSE_COLOURS[kind], linewidth=0)
-        left = left + width
+        left += width
     for number, value, labelled in zip(numbers, left, table["labelled"], strict=True):
         text = f" {value:.0f}" if labelled else " never labelled"
         axes.text(value, number, text, va="center", fontsize=6, color="#6b737c")
-    axes.set_ylim(len(numbers) + 0.7, 0.3)
-    axes.set_xlim(0, min(100, max(1.12 * left.max(), 1)))
-    axes.set_yticks(numbers, [str(number) for number in numbers], fontsize=6)
+    axes.set(ylim=(len(numbers) + 0.7, 0.3), ylabel="landmark")
+    axes.set(xlim=(0, min(100, max(1.12 * left.max(), 1))), xlabel="% of labelled landmarks that are not good")
+    axes.set_yticks(numbers, numbers, fontsize=6)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylabel("landmark")
-    axes.set_xlabel("% of labelled landmarks that are not good")
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_color(FAINT)

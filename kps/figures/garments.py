@@ -1,6 +1,6 @@
 """Garments drawn: on photos, as mean shapes, around a landmark, and as a model is trained on them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from kps.data.coco import Coco
 from kps.data.photos import photo_of
-from kps.figures.style import CATEGORY_COLOURS, OURS, STYLE, blank, draw_mean_shape, draw_outline, new_figure
+from kps.figures.style import CATEGORY_COLOURS, INK, OURS, STYLE, blank, draw_mean_shape, draw_outline, new_figure
 from kps.likeness import Shapes
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
@@ -34,10 +34,9 @@ def mean_shapes(shapes: Shapes) -> Figure:
                 values, vectors = np.linalg.eigh(spread)
                 width, height = 2 * 1.5 * np.sqrt(values)
                 angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
-                colour = CATEGORY_COLOURS[item.id]
-                ellipse = Ellipse(centre, width, height, angle=angle, color=colour, alpha=0.22, linewidth=0)
-                axes.add_patch(ellipse)
-        axes.plot(*mean.T, "o", ms=3, color="#22262b", linestyle="none")
+                look = {"color": CATEGORY_COLOURS[item.id], "alpha": 0.22, "linewidth": 0}
+                axes.add_patch(Ellipse(centre, width, height, angle=angle, **look))
+        axes.plot(*mean.T, "o", ms=3, color=INK)
         axes.set_title(f"{item.name}  (n = {shapes.count[item.id - 1].max()})", fontsize=8.5)
     return figure
 
@@ -92,7 +91,7 @@ def _draw_garments(
             _label(axes, places[known].mean(0), text, colour)
 
 
-def _label(axes: Axes, place: np.ndarray, text: str, colour: str) -> None:
+def _label(axes: Axes, place: Iterable[float], text: str, colour: str) -> None:
     box = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "none", "alpha": 0.9}
     axes.text(*place, text, fontsize=6, color="#14171a", ha="center", va="center", bbox=box, clip_on=True)
 
@@ -111,20 +110,17 @@ def showcase(coco: Coco, count: int) -> list[int]:
     return chosen
 
 
-def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, Iterator[tuple[Axes, int]]]:
-    """A figure with a panel for each photo, and the panels that then show one, each with its image id."""
+def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, list[tuple[Axes, int]]]:
+    """A figure with a panel for each photo, and the panels that show one, each with its image id."""
     rows = max(-(-len(image_ids) // COLUMNS), 1)
     figure, axes = new_figure(rows, COLUMNS, (2.5 * COLUMNS, 3.1 * rows))
     photos = {row.id: row for row in coco.images}
-
-    def panels() -> Iterator[tuple[Axes, int]]:
-        for panel, image_id in zip(axes.flat, image_ids, strict=False):
-            _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
-            yield panel, image_id
-
     for panel in axes.flat:
         blank(panel)
-    return figure, panels()
+    panels = list(zip(axes.flat, image_ids, strict=False))
+    for panel, image_id in panels:
+        _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
+    return figure, panels
 
 
 @mpl.rc_context(STYLE)
@@ -138,9 +134,9 @@ def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> Figure:
 
 
 def _pictured(score: np.ndarray) -> np.ndarray:
-    """Rows worth drawing, the best last: those from MIN_SCORE up, from 1 to MAX_DRAWN."""
+    """Rows worth drawing, the best last: those from MIN_SCORE up, from 1 (if there is one) to MAX_DRAWN."""
     order = np.argsort(-score)[:MAX_DRAWN]
-    return order[: max(int((score[order] >= MIN_SCORE).sum()), 1)][::-1]
+    return order[: max((score[order] >= MIN_SCORE).sum(), 1)][::-1]
 
 
 @mpl.rc_context(STYLE)
@@ -151,17 +147,17 @@ def detection_grid(coco: Coco, image_dir: Path, detections: Detections, image_id
         for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
             axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
         found = detections.take(detections.image_id == image_id)
-        for row in _pictured(found.score) if len(found) else ():
-            box, colour = found.bbox_xywh[row], CATEGORY_COLOURS[int(found.category_id[row])]
-            axes.add_patch(_box(box, colour, linewidth=1.5))
-            text = f"{category(int(found.category_id[row])).name} {found.score[row]:.2f}"
-            _label(axes, box[:2] + np.array([box[2] / 2, 0]), text, colour)
+        for row in _pictured(found.score):
+            box, item = found.bbox_xywh[row], category(int(found.category_id[row]))
+            axes.add_patch(_box(box, CATEGORY_COLOURS[item.id], linewidth=1.5))
+            place = (box[0] + box[2] / 2, box[1])
+            _label(axes, place, f"{item.name} {found.score[row]:.2f}", CATEGORY_COLOURS[item.id])
     return figure
 
 
 def _box(bbox_xywh: np.ndarray, colour: str, **options: object) -> Rectangle:
-    corner, (width, height) = bbox_xywh[:2], bbox_xywh[2:]
-    return Rectangle(corner, width, height, fill=False, edgecolor=colour, path_effects=OUTLINED, **options)
+    look = {"fill": False, "edgecolor": colour, "path_effects": OUTLINED, **options}
+    return Rectangle(bbox_xywh[:2], *bbox_xywh[2:], **look)
 
 
 @mpl.rc_context(STYLE)
@@ -173,8 +169,6 @@ def prediction_grid(coco: Coco, image_dir: Path, predictions: Predictions, image
     figure, panels = _grid(coco, image_dir, image_ids)
     for axes, image_id in panels:
         found = predictions.take(predictions.image_id == image_id)
-        if len(found) == 0:
-            continue
         found = found.take(_pictured(found.bbox_score))
         own = found.keypoints.copy()
         own[..., 2] = 1
@@ -187,14 +181,12 @@ def _draw_errors(axes: Axes, coco: Coco, found: Predictions) -> None:
     items = coco.instances
     for row, detection_id in enumerate(found.detection_id):
         same = (items.annotation_id == detection_id) & (items.image_id == found.image_id[row])
-        match = np.flatnonzero(same)
-        if len(match) == 0 or not np.allclose(items.bbox_xywh[match[0]], found.bbox_xywh[row], atol=0.02):
-            continue
-        truth = items.keypoints[match[0]]
-        known = truth[:, 2] > 0
-        lines = np.stack([truth[known, :2], found.keypoints[row, known, :2]], axis=1)
-        axes.add_collection(LineCollection(lines, colors="white", linewidths=1.2, path_effects=OUTLINED))
-        axes.plot(*truth[known, :2].T, "o", ms=2.2, mfc="white", mec="#14171a", mew=0.4, linestyle="none")
+        same &= np.isclose(items.bbox_xywh, found.bbox_xywh[row], atol=0.02).all(axis=1)
+        for truth in items.keypoints[same]:
+            known = truth[:, 2] > 0
+            lines = np.stack([truth[known, :2], found.keypoints[row, known, :2]], axis=1)
+            axes.add_collection(LineCollection(lines, colors="white", linewidths=1.2, path_effects=OUTLINED))
+            axes.plot(*truth[known, :2].T, "o", ms=2.2, mfc="white", mec="#14171a", mew=0.4)
 
 
 SIDE_OF_GARMENT = 0.4  # a cut-out's side in parts of the square root of the box's area
@@ -207,8 +199,7 @@ def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dic
     From a random garment on which the landmark is visible; landmarks that no photo shows are left out.
     """
     rng, items = np.random.default_rng(0), coco.instances
-    images = {row.id: row for row in coco.images}
-    crops = {}
+    images, crops = {row.id: row for row in coco.images}, {}
     for landmark in dict.fromkeys(landmarks):
         item = category(int(LANDMARK_CATEGORY[landmark]))
         own = landmark - item.first_index
@@ -216,8 +207,7 @@ def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dic
         if not len(shown):
             continue
         row = int(rng.choice(shown))
-        side = max(SIDE_OF_GARMENT * np.sqrt(items.area[row]), 8.0)
-        scale = PIXELS / side
+        scale = PIXELS / max(SIDE_OF_GARMENT * np.sqrt(items.area[row]), 8.0)
         x, y = items.keypoints[row, own, :2]
         affine = np.array([[scale, 0, PIXELS / 2 - scale * x], [0, scale, PIXELS / 2 - scale * y]])
         photo = photo_of(images[int(items.image_id[row])], image_dir)
@@ -228,9 +218,8 @@ def landmark_crops(coco: Coco, image_dir: Path, landmarks: Iterable[int]) -> dic
 def training_samples(samples: Sequence[tuple[np.ndarray, np.ndarray]], *, maps: np.ndarray | None = None) -> Figure:
     """Draw what a model is trained on: augmented pictures with their labels, and a target heatmap beside.
 
-    Args:
-        samples: pictures (H, W, 3) RGB with points (K, 2) px, or with boxes (K, 4) x1 y1 x2 y2 px.
-        maps: (K, h, w) heatmaps of the first picture; their highest values are laid over it.
+    `samples` holds pictures (H, W, 3) RGB with points (K, 2) px, or with boxes (K, 4) x1 y1 x2 y2 px; `maps` the
+    heatmaps (K, h, w) of the first one, whose highest values are laid over it.
     """
     count = len(samples) + (maps is not None)
     height, width = samples[0][0].shape[:2]
@@ -242,11 +231,10 @@ def training_samples(samples: Sequence[tuple[np.ndarray, np.ndarray]], *, maps: 
         for x1, y1, x2, y2 in labels if labels.shape[1] == 4 else ():
             axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=OURS))
         axis.set(xlim=(-0.5, picture.shape[1] - 0.5), ylim=(picture.shape[0] - 0.5, -0.5))
-        blank(axis)
     if maps is not None:
-        axis = axes[0, -1]
-        axis.imshow(samples[0][0], alpha=0.35)
-        axis.imshow(maps.max(0), cmap="magma", alpha=0.75, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
-        axis.set_title("target", fontsize=8)
+        axes[0, -1].imshow(samples[0][0], alpha=0.35)
+        axes[0, -1].imshow(maps.max(0), cmap="magma", alpha=0.75, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+        axes[0, -1].set_title("target", fontsize=8)
+    for axis in axes[0]:
         blank(axis)
     return figure

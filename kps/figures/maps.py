@@ -27,7 +27,7 @@ from kps.figures.style import (
     blank,
     draw_mean_shape,
     new_figure,
-)  # fmt: skip
+)
 from kps.likeness import Choice, Shapes
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, Category
 
@@ -91,22 +91,12 @@ def map_poster(shapes: Shapes, maps: Mapping[str, Aggregation]) -> Figure:
             _dots(panel, _garment(panel, item, shapes), map_, numbers, item)
         for panel in panels[len(CATEGORIES) :]:
             blank(panel)
-        _caption(panels[-1], name, map_)
+        sizes, caption = np.bincount(map_.group), {"transform": panels[-1].transAxes}
+        text = f"{map_.num_groups} groups\n{(sizes > 1).sum()} shared, up to {sizes.max()} garments\n"
+        text += f"{(sizes == 1).sum()} alone (grey)\n\none colour and number:\none channel"
+        panels[-1].text(0.08, 0.77, name, fontsize=17, weight="bold", va="bottom", **caption)
+        panels[-1].text(0.08, 0.72, text, fontsize=10, va="top", linespacing=1.6, **caption)
     return figure
-
-
-def _caption(axes: Axes, name: str, map_: Aggregation) -> None:
-    sizes = np.bincount(map_.group)
-    lines = (
-        f"{map_.num_groups} groups",
-        f"{(sizes > 1).sum()} shared, up to {sizes.max()} garments",
-        f"{(sizes == 1).sum()} alone (grey)",
-        "",
-        "one colour and number:",
-        "one channel",
-    )
-    axes.text(0.08, 0.77, name, transform=axes.transAxes, fontsize=17, weight="bold", va="bottom")
-    axes.text(0.08, 0.72, "\n".join(lines), transform=axes.transAxes, fontsize=10, va="top", linespacing=1.6)
 
 
 def matched_numbers(map_: Aggregation, reference: Aggregation) -> np.ndarray:
@@ -120,8 +110,7 @@ def matched_numbers(map_: Aggregation, reference: Aggregation) -> np.ndarray:
     found = common[ours, theirs] > 0
     numbers = np.zeros(map_.num_groups, dtype=int)
     numbers[ours[found]] = theirs[found] + 1
-    alone = np.flatnonzero(numbers == 0)
-    numbers[alone] = reference.num_groups + 1 + np.arange(len(alone))
+    numbers[numbers == 0] = reference.num_groups + 1 + np.arange((numbers == 0).sum())
     return numbers
 
 
@@ -155,10 +144,8 @@ def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, 
 def doubtful_pairs(table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, np.ndarray] | None = None) -> Figure:
     """Pairs of landmarks of an audit's table, each as two garments with the landmark marked.
 
-    Args:
-        table: rows of `kps.likeness.audit_merges` or `audit_missed`.
-        shapes: mean shapes.
-        crops: a picture (h, w, 3) by landmark index, its centre on the landmark, drawn below the garment.
+    `table` holds rows of `kps.likeness.audit_merges` or `audit_missed`; `crops` a picture (h, w, 3) by landmark index,
+    its centre on the landmark, which is drawn below the garment.
     """
     depth = 1 if crops is None else 2
     rows = max(-(-len(table) // PAIRS), 1)
@@ -175,7 +162,10 @@ def doubtful_pairs(table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, n
         for side, landmark in enumerate((row.index, row.other_index)):
             _marked(axes[top, first + side], landmark, shapes)
             if crops is not None and landmark in crops:
-                _crop(axes[top + 1, first + side], crops[landmark])
+                height, width = crops[landmark].shape[:2]
+                below = axes[top + 1, first + side]
+                below.imshow(crops[landmark])
+                below.plot((width - 1) / 2, (height - 1) / 2, "o", ms=11, mfc="none", mec=DOUBT, mew=1.6)
     return figure
 
 
@@ -190,22 +180,14 @@ def _marked(axes: Axes, landmark: int, shapes: Shapes) -> None:
         axes.text(*mean[own], str(own + 1), fontsize=7, color="white", ha="center", va="center_baseline")
 
 
-def _crop(axes: Axes, picture: np.ndarray) -> None:
-    height, width = picture.shape[:2]
-    axes.imshow(picture)
-    axes.plot((width - 1) / 2, (height - 1) / 2, "o", ms=11, mfc="none", mec=DOUBT, mew=1.6)
-
-
 @mpl.rc_context(STYLE)
 def threshold_curve(
     table: pd.DataFrame, *, choice: Choice, reference_groups: Mapping[str, int] | None = None
 ) -> Figure:
     """Number of groups and scores over the threshold, with the chosen threshold marked.
 
-    Args:
-        table: index threshold, a column `groups` and one a score in [0, 1] or so.
-        choice: draws its stability, with a band of one standard error, and marks its threshold.
-        reference_groups: numbers of groups to mark, such as the hand map's.
+    `table` has the index threshold, a column `groups` and one a score in [0, 1] or so. Of the choice, its threshold is
+    marked and its stability drawn, with a band of one standard error. `reference_groups` are numbers of groups to mark.
     """
     figure, ((left, right),) = new_figure(1, 2, (11.5, 3.8))
     left.plot(table.index, table["groups"], color=OURS, linewidth=2)
@@ -220,22 +202,15 @@ def threshold_curve(
         right.plot(table.index, table[name], color=SERIES[index % len(SERIES)], linewidth=2, label=name)
     right.set_ylim(0, 1)
     right.set_title("Agreement (adjusted Rand index)", loc="left")
-    _mark_choice(left, right, table, choice)
-    for axes in (left, right):
-        axes.set_xlabel("threshold")
-    right.legend(loc="lower right", fontsize=8)
-    return figure
-
-
-def _mark_choice(left: Axes, right: Axes, table: pd.DataFrame, choice: Choice) -> None:
     found = choice.table
     low, high = (found["stability"] + sign * found["standard_error"] for sign in (-1, 1))
     right.fill_between(found["threshold"], low, high, color=INK, alpha=0.15, linewidth=0)
     right.plot(found["threshold"], found["stability"], color=INK, linewidth=1.2, label="between resamples")
     for axes in (left, right):
         axes.axvline(choice.threshold, color=DOUBT, linewidth=1.2)
-    groups = np.interp(choice.threshold, table.index, table["groups"])
-    left.plot(choice.threshold, groups, "o", color=DOUBT, ms=7)
-    left.annotate(
-        f"chosen: {groups:.0f} groups", (choice.threshold, groups), (8, 10), textcoords="offset points", color=DOUBT
-    )
+        axes.set_xlabel("threshold")
+    chosen = choice.threshold, np.interp(choice.threshold, table.index, table["groups"])
+    left.plot(*chosen, "o", color=DOUBT, ms=7)
+    left.annotate(f"chosen: {chosen[1]:.0f} groups", chosen, (8, 10), textcoords="offset points", color=DOUBT)
+    right.legend(loc="lower right", fontsize=8)
+    return figure

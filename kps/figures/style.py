@@ -13,31 +13,20 @@ from kps.schema import CATEGORIES, Category
 
 OURS, PAPER, INK, FAINT = "#1b6ca8", "#b8bec6", "#22262b", "#d9dde2"
 # One colour a category: cool for tops and outwear, green and yellow for lower garments, warm for dresses.
-_TOPS = ("#3a86ff", "#00b4d8", "#7b5cff", "#b388ff", "#00c2a8", "#5fe3c0")
-_LOWER = ("#8ac926", "#c5d000", "#ffb703")
-_DRESSES = ("#ff5d5d", "#ff7b00", "#ff4fa3", "#e36bff")
-COLOURS = (*_TOPS, *_LOWER, *_DRESSES)
+COLOURS = (
+    *("#3a86ff", "#00b4d8", "#7b5cff", "#b388ff", "#00c2a8", "#5fe3c0"),
+    *("#8ac926", "#c5d000", "#ffb703"),
+    *("#ff5d5d", "#ff7b00", "#ff4fa3", "#e36bff"),
+)
 CATEGORY_COLOURS = {item.id: colour for item, colour in zip(CATEGORIES, COLOURS, strict=True)}
 SERIES = ("#1b6ca8", "#e07a1f", "#3a9d5d", "#a23b72", "#6c757d", "#c9a227")
 STYLE: dict[str, Any] = {
-    "figure.dpi": 100,
-    "savefig.dpi": 100,
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.edgecolor": "#8a9199",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e7eaee",
-    "axes.prop_cycle": mpl.cycler(color=SERIES),
-    "legend.frameon": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    **dict.fromkeys(("figure.dpi", "savefig.dpi"), 100),
+    **dict.fromkeys(("figure.constrained_layout.use", "axes.grid", "axes.axisbelow"), True),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **{"font.size": 9, "axes.titlesize": 9.5, "axes.titleweight": "bold"},
+    **{"axes.edgecolor": "#8a9199", "grid.color": "#e7eaee", "axes.prop_cycle": mpl.cycler(color=SERIES)},
 }
 
 
@@ -50,11 +39,9 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], **options: An
 
 def blank(axes: Axes) -> None:
     """Strip an axes that holds a picture, or nothing."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def draw_outline(axes: Axes, item: Category, places: np.ndarray, **look: Any) -> None:

@@ -1,6 +1,6 @@
 """The report: the paper's tables with ours beside them, as data frames, Markdown and HTML."""
 
-from kps.report.page import STEPS, banner, markdown, markdown_tables, measure_steps, steps_table, write_html
+from kps.report.page import STEPS, banner, markdown, measure_steps, steps_table, write_html
 from kps.report.tables import (
     PAPER,
     TITLES,

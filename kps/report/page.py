@@ -4,10 +4,9 @@ import base64
 import html
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -35,21 +34,11 @@ figure{margin:1rem 0} img{max-width:100%} figcaption{color:#5b636b;font-size:.86
 
 def text_of(value: Any) -> str:
     """A cell as text: three decimals for a fraction, one for a larger number, separators for thousands."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral):
         return f"{value:,}"
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if isinstance(value, Real):
         return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.1f}"
     return str(value)
-
-
-def markdown_tables(records: Mapping[str, Record]) -> str:
-    """Tables 1 to 3 as Markdown, with the note that belongs to the numbers."""
-    tables = build_tables(records)
-    note = banner(records)
-    parts = [f"> {note}"] if note else []
-    for name in ("table1", "table2", "table3"):
-        parts += [f"**{TITLES[name]}**", markdown(tables[name])]
-    return "\n\n".join(parts) + "\n"
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -70,29 +59,23 @@ def write_html(
         parts.append(f'<p class="banner">{html.escape(note)}</p>')
     for name, table in build_tables(records).items():
         parts.append(f"<h2>{html.escape(TITLES[name])}</h2>")
-        parts.append(_html_table(table, wide=name == "provenance") if table.size else f"<p>{NOT_RUN}</p>")
+        classes = ["wide"] if name == "provenance" else None
+        cells = table.map(text_of).to_html(border=0, classes=classes, na_rep="") if table.size else ""
+        cells = cells.replace(f"<td>{NOT_RUN}</td>", f'<td class="missing">{NOT_RUN}</td>')
+        parts.append(f'<div class="scroll">{cells}</div>' if cells else f"<p>{NOT_RUN}</p>")
     parts += ["<h2>Figures</h2>"] if figures else []
     for caption, figure in (figures or {}).items():
-        parts.append(f"<figure>{_image(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=110)
+        image = f'<img alt="" src="data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}">'
+        parts.append(f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     text = f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _html_table(table: pd.DataFrame, *, wide: bool = False) -> str:
-    text = table.map(text_of).to_html(border=0, classes=["wide"] if wide else None, na_rep="")
-    return f'<div class="scroll">{text}</div>'.replace(f"<td>{NOT_RUN}</td>", f'<td class="missing">{NOT_RUN}</td>')
-
-
-def _image(figure: Figure) -> str:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
-
-
-@dataclass(frozen=True)
-class PaperStep:
+class PaperStep(NamedTuple):
     """A step of the paper, the runs without and with it, and the points of AP that the paper gives it."""
 
     name: str
@@ -127,15 +110,10 @@ def steps_table(gains: dict[str, PairedDifference]) -> pd.DataFrame:
     rows = {}
     for step in STEPS:
         ours = (NOT_RUN, "-", "-")
-        if gain := gains.get(step.name):
-            interval = f"{gain.AP.low:+.3f} to {gain.AP.high:+.3f}"
-            ours = (f"{gain.AP.estimate:+.3f}", interval, _direction(gain))
+        if step.name in gains:
+            gain = gains[step.name].AP
+            direction = "up" if gain.low > 0 else "down" if gain.high < 0 else "undecided"
+            ours = (f"{gain.estimate:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}", direction)
         rows[step.name] = (f"{step.paper:+.3f}", *ours)
     columns = ["AP_kps, paper", "AP_kps, ours", "95 % interval", "direction here"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-
-def _direction(gain: PairedDifference) -> str:
-    if gain.AP.low > 0:
-        return "up"
-    return "down" if gain.AP.high < 0 else "undecided"

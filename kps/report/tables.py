@@ -1,6 +1,6 @@
 """The paper's tables beside ours, where each number comes from, and "not run" where there is none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,21 @@ from kps.schema import CATEGORIES, package_data
 from kps.workspace import BUILT_IN, GROUND_TRUTH, Record
 
 NAMES = [item.name for item in CATEGORIES]
+ROWS = ["all", *NAMES]
+NOTHING = "-"
+PAPER = orjson.loads(package_data("report/paper_tables.json"))
+NOT_RUN = "not run"
+PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
+SETTINGS = ("detector", "aggregation", "finetune", "hflip_train", "hflip_test")  # what Table 2 tells apart
+DETECTORS = {"htc": "HTC", "cascade": "Cascade", GROUND_TRUTH: "Ground-truth"}
+TITLES = {
+    "table1": "Table 1. Comparison: AP_kps, detected boxes, visible and occluded landmarks",
+    "table2": "Table 2. Ablation: AP_kps on validation, visible and occluded landmarks; a column is one run",
+    "table3": "Table 3. Per category, detected boxes, visible and occluded landmarks, with flip test",
+    "ground_truth_boxes": "Ground-truth boxes (ours only): AP_kps, visible and occluded landmarks",
+    "visible_only": "Visible landmarks only (ours only): AP_kps",
+    "provenance": "How each number was obtained",
+}
 
 
 def paper_boxes(detector: str) -> dict[str, float]:
@@ -28,22 +43,23 @@ def paper_boxes(detector: str) -> dict[str, float]:
 
 def paper_landmarks(*, boxes: str, model: str, aggregation: str, flip_test: bool) -> dict[str, float]:
     """AP_kps of a prediction run: "all" (Table 2), and each category where Table 3 has it."""
-    if model not in PAPER_MODELS:
-        return {}
-    wanted = {
-        "detector": DETECTORS.get(boxes),
-        "aggregation": aggregation == "hand81",
-        "finetune": model.startswith("finetune"),
-        "hflip_train": model == "finetune_flip",
-        "hflip_test": flip_test,
-    }
-    known = aggregation in ("hand81", "identity")
-    found = [row["AP_kps"] for row in PAPER["table2"] if known and wanted.items() <= row.items()]
-    in_table3 = wanted["detector"] == "HTC" and flip_test and model != "finetune_flip"
-    if not found or not in_table3:
-        return {"all": found[0]} if found else {}
-    column = "ap_kps_with_finetuning" if wanted["finetune"] else "ap_kps_without_finetuning"
-    return {"all": found[0], **dict(zip(NAMES, PAPER["table3"][column], strict=True))}
+    wanted = _settings(boxes, model, aggregation, flip_test)
+    known = model in PAPER_MODELS and aggregation in PAPER_MAPS
+    rows = [row for row in PAPER["table2"] if known and wanted.items() <= row.items()]
+    found = {"all": rows[0]["AP_kps"]} if rows else {}
+    if found and wanted["detector"] == "HTC" and flip_test and model != "finetune_flip":
+        column = "ap_kps_with_finetuning" if wanted["finetune"] else "ap_kps_without_finetuning"
+        found |= zip(NAMES, PAPER["table3"][column], strict=True)
+    return found
+
+
+def _settings(boxes: str, model: str, aggregation: str, flip_test: bool) -> dict[str, Any]:
+    values = (aggregation != "identity", model.startswith("finetune"), model == "finetune_flip", flip_test)
+    return dict(zip(SETTINGS, (_label(boxes), *values), strict=True))
+
+
+def _label(boxes: str) -> str:
+    return DETECTORS.get(boxes, boxes)
 
 
 def beside_the_paper(scores: Scores, paper: Mapping[str, float]) -> pd.DataFrame:
@@ -55,22 +71,6 @@ def beside_the_paper(scores: Scores, paper: Mapping[str, float]) -> pd.DataFrame
 
 def _text(value: float | None) -> str:
     return NOTHING if value is None or value != value else f"{value:.3f}"
-
-
-NOTHING = "-"
-PAPER = orjson.loads(package_data("report/paper_tables.json"))
-NOT_RUN = "not run"
-PAPER_MODELS, PAPER_MAPS = ("universal", "finetune_plain", "finetune_flip"), ("identity", "hand81")
-SETTINGS = ("aggregation", "finetune", "hflip_train", "hflip_test")
-DETECTORS = {"htc": "HTC", "cascade": "Cascade", GROUND_TRUTH: "Ground-truth"}
-TITLES = {
-    "table1": "Table 1. Comparison: AP_kps, detected boxes, visible and occluded landmarks",
-    "table2": "Table 2. Ablation: AP_kps on validation, visible and occluded landmarks; a column is one run",
-    "table3": "Table 3. Per category, detected boxes, visible and occluded landmarks, with flip test",
-    "ground_truth_boxes": "Ground-truth boxes (ours only): AP_kps, visible and occluded landmarks",
-    "visible_only": "Visible landmarks only (ours only): AP_kps",
-    "provenance": "How each number was obtained",
-}
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,9 @@ class Run:
     record: Record
 
     @property
-    def settings(self) -> tuple[str, bool, bool, bool, bool]:
-        """What Table 2 tells apart: detector, aggregation, finetune, hflip train, hflip test."""
-        finetuned = self.model.startswith("finetune")
-        aggregated = self.aggregation != "identity"
-        return self.boxes, aggregated, finetuned, self.model == "finetune_flip", self.flip_test
+    def settings(self) -> dict[str, Any]:
+        """What Table 2 tells apart, by the names of SETTINGS."""
+        return _settings(self.boxes, self.model, self.aggregation, self.flip_test)
 
     @property
     def of_the_paper(self) -> bool:
@@ -102,20 +100,11 @@ def find_runs(records: Mapping[str, Record]) -> list[Run]:
     """Prediction runs and ensembles with a validation score, in the order of the records."""
     runs = []
     for step, record in records.items():
-        if not step.startswith(("07_", "08_")) or not record.metrics.get("validation"):
-            continue
-        given = record.parameters
-        runs.append(
-            Run(
-                name=given["run"],
-                model=given.get("model", "ensemble"),
-                boxes=record.metrics["boxes"],
-                aggregation=str(given.get("aggregation", "")),
-                flip_test=bool(given.get("flip_test", True)),
-                scores=record.metrics["validation"],
-                record=record,
-            )
-        )
+        if step.startswith(("07_", "08_")) and record.metrics.get("validation"):
+            given = {"model": "ensemble", "aggregation": "", "flip_test": True} | record.parameters
+            values = {name: given[name] for name in ("model", "aggregation", "flip_test")}
+            boxes, scores = record.metrics["boxes"], record.metrics["validation"]
+            runs.append(Run(name=given["run"], boxes=boxes, scores=scores, record=record, **values))
     return runs
 
 
@@ -133,21 +122,21 @@ def build_tables(records: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
 
 
 def _ap(run: Run | None, kind: str = "visible_and_occluded") -> Any:
-    if run is None:
-        return NOT_RUN
-    value = run.scores[kind]["AP"]
+    return _or_dash(run.scores[kind]["AP"]) if run else NOT_RUN
+
+
+def _or_dash(value: Any) -> Any:
     return NOTHING if value is None else value
 
 
 def _interval(run: Run | None) -> str:
-    interval = run.scores["visible_and_occluded"].get("interval") if run else None
-    known = interval and None not in interval
-    return f"{interval[0]:.3f} to {interval[1]:.3f}" if known else NOTHING
+    interval = (_scores(run) or {}).get("interval") or [None]
+    return NOTHING if None in interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def _find(runs: list[Run], *settings: Any) -> Run | None:
+def _find(runs: list[Run], wanted: Mapping[str, Any]) -> Run | None:
     """The paper's run with these settings."""
-    return next((run for run in runs if run.of_the_paper and run.settings == settings), None)
+    return next((run for run in runs if run.of_the_paper and run.settings.items() <= wanted.items()), None)
 
 
 def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:
@@ -158,18 +147,17 @@ def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:
 
 
 def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
-    rows = [
-        (row["method"], row["validation"] or NOTHING, row["test"] or NOTHING, "published") for row in PAPER["table1"]
-    ]
-    run = _ensemble(records, runs)
-    how = "no ensemble was run"
+    published = ((row["method"], row["validation"], row["test"]) for row in PAPER["table1"])
+    rows = [(method, validation or NOTHING, test or NOTHING, "published") for method, validation, test in published]
+    run, how, on_test = _ensemble(records, runs), "no ensemble was run", NOT_RUN
     if run is not None:
-        how = f"run {run.name}: {data_kind(records)} data, {_label(run.boxes)} boxes"
-    test = run.record.metrics.get("test") if run else None
-    predicted = run is not None and "test" in run.record.parameters.get("splits", ("test",))
-    on_test = test["visible_and_occluded"]["AP"] if test else "no annotations" if predicted else NOT_RUN
-    rows.append(("This run: ensemble", _ap(run), NOTHING if on_test is None else on_test, how))
-    if run is not None and _interval(run) != NOTHING:
+        how = f"run {run.name}: {data_kind(records)} data, {run.settings['detector']} boxes"
+        if test := run.record.metrics.get("test"):
+            on_test = _or_dash(test["visible_and_occluded"]["AP"])
+        elif "test" in run.record.parameters.get("splits", ("test",)):
+            on_test = "no annotations"
+    rows.append(("This run: ensemble", _ap(run), on_test, how))
+    if _interval(run) != NOTHING:
         rows.append(("  its 95 % interval", _interval(run), NOTHING, "over photos, by random halves"))
     return pd.DataFrame(rows, columns=["method", "validation", "test", "how"]).set_index("method")
 
@@ -186,36 +174,33 @@ def submitted_run(records: Mapping[str, Record]) -> str:
     return submitted if submitted in names else names[-1]
 
 
-def _label(boxes: str) -> str:
-    return DETECTORS.get(boxes, boxes)
-
-
 def _table2(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     """The paper's columns first, then ours that the paper does not have."""
     columns, used = [], set()
-    detectors = {label: name for name, label in DETECTORS.items()}
     for row in PAPER["table2"]:
-        boxes, settings = detectors[row["detector"]], [row[name] for name in SETTINGS]
-        run = _find(runs, boxes, *settings)
+        run = _find(runs, row)
         used.add(run.name if run else None)
-        columns.append(_column(records, boxes, settings, row, run))
+        columns.append(_column(records, row, row, run))
     for run in runs:
-        if run.model == "ensemble" or run.name not in used:
-            marks = [NOTHING] * 4 if run.model == "ensemble" else run.settings[1:]
-            columns.append(_column(records, run.boxes, marks, {}, run))
+        if run.model == "ensemble":
+            columns.append(_column(records, run.settings | dict.fromkeys(SETTINGS[1:], NOTHING), {}, run))
+        elif run.name not in used:
+            columns.append(_column(records, run.settings, {}, run))
     table = pd.DataFrame(dict(enumerate(columns, 1)))
     return table.drop(index="95 % interval") if (table.loc["95 % interval"] == NOTHING).all() else table
 
 
 def _column(
-    records: Mapping[str, Record], boxes: str, settings: Sequence, paper: Mapping[str, Any], run: Run | None
+    records: Mapping[str, Record], settings: Mapping[str, Any], paper: Mapping[str, Any], run: Run | None
 ) -> dict[str, Any]:
-    marks = [mark if isinstance(mark, str) else "✓" if mark else "" for mark in settings]
+    detector, marks = settings["detector"], {True: "✓", False: "", NOTHING: NOTHING}
+    scores = _box_scores(records, detector)
+    ap_box = 1.0 if detector == DETECTORS[GROUND_TRUTH] else _or_dash(scores["AP"]) if scores else NOT_RUN
     return {
-        "det model": _label(boxes),
+        "det model": detector,
         "AP_box, paper": paper.get("AP_box", NOTHING),
-        "AP_box, ours": _ap_box(records, boxes),
-        **{name.replace("_", " "): mark for name, mark in zip(SETTINGS, marks, strict=True)},
+        "AP_box, ours": ap_box,
+        **{name.replace("_", " "): marks[settings[name]] for name in SETTINGS[1:]},
         "AP_kps, paper": paper.get("AP_kps", NOTHING),
         "AP_kps, ours": _ap(run),
         "95 % interval": _interval(run),
@@ -223,42 +208,39 @@ def _column(
     }
 
 
-def _ap_box(records: Mapping[str, Record], boxes: str) -> Any:
-    scores = _box_scores(records, boxes)
-    if boxes == GROUND_TRUTH:
-        return 1.0
-    return NOT_RUN if scores is None else NOTHING if scores["AP"] is None else scores["AP"]
-
-
-def _box_scores(records: Mapping[str, Record], detector: str) -> dict[str, Any] | None:
+def _box_scores(records: Mapping[str, Record], label: str) -> dict[str, Any] | None:
+    """Validation scores of the detector that the paper's tables call `label`."""
     for step, record in records.items():
-        if step.startswith("04_") and record.parameters["detector"] == detector:
+        if step.startswith("04_") and _label(record.parameters["detector"]) == label:
             return record.metrics["validation"]
     return None
 
 
 def _table3(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
-    without, with_ = (_find(runs, "htc", True, finetuned, False, True) for finetuned in (False, True))
-    boxes = _box_scores(records, "htc")
+    wanted = _settings("htc", "universal", "hand81", True)
+    without, with_ = (_find(runs, wanted | {"finetune": finetuned}) for finetuned in (False, True))
     ours = {
-        "#train": _counts(records, "train"),
-        "#val": _counts(records, "validation"),
-        "AP_box": _by_category(boxes),
-        "AP_kps w/o ft": _by_category(without and without.scores["visible_and_occluded"]),
-        "AP_kps w/ ft": _by_category(with_ and with_.scores["visible_and_occluded"]),
+        ("#train", "num_train"): _counts(records, "train"),
+        ("#val", "num_val"): _counts(records, "validation"),
+        ("AP_box", "ap_box"): _by_category(_box_scores(records, "HTC")),
+        ("AP_kps w/o ft", "ap_kps_without_finetuning"): _by_category(_scores(without)),
+        ("AP_kps w/ ft", "ap_kps_with_finetuning"): _by_category(_scores(with_)),
     }
-    keys = ("num_train", "num_val", "ap_box", "ap_kps_without_finetuning", "ap_kps_with_finetuning")
     columns = {}
-    for key, (name, values) in zip(keys, ours.items(), strict=True):
+    for (name, key), values in ours.items():
         columns[name, "paper"] = [PAPER["table3"]["all"][key], *PAPER["table3"][key]]
         columns[name, "ours"] = values
-    return pd.DataFrame(columns, index=["all", *(item.name for item in CATEGORIES)])
+    return pd.DataFrame(columns, index=ROWS)
+
+
+def _scores(run: Run | None) -> dict[str, Any] | None:
+    return run and run.scores["visible_and_occluded"]
 
 
 def _counts(records: Mapping[str, Record], split: str) -> list[Any]:
     record = records.get("01_prepare_data")
     if record is None:
-        return [NOT_RUN] * (1 + len(CATEGORIES))
+        return [NOT_RUN] * len(ROWS)
     counts = [record.metrics["items"][split][str(item.id)] for item in CATEGORIES]
     return [sum(counts), *counts]
 
@@ -266,16 +248,13 @@ def _counts(records: Mapping[str, Record], split: str) -> list[Any]:
 def _by_category(scores: dict[str, Any] | None) -> list[Any]:
     """The mean and the 13 values of a score; a dash where validation has no item of a category."""
     if scores is None:
-        return [NOT_RUN] * (1 + len(CATEGORIES))
-    values = [scores["AP"], *(scores["per_category"][str(item.id)] for item in CATEGORIES)]
-    return [NOTHING if value is None else value for value in values]
+        return [NOT_RUN] * len(ROWS)
+    return [_or_dash(scores["AP"]), *(_or_dash(scores["per_category"][str(item.id)]) for item in CATEGORIES)]
 
 
 def _ground_truth_boxes(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
-    found = [run for run in runs if run.boxes == GROUND_TRUTH]
-    columns = {"#val": _counts(records, "validation")}
-    columns |= {run.name: _by_category(run.scores["visible_and_occluded"]) for run in found}
-    return pd.DataFrame(columns, index=["all", *(item.name for item in CATEGORIES)])
+    columns = {run.name: _by_category(_scores(run)) for run in runs if run.boxes == GROUND_TRUTH}
+    return pd.DataFrame({"#val": _counts(records, "validation"), **columns}, index=ROWS)
 
 
 def _visible_only(runs: list[Run]) -> pd.DataFrame:
@@ -292,11 +271,9 @@ FIGURES = ["AP", "AP50", "AP75", "AR", "num_items", "num_results"]
 
 def score_splits(truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, Scores]]:
     """Landmark scores of each split that has annotations, by kind: visible_and_occluded, visible_only."""
+    kinds = {"visible_and_occluded": False, "visible_only": True}
     return {
-        split: {
-            "visible_and_occluded": evaluate_landmarks(coco, predictions[split]),
-            "visible_only": evaluate_landmarks(coco, predictions[split], visible_only=True),
-        }
+        split: {kind: evaluate_landmarks(coco, predictions[split], visible_only=only) for kind, only in kinds.items()}
         for split, coco in truth.items()
         if len(coco.instances)
     }
@@ -314,8 +291,8 @@ def scores_with_intervals(
     for split, kinds in scores.items():
         for kind, score in kinds.items():
             drawn = bootstrap(truth[split], predictions[split], samples=samples, visible_only=kind == "visible_only")
-            interval = [drawn.to_json()["AP"][end] for end in ("low", "high")]
-            values.setdefault(split, {})[kind] = score.to_json() | {"interval": interval}
+            ap = drawn.to_json()["AP"]
+            values.setdefault(split, {})[kind] = score.to_json() | {"interval": [ap["low"], ap["high"]]}
     return values
 
 

@@ -145,11 +145,11 @@ class Canvas:
     def _details(self, colour: Image, layer: Layer, offset: Points, scale: float) -> None:
         for polygon, role in layer.bands:
             points = _fixed(self.camera.project(polygon) - offset)
-            cv2.fillPoly(colour, [points], layer.fabric.colour(role), cv2.LINE_AA, _SUBPIXEL)
+            cv2.fillPoly(colour, [points], getattr(layer.fabric, role), cv2.LINE_AA, _SUBPIXEL)
         for line, width, role in layer.strokes:
             points = _fixed(self.camera.project(line) - offset)
             thickness = max(1, round(width * scale))
-            cv2.polylines(colour, [points], False, layer.fabric.colour(role), thickness, cv2.LINE_AA, _SUBPIXEL)
+            cv2.polylines(colour, [points], False, getattr(layer.fabric, role), thickness, cv2.LINE_AA, _SUBPIXEL)
 
     def _shade(self, mask: Image, layer: Layer, offset: Points, scale: float) -> Image:
         """Brightness (h, w) uint8, 128 = unchanged: the light on the mask's inflated, folded surface."""

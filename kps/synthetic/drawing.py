@@ -124,10 +124,6 @@ class Fabric:
     light: Colour
     is_plain: bool = False  # the tile is one colour
 
-    def colour(self, role: str) -> Colour:
-        """Colour of a role named in a layer's bands and strokes."""
-        return getattr(self, role)
-
 
 def random_colour(rng: Rng) -> Colour:
     """A colour of clothes: often black, white, grey, navy or beige, else any hue."""

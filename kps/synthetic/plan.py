@@ -69,11 +69,6 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         waist_seam=bool(rng.random() < 0.7),
         print_size=float(rng.choice([0.0, rng.uniform(5, 10)], p=[0.6, 0.4])),
     )
-    _adapt(look, category_id, rng)
-    return look
-
-
-def _adapt(look: Look, category_id: int, rng: Rng) -> None:
     if category_id in LONG_SLEEVED:
         look.sleeve = float(rng.choice([rng.uniform(46, 52), rng.uniform(32, 44)], p=[0.72, 0.28]))
         look.cuff_width = rng.uniform(3.6, 7.0)
@@ -111,6 +106,7 @@ def _adapt(look: Look, category_id: int, rng: Rng) -> None:
     if category_id == 9:
         look.hem_y = look.rise + rng.uniform(27, 56) + (rng.uniform(10, 25) if rng.random() < 0.2 else 0)
         look.flare = float(rng.choice([rng.uniform(-1, 3), rng.uniform(4, 18)], p=[0.4, 0.6]))
+    return look
 
 
 # Items of a category per split in the real data set (the paper's Table 3), categories 1..13.
