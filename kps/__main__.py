@@ -162,6 +162,8 @@ def predict(arguments: Namespace) -> int:
         failed.append(error)
         print(f"kps: {error}", file=sys.stderr)
 
+    if arguments.models is None:
+        print("models: the ready weights of this package, see kps/weights/README.md")
     for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
         count = len(read_json(path)["garments"])
         print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
@@ -308,7 +310,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add = command("predict", "find garments and landmarks on photos of your own").add_argument
     add("images", type=Path, nargs="+", metavar="IMAGE", help="photos")
-    add("--models", **a_folder, required=True, help="work folder of a run")
+    add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
 
     add = command("run", "run the whole flow; what is done is not done again").add_argument

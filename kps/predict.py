@@ -21,6 +21,9 @@ from kps.workspace import Workspace
 
 FINAL = "final.pth"  # the name that training gives its last checkpoint
 COORDINATES = "pixels of the photo turned upright by its EXIF tag, as viewers show it"
+READY = Path(__file__).parent / "weights"
+LEAST_BOX_SCORE = 0.05  # of a hypothesis, box and category, that the landmark model is asked about
+LEAST_SCORE = 0.1  # of a garment that is shown
 MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their categories
 
 
@@ -32,11 +35,14 @@ class Models(NamedTuple):
     name: str
 
 
-def find_models(root: Path) -> Models:
+def find_models(root: Path | None) -> Models:
     """Choose among the trained models of a workspace: the finetuned landmark models where all 13 are there.
 
-    InputError: no detector or no landmark model has been trained to the end there.
+    None: the models that come with this package. InputError: no detector or no landmark model has been trained to the
+    end there.
     """
+    if root is None:
+        return Models(READY / "detector.pth", READY / "landmarks.pth", "ready weights, see kps/weights/README.md")
     workspace = Workspace(root)
     detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir("htc") / FINAL)
     universal = _trained(root, "landmarks/*/universal/" + FINAL, workspace.universal_dir("hand81") / FINAL)
@@ -57,23 +63,24 @@ def _trained(root: Path, pattern: str, preferred: Path) -> Path:
 
 def predict_photos(
     images: Sequence[Path],
-    models: Path,
+    models: Path | None,
     out: Path,
     *,
-    score_threshold: float = 0.3,
+    score_threshold: float = LEAST_SCORE,
     flip_test: bool = True,
     tell: Callable[[InputError], None] | None = None,
 ) -> list[Path]:
     """Find garments and their landmarks on photos; write NAME.json and NAME.jpg (drawn) into `out`.
 
     Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
-    a workspace's folder. Of what is in `out`, only earlier results of the same photos are replaced. Garments whose box
-    scores less than the threshold are left out. `tell` gets the error of each photo that cannot be read or written, and
-    the others are done; without it the first one is raised. Returns the JSON files, one a photo.
+    a workspace's folder, or None for the models that come with this package. Of several hypotheses on a garment, box
+    and category, the best scored stays; below the threshold it is left out. Of what is in `out`, only earlier results
+    of the same photos are replaced. `tell` gets the error of each photo that cannot be read or written, and the others are
+    done; without it the first one is raised. Returns the JSON files, one a photo.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
-    chosen = find_models(Path(models))
+    chosen = find_models(models)
     names = _names(images, Path(out))
     rows = []
     for number, path in enumerate(images, start=1):
@@ -82,16 +89,11 @@ def predict_photos(
             rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
     if not rows:
         return []
-    from kps.models.detector import detect
-    from kps.models.landmarks import predict_landmarks
-
     none = np.zeros(0, np.int64)
     empty = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
-                      none.astype(bool), {}, ())  # fmt: skip
+                      none.astype(bool), {}, none)  # fmt: skip
     coco = Coco(Path(out), tuple(rows), empty)
-    found = detect(chosen.detector, coco, Path(out), score_threshold=score_threshold)
-    found = found.take(one_box_a_garment(found))
-    predictions = predict_landmarks(chosen.landmarks, found, coco, Path(out), flip_test=flip_test)
+    predictions = find_garments(chosen, coco, Path(out), score_threshold=score_threshold, flip_test=flip_test)
     written = []
     for row in rows:
         garments = predictions.take(np.flatnonzero(predictions.image_id == row.id))
@@ -107,6 +109,19 @@ def predict_photos(
                 figure.savefig(temporary, dpi=200)
             written.append(path)
     return written
+
+
+def find_garments(
+    models: Models, coco: Coco, image_dir: Path, *, score_threshold: float = LEAST_SCORE, flip_test: bool = True
+) -> Predictions:
+    """Return the garments on the photos of `coco`, each once, best first; of several hypotheses the best scored."""
+    from kps.models.detector import detect
+    from kps.models.landmarks import predict_landmarks
+
+    boxes = detect(models.detector, coco, image_dir, score_threshold=LEAST_BOX_SCORE)
+    found = predict_landmarks(models.landmarks, boxes, coco, image_dir, flip_test=flip_test)
+    found = found.take(found.score >= score_threshold)
+    return found.take(one_box_a_garment(found))
 
 
 @contextmanager
@@ -157,12 +172,12 @@ def _absolute(path: Path) -> str:
     return readable(os.path.abspath(path))
 
 
-def one_box_a_garment(detections: Detections) -> np.ndarray:
+def one_box_a_garment(found: Detections | Predictions) -> np.ndarray:
     """Return the rows to keep, best first, so that no two of a photo overlap by more than MAX_OVERLAP."""
     kept: list[int] = []
-    for row in np.argsort(-detections.score, kind="stable"):
-        others = [k for k in kept if detections.image_id[k] == detections.image_id[row]]
-        if (iou(detections.bbox_xywh[[row] * len(others)], detections.bbox_xywh[others]) <= MAX_OVERLAP).all():
+    for row in np.argsort(-found.score, kind="stable"):
+        others = [k for k in kept if found.image_id[k] == found.image_id[row]]
+        if (iou(found.bbox_xywh[[row] * len(others)], found.bbox_xywh[others]) <= MAX_OVERLAP).all():
             kept.append(int(row))
     return np.array(kept, dtype=np.int64)
 

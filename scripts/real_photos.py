@@ -1,69 +1,146 @@
 #!/usr/bin/env python3
-"""Hold the landmark models of a workspace against real photos: mean OKS and PCK on ground-truth boxes.
+"""Hold models against annotated photos, such as real ones, of which they have learnt nothing.
 
-Prints a Markdown table, beside the mean shape of the workspace's training split, which looks at no pixel:
+Prints a Markdown table: garments found by the whole chain of `kps predict`, and landmarks on ground-truth boxes, each
+with the 95 % interval of a bootstrap over the photos. Without --models it is about the ready weights.
 
-    python scripts/real_photos.py --workspace runs/demo --coco sample/train_coco.json --images sample/image
+    python scripts/real_photos.py --models runs/demo --coco sample/train_coco.json --images sample/image
+
+With --drawn, a folder of COCO files and photos of `kps run`, also what their photos look like beside those of it.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pandas as pd
+
 from kps.data.coco import Coco, load_coco
-from kps.evaluation.scores import PCK_THRESHOLDS, landmark_accuracy, mean_shape, mean_shape_predictions
+from kps.data.photos import photo_of
+from kps.evaluation.matching import iou
+from kps.evaluation.scores import landmark_accuracy, mean_shape, mean_shape_predictions
 from kps.files import InputError
-from kps.models.landmarks import landmark_checkpoints, predict_landmarks
-from kps.results.detections import Detections, ground_truth_detections
-from kps.results.predictions import Predictions, ensemble
+from kps.models.landmarks import predict_landmarks
+from kps.predict import LEAST_SCORE, find_garments, find_models
+from kps.report import markdown
+from kps.results.detections import ground_truth_detections
+from kps.results.predictions import Predictions
 from kps.workspace import Workspace
 
-MODELS = ("universal", "finetune_plain", "finetune_flip")
+DRAWS = 1000
+Row = tuple[float, float, float]  # value, and the ends of its interval
+MEASURES = {"mean_oks": "mean OKS", "PCK@0.2": "PCK@0.2", "PCK@0.05": "PCK@0.05"}
 
 
 def main() -> int:
-    """Read the options, evaluate, print the table; 1 where the input is at fault."""
+    """Read the options, measure, print the table; 1 where the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--workspace", type=Path, default=Path("runs/demo"), help="a finished run (runs/demo)")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="work folder of a run (the ready weights)")
     parser.add_argument("--coco", type=Path, required=True, metavar="FILE", help="COCO-294 file of the photos")
-    parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="the photos")
-    parser.add_argument("--aggregation", default="hand81", help="the models' map (hand81)")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the photos")
+    parser.add_argument(
+        "--drawn", type=Path, metavar="DIR", help="work folder of a run: its photos and mean shape beside"
+    )
     arguments = parser.parse_args()
     try:
-        work, coco = Workspace(arguments.workspace), load_coco(arguments.coco)
-        predictions = predict_all(work, coco, arguments.images, arguments.aggregation)
-        accuracy = {name: landmark_accuracy(coco, found) for name, found in predictions.items()}
+        coco, models = load_coco(arguments.coco), find_models(arguments.models)
+        boxes = ground_truth_detections(coco)
+        landmarks = {models.name: predict_landmarks(models.landmarks, boxes, coco, arguments.images)}
+        looks = {}
+        if drawn := arguments.drawn and Workspace(arguments.drawn):
+            landmarks["mean shape"] = mean_shape_predictions(mean_shape(load_coco(drawn.coco("train"))), boxes)
+            looks = {"these": photo_looks(coco, arguments.images)}
+            looks["drawn"] = photo_looks(
+                load_coco(drawn.coco("validation")), drawn.root / "data" / "validation" / "image"
+            )
+        found = find_garments(models, coco, arguments.images)
+        rows = found_rows(coco, found)
     except InputError as error:
         print(f"real_photos: {error}", file=sys.stderr)
         return 1
-    print(table(accuracy, num_photos=len(coco.images)))
+    for name, predictions in landmarks.items():
+        rows |= {f"{label}, ground-truth boxes, {name}": row for label, row in accuracy_rows(coco, predictions).items()}
+    print(f"{len(coco.images)} photos, {len(coco.instances)} garments; boxes from a score of {LEAST_SCORE}.\n")
+    print("|  | value | 95 % interval |\n| --- | ---: | --- |")
+    for label, (value, low, high) in rows.items():
+        print(f"| {label} | {value:.3f} | {low:.3f} to {high:.3f} |")
+    if looks:
+        print(f"\nMedians of photos and garments:\n\n{markdown(pd.DataFrame(looks))}")
     return 0
 
 
-def predict_all(work: Workspace, coco: Coco, images: Path, aggregation: str) -> dict[str, Predictions]:
-    """Predictions by name: the mean shape, every trained model, and the mean of the finetuned ones."""
-    boxes = ground_truth_detections(coco)
-    shape = mean_shape(load_coco(work.coco("train")))
-    found = {"mean shape": mean_shape_predictions(shape, boxes)}
-    for model in MODELS:
-        found[model] = _predict(work, model, boxes, coco, images, aggregation)
-    finetuned = [found[model] for model in MODELS if model.startswith("finetune")]
-    return found | {"ensemble": ensemble(finetuned)}
+def photo_looks(coco: Coco, images: Path) -> dict[str, float]:
+    """Medians over photos, shrunk to 256 px, and over garments, of what tells drawn photos from real ones."""
+    items, photos = coco.instances, []
+    for row in coco.images:
+        photo = photo_of(row, images)
+        small = cv2.resize(
+            photo, None, fx=256 / max(photo.shape), fy=256 / max(photo.shape), interpolation=cv2.INTER_AREA
+        )
+        grey, hsv = (cv2.cvtColor(small, kind) for kind in (cv2.COLOR_RGB2GRAY, cv2.COLOR_RGB2HSV))
+        photos.append(
+            {
+                "brightness": grey.mean() / 255,
+                "contrast": grey.std() / 255,
+                "saturation": hsv[..., 1].mean() / 255,
+                "sharpness (sd of the Laplacian)": cv2.Laplacian(grey, cv2.CV_64F).std(),
+                "share of pixels on edges": (cv2.Canny(grey, 80, 160) > 0).mean(),
+            }
+        )
+    sizes = {image.id: (image.width, image.height) for image in coco.images}
+    size = np.array([sizes[image_id] for image_id in items.image_id.tolist()])
+    low, high = items.bbox_xywh[:, :2], items.bbox_xywh[:, :2] + items.bbox_xywh[:, 2:]
+    visibility = items.keypoints[..., 2]
+    garments = {
+        "box, share of the photo": items.bbox_xywh[:, 2:].prod(1) / size.prod(1),
+        "occluded, share of the landmarks": (visibility == 1).sum(1) / np.maximum((visibility > 0).sum(1), 1),
+    }
+    cut = ((low < 3) | (high > size - 3)).any(1).mean()
+    garments = {name: float(np.median(values)) for name, values in garments.items()}
+    return pd.DataFrame(photos).median().to_dict() | garments | {"share of garments cut by the border": float(cut)}
 
 
-def _predict(work: Workspace, model: str, boxes: Detections, coco: Coco, images: Path, aggregation: str) -> Predictions:
-    return predict_landmarks(landmark_checkpoints(work, model, aggregation), boxes, coco, images)
+def found_rows(coco: Coco, found: Predictions) -> dict[str, Row]:
+    """Of garments, the shares that a box overlaps by half, and rightly named; of boxes, the share without a garment."""
+    items = coco.instances
+    boxed, right, used = np.zeros(len(items), bool), np.zeros(len(items), bool), np.zeros(len(found), bool)
+    for row in np.argsort(-found.score):  # the best first, each garment once
+        free = np.flatnonzero((items.image_id == found.image_id[row]) & ~boxed)
+        overlap = iou(found.bbox_xywh[[row] * len(free)], items.bbox_xywh[free])
+        if len(free) and overlap.max() >= 0.5:
+            best = free[overlap.argmax()]
+            boxed[best], used[row] = True, True
+            right[best] = items.category_id[best] == found.category_id[row]
+    rows = {"garments boxed (IoU 0.5)": boxed, "boxed, of the right category": right}
+    rows = {
+        label: with_interval(lambda drawn, of=value: of[drawn].mean(), items.image_id) for label, value in rows.items()
+    }
+    return rows | {"boxes without a garment": with_interval(lambda drawn: 1 - used[drawn].mean(), found.image_id)}
 
 
-def table(accuracy: dict[str, dict[str, float]], *, num_photos: int) -> str:
-    """A Markdown table, one row a model."""
-    items = next(iter(accuracy.values()))["num_items"]
-    measures = ["mean_oks", *(f"PCK@{threshold:g}" for threshold in PCK_THRESHOLDS)]
-    head = ["", "mean OKS", *measures[1:]]
-    rows = [[name, *(f"{score[measure]:.3f}" for measure in measures)] for name, score in accuracy.items()]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{num_photos} photos, {items} garments, ground-truth boxes, flip test.\n\n{text}"
+def accuracy_rows(coco: Coco, predictions: Predictions) -> dict[str, Row]:
+    """Mean OKS and PCK on ground-truth boxes."""
+
+    def measure(drawn: np.ndarray, name: str) -> float:
+        return landmark_accuracy(replace(coco, instances=coco.instances.take(drawn)), predictions)[name]
+
+    return {
+        label: with_interval(partial(measure, name=name), coco.instances.image_id) for name, label in MEASURES.items()
+    }
+
+
+def with_interval(measure: Callable[[np.ndarray], float], image_id: np.ndarray) -> Row:
+    """A measure of the rows given, on all of them, and its 95 % interval by a bootstrap over their photos."""
+    rng, photos = np.random.default_rng(0), np.unique(image_id)
+    rows = {photo: np.flatnonzero(image_id == photo) for photo in photos}
+    drawn = (np.concatenate([rows[photo] for photo in rng.choice(photos, len(photos))]) for _ in range(DRAWS))
+    low, high = np.percentile([measure(each) for each in drawn], [2.5, 97.5])
+    return float(measure(np.arange(len(image_id)))), float(low), float(high)
 
 
 if __name__ == "__main__":

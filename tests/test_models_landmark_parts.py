@@ -18,8 +18,9 @@ from kps import schema
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError
+from kps.models.backbones import ColourJitter, FoldedHRNet
 from kps.models.landmark_data import CategoryBalancedSampler, GarmentLandmarks
-from kps.models.landmark_head import ColourJitter, FoldedHRNet, decode, gaussian_heatmaps, smooth
+from kps.models.landmark_head import decode, gaussian_heatmaps, smooth
 
 HAND = Aggregation.named("hand81")
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]

@@ -91,6 +91,12 @@ def test_finetuned_models_are_preferred_once_all_are_there(workspace):
     assert found.landmarks[13].parent.name == "category_13"
 
 
+def test_without_a_workspace_the_ready_weights_serve(models, tmp_path, capsys):
+    assert main(["predict", str(make_photo(tmp_path / "a.jpg")), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.startswith("models: the ready weights")
+    assert read_json(tmp_path / "out" / "a.json")["models"].startswith("ready weights")
+
+
 def test_one_garment_keeps_one_box():
     boxes = np.array([[10, 10, 100, 100], [12, 12, 100, 100], [10, 10, 100, 100], [200, 10, 50, 50.0]])
     found = make_detections(4, bbox_xywh=boxes, image_id=np.array([1, 1, 2, 1]), score=np.array([0.5, 0.9, 0.3, 0.2]))

@@ -12,6 +12,7 @@ provide_ops()  # before the first import of mmcv.ops
 
 # A library that albumentations asks for wants widgets of notebooks for its progress, which nobody needs here.
 warnings.filterwarnings("ignore", "IProgress not found")
+warnings.filterwarnings("ignore", ".* is not pixel-level transformations")  # those that are used move no landmark
 with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints which of its optional data sets are absent
     import mmdet.datasets  # noqa: F401  (fills its registry)
     import mmpose.models  # noqa: F401  (likewise)

@@ -1,4 +1,4 @@
-"""The landmark model's own parts in mmpose's registry: backbones, heatmaps and their decoding, losses, the head.
+"""The landmark model's own parts in mmpose's registry: heatmaps and their decoding, losses, the head.
 
 Letters: N instances, L = 39 own landmarks, [W, H] the heatmap's size. Heatmap coordinates are 0-indexed pixel
 centres; input pixel x lies at (x + 0.5) * W / input width - 0.5, so that mirroring needs no shift.
@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from mmpose.models.backbones import HRNet
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
 from kps.aggregation import members
+from kps.models.backbones import keep_norms
 from kps.models.landmark_data import aggregation_of
 
 
@@ -112,58 +111,6 @@ MIN_SCALE = 0.7  # heatmap px; a sharper weight would follow the noise of single
 
 
 @MODELS.register_module()
-class FoldedHRNet(HRNet):
-    """HRNet on folded photos: each fold x fold square of pixels enters as one pixel of 3 fold^2 channels.
-
-    So the network works at a resolution fold times lower, at a cost fold^2 times lower, without losing detail.
-    """
-
-    def __init__(self, fold: int = 1, in_channels: int = 3, **kwargs: object) -> None:
-        super().__init__(in_channels=in_channels * fold**2, **kwargs)
-        self.fold = fold
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> the finest branch (N, C, H / (4 fold), W / (4 fold))."""
-        return super().forward(F.pixel_unshuffle(x, self.fold))
-
-
-@MODELS.register_module()
-class TimmBackbone(BaseModule):
-    """Any backbone of timm by its name; the last of its maps of features goes on to the head.
-
-    Args:
-        model_name: such as "resnet18" or "vit_tiny_patch16_224".
-        kwargs: of `timm.create_model`, such as pretrained or img_size.
-    """
-
-    def __init__(self, model_name: str, init_cfg: dict | None = None, **kwargs: object) -> None:
-        super().__init__(init_cfg)
-        import timm  # here, since most configurations do without
-
-        self.timm_model = timm.create_model(model_name, features_only=True, **kwargs)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> maps of features, finest first."""
-        return tuple(self.timm_model(x))
-
-
-@MODELS.register_module()
-class ColourJitter(nn.Module):
-    """Change contrast and brightness of each colour of normalised crops by up to `amount` of their range."""
-
-    def __init__(self, amount: float) -> None:
-        super().__init__()
-        self.amount = amount
-
-    def forward(self, inputs: Tensor, data_samples: list) -> tuple[Tensor, list]:
-        """(N, 3, H, W) -> the same."""
-        grey = torch.rand((2, len(inputs), 1, 1, 1), device=inputs.device)
-        change = torch.rand((2, len(inputs), 3, 1, 1), device=inputs.device) + grey - 1
-        gain, bias = change * self.amount
-        return inputs * (1 + gain) + bias * 2, data_samples
-
-
-@MODELS.register_module()
 class HeatmapMSELoss(nn.Module):
     """Squared error against Gaussians of peak 1, mean over pixels (paper: sigma 3 on maps of 96 x 128)."""
 
@@ -236,13 +183,26 @@ class OwnLandmarkHead(HeatmapHead):
     Args:
         aggregation: the map, see `kps.models.landmark_data.aggregation_of`.
         norm_eval: keep the batch norm statistics as they are in training.
+        category_channels: of all maps but the last, from which, pooled, a linear layer tells the garment's category;
+            with 0 there is none.
+        category_weight: of its loss; with 0 the layer stays as it is.
         kwargs: as for `HeatmapHead`; the final layer must be 1 x 1.
     """
 
-    def __init__(self, aggregation: str | Sequence[int], norm_eval: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        aggregation: str | Sequence[int],
+        norm_eval: bool = False,
+        category_channels: int = 0,
+        category_weight: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         self.aggregation = aggregation_of(aggregation)
         super().__init__(**{**kwargs, "out_channels": self.aggregation.num_groups})
-        self.norm_eval = norm_eval
+        self.norm_eval, self.category_channels, self.category_weight = norm_eval, category_channels, category_weight
+        if category_channels:
+            self.category_layer = nn.Linear(2 * category_channels, schema.NUM_CATEGORIES)
+            self.category_layer.requires_grad_(category_weight > 0)
         own_channels = torch.as_tensor(self.aggregation.own_channels)
         flip_indices = torch.as_tensor(self.aggregation.flip_indices)
         tables = {"own_channels": own_channels, "flipped_channels": flip_indices[own_channels]}
@@ -253,9 +213,7 @@ class OwnLandmarkHead(HeatmapHead):
     def train(self, mode: bool = True) -> "OwnLandmarkHead":
         """Switch to training, batch norm excepted where its statistics are frozen."""
         super().train(mode)
-        for module in self.modules():
-            if mode and self.norm_eval and isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        keep_norms(self, mode and self.norm_eval)
         return self
 
     def own_heatmaps(self, feats: Sequence[Tensor], category_id: Tensor, *, flipped: bool = False) -> Tensor:
@@ -300,10 +258,25 @@ class OwnLandmarkHead(HeatmapHead):
         each = self.loss_module(maps, torch.where(labelled[..., None], points_xy, 0.0))
         counts = labelled.sum(1)
         per_instance = torch.where(labelled, each, 0.0).sum(1) / counts.clamp_min(1)
-        return {"loss_kpt": per_instance.sum() / (counts > 0).sum().clamp_min(1)}
+        losses = {"loss_kpt": per_instance.sum() / (counts > 0).sum().clamp_min(1)}
+        if self.category_channels and self.category_weight:
+            losses["loss_category"] = self.category_weight * F.cross_entropy(
+                self.category_logits(feats), category_id - 1
+            )
+        return losses
+
+    def category_logits(self, feats: Sequence[Tensor]) -> Tensor:
+        """(N, 13) from the backbone's outputs."""
+        with torch.autocast(feats[-1].device.type, enabled=False):
+            maps = [one.float() for one in feats[:-1]]
+            return self.category_layer(
+                torch.cat([pool(one, (2, 3)) for one in maps for pool in (torch.mean, torch.amax)], 1)
+            )
 
     def predict(self, feats: Any, batch_data_samples: list, test_cfg: dict | None = None) -> list[InstanceData]:
         """Return each crop's keypoints (1, G, 2) in input px and keypoint_scores (1, G); zeros for other categories.
+
+        With a layer that tells categories also category_scores (1, 13), which sum to one.
 
         Args:
             feats: the backbone's outputs; with test_cfg["flip_test"], a list of those and of the mirrored crops'.
@@ -328,10 +301,11 @@ class OwnLandmarkHead(HeatmapHead):
             both_own = np.concatenate([points_xy, confidence[..., None]], 2)
             grouped = self.aggregation.aggregate(kind.cpu().numpy(), both_own)
             points_xy, confidence = grouped[..., :2], grouped[..., 2]
-        return [
-            InstanceData(keypoints=points[None], keypoint_scores=scores[None])
-            for points, scores in zip(points_xy, confidence, strict=True)
-        ]
+        found = {"keypoints": points_xy, "keypoint_scores": confidence}
+        if self.category_channels:
+            kinds = sum(self.category_logits(one).softmax(1) for one in both) / len(both)
+            found["category_scores"] = kinds.double().cpu().numpy()
+        return [InstanceData(**{name: value[i : i + 1] for name, value in found.items()}) for i in range(len(samples))]
 
     def _oks_scale(self, sample: Any, known: bool) -> np.ndarray:
         """(L,) or (G,): distance in input px at which object keypoint similarity is exp(-1/2)."""

@@ -103,8 +103,9 @@ class LandmarkModel:
         return model
 
     @torch.inference_mode()
-    def locate(self, crops: list[dict], *, flip_test: bool) -> np.ndarray:
-        """Return own landmarks (N, 39, 3): x, y in photo px and confidence 0..1; zeros on padding.
+    def locate(self, crops: list[dict], *, flip_test: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return own landmarks (N, 39, 3), x, y in photo px and confidence 0..1, zeros on padding; and how likely (N,)
+        the crops are to show their category, 1 where the model does not tell.
 
         Args:
             crops: N items of `crop`, with their category_id.
@@ -115,7 +116,11 @@ class LandmarkModel:
         category_id = np.array([sample.category_id for sample in samples])
         found = [sample.pred_instances for sample in samples]
         grouped = [np.concatenate([one.keypoints, one.keypoint_scores[..., None]], 2) for one in found]
-        return self.aggregation.expand(category_id, np.concatenate(grouped).astype(float))
+        own = self.aggregation.expand(category_id, np.concatenate(grouped).astype(float))
+        if "category_scores" not in found[0]:
+            return own, np.ones(len(own))
+        kinds = np.concatenate([one.category_scores for one in found])
+        return own, kinds[np.arange(len(kinds)), category_id - 1]
 
 
 def predict_landmarks(
@@ -129,7 +134,8 @@ def predict_landmarks(
 ) -> Predictions:
     """Locate the landmarks of every detection, in the detections' order.
 
-    Every photo is decoded once; its crops wait, as bytes, until a batch of their model is full. Several processes
+    Where the model tells categories from crops, its word counts in the scores (`instance_score`). Every photo is
+    decoded once; its crops wait, as bytes, until a batch of their model is full. Several processes
     (`kps.models.launch`) share the photos and all return the whole. InputError: a photo that is absent or no image, an
     image id that is not in `coco`, a category without a checkpoint, or a file that is no checkpoint of this model.
 
@@ -142,14 +148,14 @@ def predict_landmarks(
         batch_size: crops a forward pass.
     """
     models = _load_models(checkpoints, detections)
-    keypoints = np.zeros((len(detections), schema.MAX_LANDMARKS, 3))
+    keypoints, likely = np.zeros((len(detections), schema.MAX_LANDMARKS, 3)), np.zeros(len(detections))
     waiting: dict[int, list[tuple[int, dict]]] = {id(model): [] for model in models.values()}
 
     def run(model: LandmarkModel, least: int) -> None:
         batch = waiting[id(model)]
         if len(batch) >= least:
             rows, crops = zip(*batch, strict=True)
-            keypoints[list(rows)] = model.locate(list(crops), flip_test=flip_test)
+            keypoints[list(rows)], likely[list(rows)] = model.locate(list(crops), flip_test=flip_test)
             batch.clear()
 
     rank, world_size = get_dist_info()
@@ -166,9 +172,9 @@ def predict_landmarks(
     for model in dict.fromkeys(models.values()):
         run(model, 1)
     if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
-        keypoints = sum(all_gather_object(keypoints))
+        keypoints, likely = (sum(all_gather_object(part)) for part in (keypoints, likely))
     keypoints *= schema.own_landmark_mask()[detections.category_id - 1][..., None]
-    score = instance_score(detections.score, keypoints[..., 2], detections.category_id)
+    score = instance_score(detections.score, keypoints[..., 2], detections.category_id, likely)
     return Predictions.on(detections, keypoints, score)
 
 

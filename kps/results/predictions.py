@@ -31,9 +31,13 @@ from kps.files import (
 from kps.results.detections import Detections
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
 
+CATEGORY_POWER = 0.5  # of a crop's word on its category: detector and landmark model see the same pixels
 
-def instance_score(bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray) -> np.ndarray:
-    """Box score times the mean confidence over the landmarks that the category has.
+
+def instance_score(
+    bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray, likely: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Box score times the mean confidence over the landmarks that the category has, and the crop's word on it.
 
     The winning solution averages over all channels above a threshold, also those of other categories; here
     each instance is judged by its own landmarks only.
@@ -42,12 +46,13 @@ def instance_score(bbox_score: np.ndarray, confidence: np.ndarray, category_id: 
         bbox_score: (N,) of the detector.
         confidence: (N, 39) of own landmarks, such as heatmap maxima; padding is not read.
         category_id: (N,) 1..13.
+        likely: (N,) probability that the crop shows this category.
 
     Returns:
         (N,) scores.
     """
     mask = own_landmark_mask()[np.asarray(category_id) - 1]
-    return bbox_score * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
+    return bbox_score * likely**CATEGORY_POWER * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
 
 
 MAX_PER_IMAGE_AND_CATEGORY = 20  # the scorer reads no more (facts of the protocol)

