@@ -75,8 +75,8 @@ def predict_photos(
     Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
     a workspace's folder, or None for the models that come with this package. Of several hypotheses on a garment, box
     and category, the best scored stays; below the threshold it is left out. Of what is in `out`, only earlier results
-    of the same photos are replaced. `tell` gets the error of each photo that cannot be read or written, and the others are
-    done; without it the first one is raised. Returns the JSON files, one a photo.
+    of the same photos are replaced. `tell` gets the error of each photo that cannot be read or written, and the others
+    are done; without it the first one is raised. Returns the JSON files, one a photo.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
