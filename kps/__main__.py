@@ -174,14 +174,11 @@ def notebook(arguments: Namespace) -> None:
     """Run one notebook as a step."""
     from kps.flow.locks import die_with_parent
     from kps.flow.notebook import run_notebook
-    from kps.flow.steps import NOTEBOOK_FOLDER
 
     if arguments.die_with_parent:
         die_with_parent()
-    executed = run_notebook(
-        arguments.name, dict(arguments.parameter), workspace=arguments.workspace, threads=arguments.threads,
-        folder=arguments.notebooks or NOTEBOOK_FOLDER,
-    )  # fmt: skip
+    given = {"workspace": arguments.workspace, "threads": arguments.threads}
+    executed = run_notebook(arguments.name, dict(arguments.parameter), **given)
     if not arguments.die_with_parent:
         print(f"wrote {executed}")
 
@@ -190,9 +187,8 @@ def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.files import available_cores, read_json
     from kps.flow.batch import load_profile, make_plan, parse_overrides, parse_split_paths
-    from kps.flow.parameters import check_data
     from kps.flow.run import run_plan, steps_to_run
-    from kps.flow.steps import PREPARE, REPORT, SUBMISSION
+    from kps.flow.steps import PREPARE, REPORT, SUBMISSION, check_data
     from kps.workspace import Workspace
 
     overrides = parse_overrides(arguments.parameter)
@@ -202,12 +198,11 @@ def run(arguments: Namespace) -> int:
     if data:
         overrides.setdefault(PREPARE, {}).update(data)
     profile = load_profile(arguments.profile, arguments.experiment)
-    folder = {"folder": arguments.notebooks} if arguments.notebooks else {}
-    steps = make_plan(profile, overrides, **folder)
+    steps = make_plan(profile, overrides)
     workspace = arguments.workspace or Path("runs") / profile.name
     check_data(next((step.parameters for step in steps if step.notebook == PREPARE), {}), workspace)
     cores = arguments.cores or available_cores()
-    on_cores = {"workspace": workspace, "cores": cores, "executor": arguments.executor, **folder}
+    on_cores = {"workspace": workspace, "cores": cores, "executor": arguments.executor}
     if arguments.dry_run:
         todo = dict(steps_to_run(steps, **on_cores))
         for name, reason in todo.items():
@@ -328,14 +323,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--image-dir", **repeated, metavar="[SPLIT=]DIR", help="its photos")
     setting = 'set a parameter, as "04_train_detector.epochs=2"'
     add("-p", dest="parameter", **repeated, metavar="NOTEBOOK.NAME=VALUE", help=setting)
-    add("--notebooks", **a_folder, help="other notebooks than the project's")
 
     add = command("notebook", "run one notebook with parameters").add_argument
     add("name", metavar="NAME", help='such as "06_finetune_category"')
     add("--workspace", **a_folder, default=Path("runs/demo"))
     add("-p", dest="parameter", nargs=2, **repeated, metavar=("NAME", "VALUE"), help="set a parameter")
     add("--threads", type=_positive, metavar="N", help="of the numerical libraries")
-    add("--notebooks", **a_folder, help="other notebooks than the project's")
     add("--die-with-parent", action="store_true", help="end when the calling process ends")
     return parser
 

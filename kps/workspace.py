@@ -165,7 +165,7 @@ def _is_split(folder: Path) -> bool:
 
 PACKAGE = Path(__file__).parent
 # They say how files are read and written and where they lie, not what is in them.
-HANDLING = ("kps.files", "kps.workspace", "kps.flow.steps", "kps.flow.parameters")
+HANDLING = ("kps.files", "kps.workspace", "kps.flow.steps")
 
 
 def code_sha256(names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """Small notebooks that stand for the ten: same names and parameters, but each only writes its record."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from kps.flow import steps
 
@@ -68,3 +70,10 @@ def write_notebooks(folder: Path, *, record: str = "yes") -> Path:
         code = RECORD % (FAILURES if name == steps.DETECTOR else "", record, step)
         write_notebook(folder / f"{name}.ipynb", HEAD + PARAMETERS.get(name, ""), code)
     return folder
+
+
+def use_small_notebooks(folder: Path) -> Iterator[Path]:
+    """For a fixture: write the ten, and have every process take them for the project's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KPS_NOTEBOOKS", str(write_notebooks(folder)))
+        yield folder

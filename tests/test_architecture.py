@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kps.flow.parameters import code_cells, read_parameters
-from kps.flow.steps import NOTEBOOKS
+from kps.flow.steps import NOTEBOOKS, code_cells, read_parameters
 from kps.workspace import REPOSITORY
 
 PACKAGE = REPOSITORY / "kps"

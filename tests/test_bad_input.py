@@ -9,7 +9,6 @@ from broken_archives import archives, zips
 from broken_inputs import Command
 from broken_lists import box_files, coco_files, result_files
 from broken_raw import convert, layouts, photos, raw_files, raw_items, sound_raw
-from small_notebooks import write_notebooks
 
 from kps.__main__ import main
 
@@ -60,13 +59,3 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, capfd: pytest.CaptureFixt
         assert str(tmp_path / name) in refused(convert(tmp_path), capfd)
     finally:
         (tmp_path / name).chmod(0o755)
-
-
-def test_an_unknown_notebook_parameter_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write_notebooks(tmp_path / "notebooks")
-    before = files_in(tmp_path)
-    options = ["--workspace", tmp_path / "out", "--notebooks", tmp_path / "notebooks"]
-    line = refused(["notebook", "06_finetune_category", "-p", "categry_id", "3", *options], capfd)
-    for part in ("06_finetune_category", "no parameter 'categry_id'", "category_id: int"):
-        assert part in line
-    assert files_in(tmp_path) == before

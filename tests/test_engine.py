@@ -1,7 +1,6 @@
 """The engine on small notebooks: parameters, one step, locks, profiles, a plan through Snakemake."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,16 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 from builders import wait_until
-from small_notebooks import HEAD, write_notebook, write_notebooks
+from filelock import FileLock
+from small_notebooks import HEAD, use_small_notebooks, write_notebook, write_notebooks
 
 from kps.files import InputError, read_json
-from kps.flow import notebook as engine_notebook
+from kps.flow import notebook as engine
 from kps.flow import steps
 from kps.flow.batch import load_profile, make_plan, parse_overrides
-from kps.flow.locks import FileLock
-from kps.flow.notebook import PrefixedOutput, run_notebook, step_file
-from kps.flow.parameters import check_parameters, convert, read_parameters
-from kps.flow.run import SNAKEFILE, run_plan, steps_to_run
+from kps.flow.notebook import PrefixedOutput, run_notebook, step_file, step_state
+from kps.flow.run import run_plan, steps_to_run
+from kps.flow.steps import check_parameters, convert, find_notebook, read_parameters
 from kps.workspace import REPOSITORY, Workspace
 
 PROFILE = """
@@ -40,19 +39,15 @@ steps:
 """
 
 
-@pytest.fixture(scope="module")
-def notebooks(tmp_path_factory) -> Path:
-    return write_notebooks(tmp_path_factory.mktemp("notebooks"))
+@pytest.fixture(scope="module", autouse=True)
+def notebooks(tmp_path_factory):
+    yield from use_small_notebooks(tmp_path_factory.mktemp("notebooks"))
 
 
-def write_profile(folder: Path, text: str = PROFILE) -> str:
-    path = folder / "small.yaml"
-    path.write_text(text)
-    return str(path)
-
-
-def small_plan(folder: Path, notebooks: Path, *overrides: str) -> list:
-    return make_plan(load_profile(write_profile(folder)), parse_overrides(overrides), folder=notebooks)
+def planned(folder: Path, *overrides: str, profile: str = PROFILE) -> list:
+    """The plan of a profile that is written into the folder."""
+    (folder / "small.yaml").write_text(profile)
+    return make_plan(load_profile(str(folder / "small.yaml")), parse_overrides(overrides))
 
 
 # Parameters
@@ -60,20 +55,10 @@ def small_plan(folder: Path, notebooks: Path, *overrides: str) -> list:
 
 @pytest.mark.parametrize(
     ("value", "annotation", "expected"),
-    [
-        ("3", "int", 3),
-        (3, "float", 3.0),
-        ("1e-4", "float", 1e-4),
-        ("false", "bool", False),
-        (Path("a/b"), "str", "a/b"),
-        ("none", "Optional[int]", None),
-        ("4", "Optional[int]", 4),
-        (None, "Optional[str]", None),
-        ("plain, flip", "list", ["plain", "flip"]),
-        ('["a", "b"]', "list", ["a", "b"]),
-        (("a",), "list[str]", ["a"]),
-        ("[1, 2]", "list[int]", [1, 2]),
-    ],
+    [("3", "int", 3), (3, "float", 3.0), ("1e-4", "float", 1e-4), ("false", "bool", False), (Path("a/b"), "str", "a/b")]
+    + [("none", "Optional[int]", None), ("4", "Optional[int]", 4), (None, "Optional[str]", None)]
+    + [("plain, flip", "list", ["plain", "flip"]), ('["a", "b"]', "list", ["a", "b"])]
+    + [(("a",), "list[str]", ["a"]), ("[1, 2]", "list[int]", [1, 2])],
 )
 def test_convert(value, annotation, expected):
     got = convert(value, annotation)
@@ -90,21 +75,22 @@ def test_convert_refuses(value, annotation):
         convert(value, annotation)
 
 
-def test_parameters_are_read_with_types_and_defaults(notebooks):
-    found = read_parameters(notebooks / "06_finetune_category.ipynb")
-    assert found["category_id"].annotation == "int" and found["category_id"].default == 1
+def test_parameters_are_read_with_types_and_defaults():
+    found = read_parameters(find_notebook("06_finetune_category"))
+    assert found["category_id"] == ("int", 1)
     assert found["config"].default == "demo", "a comment may hold an equals sign"
 
 
-def test_unknown_parameter_names_the_known(notebooks):
-    message = r"05_train_landmarks has no parameter 'epoch'; .*epochs: Optional\[int\]"
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epoch": 3}, r"05_train_landmarks has no parameter 'epoch'; .*epochs: Optional\[int\]"),
+        ({"epochs": "many"}, r"expected epochs: Optional\[int\], but got 'many'"),
+    ],
+)
+def test_an_unknown_or_mistyped_parameter_is_named(given, message):
     with pytest.raises(InputError, match=message):
-        check_parameters(notebooks / "05_train_landmarks.ipynb", {"epoch": 3})
-
-
-def test_mistyped_parameter_names_both(notebooks):
-    with pytest.raises(InputError, match=r"expected epochs: Optional\[int\], but got 'many'"):
-        check_parameters(notebooks / "05_train_landmarks.ipynb", {"epochs": "many"})
+        check_parameters(find_notebook("05_train_landmarks"), given)
 
 
 @pytest.mark.parametrize("cell", ["size = 'demo'", "size: str = 'a' + name()", "print(1)"])
@@ -116,9 +102,8 @@ def test_parameters_cell_holds_literals_only(tmp_path, cell):
 # One step
 
 
-def test_step_runs_with_this_python_in_the_repository(tmp_path, notebooks, capfd):
-    given = {"train_photos": "9"}
-    executed = run_notebook("01_prepare_data", given, workspace=tmp_path, threads=3, folder=notebooks)
+def test_step_runs_with_this_python_in_the_repository(tmp_path, capfd):
+    executed = run_notebook("01_prepare_data", {"train_photos": "9"}, workspace=tmp_path, threads=3)
     record = read_json(Workspace(tmp_path).record("01_prepare_data"))
     assert record["python"] == sys.executable and record["threads"] == "3"
     assert record["folder"] == str(REPOSITORY)
@@ -128,9 +113,9 @@ def test_step_runs_with_this_python_in_the_repository(tmp_path, notebooks, capfd
     assert "[01_prepare_data] done in" in capfd.readouterr().out
 
 
-def test_step_runs_again_only_if_something_changed(tmp_path, notebooks):
+def test_step_runs_again_only_if_something_changed(tmp_path):
     def process(**parameters) -> int:
-        run_notebook("01_prepare_data", parameters, workspace=tmp_path, folder=notebooks)
+        run_notebook("01_prepare_data", parameters, workspace=tmp_path)
         return read_json(Workspace(tmp_path).record("01_prepare_data"))["process"]
 
     first = process(train_photos=5)
@@ -156,30 +141,14 @@ def relabel(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_step_runs_again_after_an_edit_of_what_a_parameter_names(tmp_path, notebooks, capfd):
+def test_step_runs_again_after_an_edit_of_what_a_parameter_names(tmp_path, capfd):
     label, shown = raw_annotation(tmp_path), []
     for happens in (bool, lambda: os.utime(label), lambda: relabel(label), lambda: shutil.rmtree(tmp_path / "raw")):
         happens()
-        given = {"data_root": str(tmp_path / "raw")}
-        run_notebook("01_prepare_data", given, workspace=tmp_path / "work", folder=notebooks)
+        run_notebook("01_prepare_data", {"data_root": str(tmp_path / "raw")}, workspace=tmp_path / "work")
         shown.append(capfd.readouterr().out.splitlines()[0].removeprefix("[01_prepare_data] "))
     nothing = "done before, nothing to do"  # data that were put away have not changed
     assert shown == ["started", nothing, f"started: changed: {tmp_path / 'raw'}", nothing]
-
-
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [(steps.PREPARE, "coco_file"), (steps.PREPARE, "image_dir"), (steps.LANDMARKS, "config")]
-    + [(steps.LANDMARKS, "aggregation"), (steps.DETECTOR, "pretrained")],
-)
-def test_every_path_from_outside_counts_by_content(tmp_path, name, parameter):
-    label, notebook = raw_annotation(tmp_path), engine_notebook.find_notebook(name)
-    given = {parameter: str(label.parent if parameter == "image_dir" else label)}
-    states = [engine_notebook.step_state(notebook, given, Workspace(tmp_path / "work"))]
-    for happens in (os.utime, relabel):
-        happens(label)
-        states.append(engine_notebook.step_state(notebook, given, Workspace(tmp_path / "work")))
-    assert states[0] == states[1] != states[2]
 
 
 READS_BOXES = """
@@ -194,15 +163,15 @@ write_record(work.record("09_submission"), step="09_submission", **paths, **rest
 """
 
 
-def test_step_runs_again_after_an_edit_of_what_its_record_names(tmp_path, capfd):
+def test_step_runs_again_after_an_edit_of_what_its_record_names(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("KPS_NOTEBOOKS", str(tmp_path))
     write_notebook(tmp_path / "09_submission.ipynb", HEAD, READS_BOXES)
     boxes = Workspace(tmp_path).detections("mine", "validation")
     boxes.parent.mkdir(parents=True)
     boxes.write_text('[{"image_id": 1}]')
-    for _ in range(2):
-        run_notebook("09_submission", {}, workspace=tmp_path, folder=tmp_path)
-    relabel(boxes)
-    run_notebook("09_submission", {}, workspace=tmp_path, folder=tmp_path)
+    for happens in (bool, bool, lambda: relabel(boxes)):
+        happens()
+        run_notebook("09_submission", {}, workspace=tmp_path)
     shown = capfd.readouterr().out
     assert shown.count("] started") == 2 and shown.count("done before") == 1
     assert f"[09_submission] started: changed: {boxes}" in shown
@@ -216,36 +185,35 @@ def test_step_runs_again_after_an_edit_of_what_its_record_names(tmp_path, capfd)
         ("death", r"^04_train_detector_htc: its process died .*; open .*_detector_htc.ipynb$"),
     ],
 )
-def test_failing_step_says_so_in_one_line(tmp_path, notebooks, kind, message):
+def test_failing_step_says_so_in_one_line(tmp_path, kind, message):
     with pytest.raises(InputError, match=message):
-        run_notebook("04_train_detector", {"fail": kind}, workspace=tmp_path, folder=notebooks)
+        run_notebook("04_train_detector", {"fail": kind}, workspace=tmp_path)
     work = Workspace(tmp_path)
     assert work.executed("04_train_detector_htc").exists()
     assert not step_file(work, "04_train_detector_htc", ".json").exists()
     assert not work.record("04_train_detector_htc").exists()
 
 
-def test_step_without_record_is_not_done(tmp_path):
-    folder = write_notebooks(tmp_path / "notebooks", record="no")
+def test_step_without_record_is_not_done(tmp_path, monkeypatch):
+    monkeypatch.setenv("KPS_NOTEBOOKS", str(write_notebooks(tmp_path / "notebooks", record="no")))
     with pytest.raises(InputError, match="ended without its record"):
-        run_notebook("10_report", {}, workspace=tmp_path / "work", folder=folder)
+        run_notebook("10_report", {}, workspace=tmp_path / "work")
 
 
-def test_step_that_runs_elsewhere_is_refused(tmp_path, notebooks, monkeypatch):
-    monkeypatch.setattr(engine_notebook, "LOCK_SECONDS", 0.0)
-    lock = FileLock(step_file(Workspace(tmp_path), "10_report", ".lock"))
-    assert lock.acquire()
-    with pytest.raises(InputError, match="10_report is being run by another process"):
-        run_notebook("10_report", {}, workspace=tmp_path, folder=notebooks)
-    lock.release()
-    run_notebook("10_report", {}, workspace=tmp_path, folder=notebooks)
+def test_step_that_runs_elsewhere_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.0)
+    elsewhere = pytest.raises(InputError, match="10_report is being run by another process")
+    with FileLock(step_file(Workspace(tmp_path), "10_report", ".lock")), elsewhere:
+        run_notebook("10_report", {}, workspace=tmp_path)
+    run_notebook("10_report", {}, workspace=tmp_path)
 
 
-def test_unknown_notebook_names_the_known(notebooks, tmp_path):
+def test_unknown_notebook_names_the_known(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no notebook '11_more'; there are 01_prepare_data"):
-        run_notebook("11_more", {}, workspace=tmp_path, folder=notebooks)
+        run_notebook("11_more", {}, workspace=tmp_path)
+    monkeypatch.setenv("KPS_NOTEBOOKS", str(tmp_path))
     with pytest.raises(InputError, match="no notebooks there"):
-        run_notebook("01_prepare_data", {}, workspace=tmp_path, folder=tmp_path)
+        run_notebook("01_prepare_data", {}, workspace=tmp_path)
 
 
 def test_prefixed_output_keeps_lines_whole(capsys):
@@ -258,65 +226,44 @@ def test_prefixed_output_keeps_lines_whole(capsys):
 # Profiles
 
 
-@pytest.mark.parametrize("name", ["demo", "tiny", "paper"])
-def test_shipped_profiles_fit_the_notebooks(name):
-    profile = load_profile(name)
-    data = {"01_prepare_data": {"data_root": "/photos"}} if profile.data == "own" else {}
-    plan = {step.name: step for step in make_plan(profile, data)}
-    finetunings = [name for name in plan if name.startswith(steps.FINETUNE)]
-    assert len(finetunings) in (26, 65)
-
-
-def test_a_list_of_a_step_stands_for_several(tmp_path, notebooks):
-    profile = load_profile(write_profile(tmp_path, FINETUNINGS))
-    plan = {step.name: step for step in make_plan(profile, parse_overrides(["06.seed=3"]), folder=notebooks)}
+def test_a_list_of_a_step_stands_for_several(tmp_path):
+    plan = {step.name: step for step in planned(tmp_path, "06.seed=3", profile=FINETUNINGS)}
     parameters = {"learning_rate": 0.1, "category_id": 2, "seed": 3}
     assert plan["06_finetune_category_hand81_plain_02"].parameters == parameters
 
 
-def test_override_goes_before_the_profile(tmp_path, notebooks):
-    plan = small_plan(tmp_path, notebooks, "01.train_photos=8")
-    assert plan[0].parameters == {"train_photos": 8}
-
-
-def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
-    def plan(*texts: str) -> list:
-        return make_plan(load_profile("tiny"), parse_overrides(texts))
-
-    assert plan("05.held_out=0.2", "06.held_out=0.1")
-    for texts in (["06.held_out=0.1"], ["05.held_out=0.1", "06.held_out=0.2"]):
-        with pytest.raises(InputError, match=r"plain_01: expected held_out to be at most 05's, 0\.\d, but "):
-            plan(*texts)
-
-
-@pytest.mark.parametrize("name", [steps.DETECTOR, steps.LANDMARKS, steps.FINETUNE])
-def test_every_training_takes_what_the_advice_on_memory_names(name):
-    known = read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb")
-    assert {"options", "processes"} <= set(known)
+def test_override_goes_before_the_profile(tmp_path):
+    assert planned(tmp_path, "01.train_photos=8")[0].parameters == {"train_photos": 8}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("steps: [01_prepare_data", "expected YAML"),
-        ("data: own", "expected steps or experiments"),
+        ("data: own", "with experiments or steps"),
+        ("[01_prepare_data]", "with experiments or steps"),
+        ("{steps: []}", "with experiments or steps"),
         ("{experiments: [all, best]}", "no experiment 'best'; there are cascade_identity, "),
-        ("{steps: [01_prepare_data], cores: 3}", "expected steps or experiments"),
-        ("{steps: []}", "at least one step"),
-        ("{experiments: all}", "to be lists"),
-        ("{steps: [11_more]}", "unknown notebook '11_more'"),
-        ("{steps: [01_prepare_data], parameters: {11: {}}}", "unknown notebook 11"),
-        ("{steps: [{notebook: 10_report, times: 2}]}", "expected a step with"),
-        ("{steps: [{notebook: 10_report, for_each: {size: a}}]}", "a list for each parameter"),
+        ("{steps: [01_prepare_data], cores: 3}", "cores: Extra inputs are not permitted"),
+        ("{experiments: all}", "experiments: Input should be a valid list, but got 'all'"),
+        ("{steps: [11_more]}", "steps.0.notebook: Input should be '01_prepare_data'.*but got '11_more'"),
+        ("{steps: [01_prepare_data], parameters: {11: {}}}", "parameters.11.*: Input should be '01_prepare_data'"),
+        ("{steps: [{notebook: 10_report, times: 2}]}", "steps.0.times: Extra inputs are not permitted"),
+        (
+            "{steps: [{notebook: 10_report, for_each: {size: a}}]}",
+            "steps.0.for_each.size: Input should be a valid list",
+        ),
         ("{steps: [01_prepare_data, 01_prepare_data]}", "two steps are called 01_prepare_data"),
         ("{steps: [10_report], parameters: {10_report: {photos: 1}}}", "no parameter 'photos'"),
         ("{steps: [01_prepare_data], data: own}", "needs --data-root"),
-        ("{steps: [01_prepare_data], data: mine}", "expected data: built-in or own"),
+        ("{steps: [01_prepare_data], data: mine}", "data: Input should be 'built-in' or 'own', but got 'mine'"),
+        ("{steps: [02_landmark_homogeneity]}", "the plan lacks 01_prepare_data, from which 02_landmark_hom"),
+        ("{steps: [01_prepare_data, 05_train_landmarks]}", "the plan lacks 03_aggregation_mapping_hand81, from which"),
     ],
 )
-def test_broken_profile_is_one_line(tmp_path, notebooks, text, message):
+def test_broken_profile_is_one_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
-        make_plan(load_profile(write_profile(tmp_path, text)), {}, folder=notebooks)
+        planned(tmp_path, profile=text)
 
 
 def test_unknown_profile_names_the_known():
@@ -330,46 +277,41 @@ def test_broken_override_is_one_line(text):
         parse_overrides([text])
 
 
-def test_override_of_an_absent_step_is_refused(tmp_path, notebooks):
+def test_override_of_an_absent_step_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no step 10_report"):
-        small_plan(tmp_path, notebooks, "10.size=demo")
+        planned(tmp_path, "10.size=demo")
 
 
 # A whole plan
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, notebooks) -> Path:
-    """A work folder in which the small plan has run."""
+def finished(tmp_path_factory) -> Path:
+    """A folder in whose `work` the small plan has run."""
     folder = tmp_path_factory.mktemp("finished") / "it's a {small} run"
     folder.mkdir()
-    assert run_plan(small_plan(folder, notebooks), workspace=folder / "work", cores=2, folder=notebooks)
+    assert run_plan(planned(folder), workspace=folder / "work", cores=2)
     return folder
 
 
-def todo(folder: Path, notebooks: Path, *overrides: str) -> list[str]:
-    plan = small_plan(folder, notebooks, *overrides)
-    return [name for name, _ in steps_to_run(plan, workspace=folder / "work", cores=2, folder=notebooks)]
+def todo(folder: Path, *overrides: str) -> list[str]:
+    return [name for name, _ in steps_to_run(planned(folder, *overrides), workspace=folder / "work", cores=2)]
 
 
-def test_plan_runs_in_order_and_only_once(finished, notebooks):
+def test_plan_runs_in_order_and_only_what_changed(finished):
     times = {path.stem: read_json(path)["time"] for path in (finished / "work" / "records").glob("*.json")}
     assert sorted(times) == ["01_prepare_data", "02_landmark_homogeneity", "04_train_detector_htc"]
     assert min(times, key=lambda name: times[name]) == "01_prepare_data"
-    assert todo(finished, notebooks) == []
+    assert todo(finished) == []
+    assert todo(finished, "04.seed=3") == ["04_train_detector_htc"]
+    assert len(todo(finished, "01.train_photos=8")) == 3
 
 
-def test_change_reaches_what_depends_on_it(finished, notebooks):
-    assert todo(finished, notebooks, "04.seed=3") == ["04_train_detector_htc"]
-    assert len(todo(finished, notebooks, "01.train_photos=8")) == 3
-
-
-def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, notebooks, monkeypatch):
-    profile = "{steps: [01_prepare_data, 02_landmark_homogeneity]}"
+def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, monkeypatch):
     label = raw_annotation(tmp_path)
-    given = parse_overrides([f"01.data_root={tmp_path / 'raw'}"])
-    plan = make_plan(load_profile(write_profile(tmp_path, profile)), given, folder=notebooks)
-    options = {"workspace": tmp_path / "work", "cores": 2, "folder": notebooks}
+    profile = "{steps: [01_prepare_data, 02_landmark_homogeneity]}"
+    plan = planned(tmp_path, f"01.data_root={tmp_path / 'raw'}", profile=profile)
+    options = {"workspace": tmp_path / "work", "cores": 2}
     assert run_plan(plan, **options)
     os.utime(label)
     assert steps_to_run(plan, **options) == []
@@ -377,25 +319,20 @@ def test_edit_of_data_and_of_code_reaches_what_depends_on_it(tmp_path, notebooks
     first, second = steps_to_run(plan, **options)
     assert first == ("01_prepare_data", f"changed: {tmp_path / 'raw'}") and second[0] == plan[1].name
     assert run_plan(plan, **options) and steps_to_run(plan, **options) == []
-    edited = lambda *names, **options: {"kps.data.coco": "edited"}  # noqa: E731
-    monkeypatch.setattr(engine_notebook, "code_sha256", edited)
+    monkeypatch.setattr(engine, "code_sha256", lambda *names, **options: {"kps.data.coco": "edited"})
     assert steps_to_run(plan, **options) == [(step.name, "changed: kps.data.coco") for step in plan]
 
 
-def test_second_run_in_a_folder_is_refused(finished, notebooks):
-    lock = FileLock(finished / "work" / ".run.lock")
-    assert lock.acquire()
-    try:
-        with pytest.raises(InputError, match="another run is at work"):
-            todo(finished, notebooks)
-    finally:
-        lock.release()
+def test_second_run_in_a_folder_is_refused(finished):
+    at_work = pytest.raises(InputError, match="another run is at work")
+    with FileLock(finished / "work" / ".run.lock"), at_work:
+        todo(finished)
 
 
-def start(folder: Path, notebooks: Path, *overrides: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "kps", "run", "--profile", write_profile(folder), "--cores", "2"]
-    command += ["--notebooks", str(notebooks), "--workspace", str(folder / "work")]
-    command += [word for text in overrides for word in ("-p", text)]
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    (folder / "small.yaml").write_text(PROFILE)
+    command = [sys.executable, "-m", "kps", "run", "--profile", str(folder / "small.yaml"), "--cores", "2"]
+    command += ["--workspace", str(folder / "work"), *(word for text in overrides for word in ("-p", text))]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
     return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder.parent)}, **options)
 
@@ -414,20 +351,20 @@ def processes_of(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_stopped_run_leaves_no_process_and_goes_on(finished, notebooks):
+def test_stopped_run_leaves_no_process_and_goes_on(finished):
     prepared = read_json(finished / "work" / "records" / "01_prepare_data.json")
     for sent, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        runner = start(finished, notebooks, "04.pause=3600")
+        runner = start(finished, "04.pause=3600")
         assert any(line.rstrip().endswith("second 1") for line in runner.stdout)
         assert processes_of(finished)
         runner.send_signal(sent)
         assert runner.wait(timeout=600) == code
         assert "Traceback" not in runner.stderr.read()
         wait_until(lambda: not processes_of(finished))
-    again = start(finished, notebooks)
+    again = start(finished)
     assert again.communicate(timeout=600) and again.returncode == 0
     assert read_json(finished / "work" / "records" / "01_prepare_data.json") == prepared, "done stays done"
-    assert todo(finished, notebooks) == []
+    assert todo(finished) == []
 
 
 SLOW_END = """
@@ -445,60 +382,37 @@ except KeyboardInterrupt:
 
 def test_ctrl_c_lets_a_training_end_its_step(tmp_path):
     write_notebook(tmp_path / "10_report.ipynb", HEAD, SLOW_END)
-    command = [sys.executable, "-m", "kps", "notebook", "10_report", "--notebooks", str(tmp_path)]
-    runner = subprocess.Popen(
-        [*command, "--workspace", str(tmp_path / "work")], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    )
+    command = [sys.executable, "-m", "kps", "notebook", "10_report", "--workspace", str(tmp_path / "work")]
+    environment = {**os.environ, "KPS_NOTEBOOKS": str(tmp_path)}
+    runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment)
     assert any(line.rstrip().endswith("at work") for line in runner.stdout)
     runner.send_signal(signal.SIGINT)
     runner.communicate()
     assert runner.returncode == 130 and (tmp_path / "work" / "state").exists()
 
 
-def test_failing_step_ends_the_run_with_its_line(tmp_path, notebooks):
-    runner = start(tmp_path, notebooks, "04.fail=input")
+def test_failing_step_ends_the_run_with_its_line(tmp_path):
+    runner = start(tmp_path, "04.fail=input")
     out, err = runner.communicate(timeout=600)
     assert runner.returncode == 1
     assert err == "kps: 04_train_detector_htc: photos/7.json: expected 8 landmarks, but got 7\n"
     assert "the same command goes on from there" in out
 
 
-def test_the_snakefile_says_which_step_reads_from_which(tmp_path):
-    plan = make_plan(load_profile("tiny", ["all"]), {})
-    given = {"workspace": tmp_path / "it's", "cores": 2}
-    assert [name for name, _ in steps_to_run(plan, **given)] == [step.name for step in plan]
-    command = [sys.executable, "-m", "snakemake", "records/10_report.json", "--snakefile", str(SNAKEFILE), "--dag"]
-    command += ["--configfile", str(tmp_path / "it's" / "plan.json"), "--directory", str(tmp_path)]
-    graph = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    label = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', graph))
-    edges = {(label[a], label[b]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)} - {
-        (a, "report") for a in label.values()
-    }
-    assert edges == {
-        ("prepare_data", "landmark_homogeneity"), ("landmark_homogeneity", "aggregation_mapping"),
-        ("prepare_data", "train_detector"), ("prepare_data", "train_landmarks"), ("prepare_data", "predict_landmarks"),
-        ("aggregation_mapping", "train_landmarks"), ("train_landmarks", "finetune_category"),
-        ("train_landmarks", "predict_landmarks"), ("finetune_category", "predict_landmarks"),
-        ("train_detector", "predict_landmarks"), ("predict_landmarks", "ensemble"), ("ensemble", "submission"),
-    }  # fmt: skip
+# The project's own notebooks
 
 
 @pytest.mark.parametrize(
-    ("given", "lacks"),
-    [
-        ("02_landmark_homogeneity", "01_prepare_data"),
-        ("01_prepare_data, 05_train_landmarks", "03_aggregation_mapping_hand81"),
-    ],
+    ("name", "parameter"),
+    [(steps.PREPARE, "coco_file"), (steps.PREPARE, "image_dir"), (steps.LANDMARKS, "config")]
+    + [(steps.LANDMARKS, "aggregation"), (steps.DETECTOR, "pretrained")],
 )
-def test_a_step_that_the_plan_lacks_is_named(tmp_path, notebooks, given, lacks):
-    plan = make_plan(load_profile(write_profile(tmp_path, f"{{steps: [{given}]}}")), {}, folder=notebooks)
-    for call in (steps_to_run, run_plan):
-        with pytest.raises(InputError, match=f"the plan lacks {lacks}, from which"):
-            call(plan, workspace=tmp_path / "work", cores=2, folder=notebooks)
-
-
-def test_head_of_the_small_notebooks_is_that_of_the_real_ones():
-    """So that these tests stay about what the flow really has."""
-    for name in steps.NOTEBOOKS:
-        real = list(read_parameters(REPOSITORY / "notebooks" / f"{name}.ipynb"))
-        assert real[0] == HEAD.splitlines()[1].split(":")[0]
+def test_every_path_from_outside_counts_by_content(tmp_path, monkeypatch, name, parameter):
+    monkeypatch.delenv("KPS_NOTEBOOKS")
+    label, work = raw_annotation(tmp_path), Workspace(tmp_path / "work")
+    given = {parameter: str(label.parent if parameter == "image_dir" else label)}
+    states = [step_state(name, given, work)]
+    for happens in (os.utime, relabel):
+        happens(label)
+        states.append(step_state(name, given, work))
+    assert states[0] == states[1] != states[2]

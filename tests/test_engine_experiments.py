@@ -1,4 +1,4 @@
-"""The table of experiments: every row of the paper, shared steps once, rows that differ as they say."""
+"""The table of experiments and the profiles: every row of the paper, shared steps once, what a step reads from."""
 
 from itertools import pairwise
 
@@ -7,21 +7,33 @@ from builders import make_raw_folder
 
 from kps.__main__ import main
 from kps.files import InputError
-from kps.flow.batch import experiment_steps, load_profile, make_plan, shipped
-from kps.flow.steps import FINETUNE, LANDMARKS, PREDICT, PREPARE, REPORT, SUBMISSION
+from kps.flow.batch import experiment_steps, load_profile, make_plan, parse_overrides, shipped
+from kps.flow.run import steps_to_run
+from kps.flow.steps import (
+    DETECTOR,
+    FINETUNE,
+    LANDMARKS,
+    PREDICT,
+    PREPARE,
+    REPORT,
+    SUBMISSION,
+    find_notebook,
+    read_parameters,
+    reads,
+)
 from kps.report.tables import DETECTORS, PAPER
 
 EXPERIMENTS, FINETUNING = shipped()["experiments"], shipped()["finetuning"]
 # Table 2's columns in the paper's order.
-COLUMNS = (
+COLUMNS = [
     "cascade_identity",
     "cascade_hand81",
     "universal_no_flip_test",
     "universal",
     "finetune_plain",
     "finetune_flip",
-    "universal_gt_no_flip_test",
-)
+]
+COLUMNS += ["universal_gt_no_flip_test"]
 
 
 def settings(name: str) -> dict:
@@ -81,11 +93,42 @@ def test_an_experiment_takes_what_it_needs_and_no_more():
     assert last == [(SUBMISSION, {"run": "finetune_plain"}), (REPORT, {})]
 
 
-def test_the_whole_table_is_a_plan():
+@pytest.mark.parametrize("name", ["demo", "tiny", "paper"])
+def test_shipped_profiles_fit_the_notebooks(name):
+    profile = load_profile(name)
+    data = {PREPARE: {"data_root": "/photos"}} if profile.data == "own" else {}
+    plan = [step.name for step in make_plan(profile, data)]
+    assert sum(step.startswith(FINETUNE) for step in plan) in (26, 65)
+
+
+def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
+    def plan(*texts: str) -> list:
+        return make_plan(load_profile("tiny"), parse_overrides(texts))
+
+    assert plan("05.held_out=0.2", "06.held_out=0.1")
+    for texts in (["06.held_out=0.1"], ["05.held_out=0.1", "06.held_out=0.2"]):
+        with pytest.raises(InputError, match=r"plain_01: expected held_out to be at most 05's, 0\.\d, but "):
+            plan(*texts)
+
+
+@pytest.mark.parametrize("name", [DETECTOR, LANDMARKS, FINETUNE])
+def test_every_training_takes_what_the_advice_on_memory_names(name):
+    assert {"options", "processes"} <= set(read_parameters(find_notebook(name)))
+
+
+def test_the_whole_table_is_a_plan_that_snakemake_takes(tmp_path):
     plan = make_plan(load_profile("tiny", ["all"]), {})
-    names = [step.name for step in plan]
-    assert len(set(names)) == len(names)
-    assert "04_train_detector_cascade" in names and "05_train_landmarks_identity" in names
+    notebooks = {step.name: step.notebook for step in plan}
+    assert {"04_train_detector_cascade", "05_train_landmarks_identity"} < set(notebooks)
+    assert [name for name, _ in steps_to_run(plan, workspace=tmp_path / "it's", cores=2)] == list(notebooks)
+    sources = {step.name: reads(step.notebook, step.resolved, notebooks) for step in plan}
+    assert len(sources["07_predict_landmarks_finetune_flip"]) == 1 + 13
+    assert set(sources[REPORT]) == set(notebooks) - {REPORT}
+    edges = {(notebooks[source][:2], notebooks[name][:2]) for name in notebooks for source in sources[name]}
+    expected = "01-02 02-03 01-04 01-05 03-05 05-06 01-07 04-07 05-07 06-07 07-08 08-09"
+    assert edges - {(notebook[:2], "10") for notebook in notebooks} == {
+        tuple(pair.split("-")) for pair in expected.split()
+    }
 
 
 COCO = {f"{split}_{kind}": f"/{split}" for split in ("train", "validation") for kind in ("file", "images")}
@@ -102,11 +145,6 @@ def test_without_a_test_split_there_is_no_submission(tmp_path, given, submitted)
     steps = make_plan(load_profile("tiny"), {PREPARE: prepare, SUBMISSION: {"submission": "mine"}})
     assert [step.name for step in steps if step.notebook == SUBMISSION] == [SUBMISSION] * submitted
     assert steps[-1].notebook == REPORT
-
-
-def test_an_unknown_experiment_lists_the_known():
-    with pytest.raises(InputError, match="no experiment 'best'; there are cascade_identity, "):
-        experiment_steps(["best"])
 
 
 def test_an_executor_that_is_not_installed_is_one_line(tmp_path, capsys):

@@ -10,7 +10,7 @@ from small_models import detector_config, landmark_config
 
 from kps import workspace as identity
 from kps.aggregation import Aggregation
-from kps.flow.notebook import NOTEBOOK_FOLDER, step_state
+from kps.flow.notebook import step_state
 from kps.flow.steps import NOTEBOOKS
 from kps.models.run_identity import with_identity
 from kps.workspace import REPOSITORY, Workspace, code_sha256, content_sha256
@@ -34,7 +34,7 @@ def edit(path: Path, text: str = EDIT) -> None:
 
 def codes(folder: Path) -> dict[str, dict]:
     """The code of each step by the first two digits of its name, and of both models' trainings."""
-    found = {name[:2]: step_state(NOTEBOOK_FOLDER / f"{name}.ipynb", {}, Workspace(folder)) for name in NOTEBOOKS}
+    found = {name[:2]: step_state(name, {}, Workspace(folder)) for name in NOTEBOOKS}
     files = {"coco_file": folder / "none.json", "image_dir": folder, "work_dir": folder, "size": "tiny"}
     hand = Aggregation.named("hand81")
     found["detector"] = with_identity(detector_config(**files))

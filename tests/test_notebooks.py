@@ -7,8 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kps.flow.parameters import read_parameters
-from kps.flow.steps import AGGREGATION, NOTEBOOKS
+from kps.flow.steps import AGGREGATION, NOTEBOOKS, read_parameters
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 MAX_CELL_LINES = 20

@@ -1,41 +1,24 @@
 """What a run consists of: the table of experiments, profiles, and the plan of steps."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from kps.files import InputError, read_bytes
-from kps.flow.notebook import find_notebook
-from kps.flow.parameters import check_parameters, read_parameters
+from kps.flow import steps
 from kps.flow.prepare import coco_sources, has_test
-from kps.flow.steps import (
-    AGGREGATION,
-    DETECTOR,
-    ENSEMBLE,
-    FINETUNE,
-    HOMOGENEITY,
-    LANDMARKS,
-    NOTEBOOK_FOLDER,
-    NOTEBOOKS,
-    PREDICT,
-    PREPARE,
-    REPORT,
-    SUBMISSION,
-    gpus_wanted,
-    step_name,
-)  # fmt: skip
 from kps.schema import CATEGORIES, package_data
 from kps.workspace import GROUND_TRUTH, SPLITS
 
 ALL, DEFAULT_AGGREGATION = "all", "hand81"
 Entry = tuple[str, dict[str, Any]]  # a notebook and its parameters
-DATA = ("built-in", "own")
-STEP_KEYS = {"notebook", "for_each", "parameters"}
+Notebook = Literal[steps.NOTEBOOKS]
 
 
 @cache
@@ -58,35 +41,58 @@ def experiment_steps(names: Iterable[str]) -> list[Entry]:
     submitted = [name for name in wanted if "test" in table[name].get("splits", ["test"])]
     if submitted:
         preferred = "ensemble" if "ensemble" in submitted else submitted[-1]
-        found[SUBMISSION] = (SUBMISSION, {"run": preferred})
-    return sorted([*found.values(), (REPORT, {})], key=lambda entry: NOTEBOOKS.index(entry[0]))
+        found[steps.SUBMISSION] = (steps.SUBMISSION, {"run": preferred})
+    return sorted([*found.values(), (steps.REPORT, {})], key=lambda entry: steps.NOTEBOOKS.index(entry[0]))
 
 
 def _steps_of(name: str) -> list[Entry]:
     """The steps up to an experiment's predictions."""
     given = shipped()["experiments"][name]
     if "runs" in given:
-        return [*(entry for run in given["runs"] for entry in _steps_of(run)), (ENSEMBLE, {"run": name, **given})]
+        return [*(entry for run in given["runs"] for entry in _steps_of(run)), (steps.ENSEMBLE, {"run": name, **given})]
     groups = {"aggregation": given.get("aggregation", DEFAULT_AGGREGATION)}
-    entries = [(PREPARE, {}), (HOMOGENEITY, {}), (AGGREGATION, groups), (LANDMARKS, groups)]
+    entries = [(steps.PREPARE, {}), (steps.HOMOGENEITY, {}), (steps.AGGREGATION, groups), (steps.LANDMARKS, groups)]
     if given["boxes"] != GROUND_TRUTH:
-        entries.append((DETECTOR, {"detector": given["boxes"]}))
+        entries.append((steps.DETECTOR, {"detector": given["boxes"]}))
     if given["model"].startswith("finetune_"):
         variant = given["model"].removeprefix("finetune_")
         shared = {**groups, "variant": variant, **shipped()["finetuning"][variant]}
-        entries += [(FINETUNE, {"category_id": item.id, **shared}) for item in CATEGORIES]
-    return [*entries, (PREDICT, {"run": name, **given})]
+        entries += [(steps.FINETUNE, {"category_id": item.id, **shared}) for item in CATEGORIES]
+    return [*entries, (steps.PREDICT, {"run": name, **given})]
 
 
-@dataclass(frozen=True)
-class Profile:
-    """A profile's content; each of `steps` is a notebook's name and parameters."""
+def _named(item: Any) -> Any:
+    return {"notebook": item} if isinstance(item, str) else item
+
+
+class Several(BaseModel, extra="forbid"):
+    """An item of a profile's `steps`: a notebook for each combination of `for_each`."""
+
+    notebook: Notebook
+    parameters: dict[str, Any] = {}
+    for_each: dict[str, list[Any]] = {}
+
+
+class Profile(BaseModel, extra="forbid"):
+    """What a profile's file holds; an item of `steps` may be a notebook's name alone."""
 
     name: str
-    configs: Mapping[str, str]
-    data: str
-    parameters: Mapping[str, Mapping[str, Any]]
-    steps: tuple[Entry, ...]
+    configs: dict[str, str] = {}
+    data: Literal["built-in", "own"] = "built-in"
+    parameters: dict[Notebook, dict[str, Any]] = {}
+    experiments: list[str] = []
+    steps: list[
+        Annotated[Several, BeforeValidator(lambda one: {"notebook": one} if isinstance(one, str) else one)]
+    ] = []
+
+    def entries(self) -> list[Entry]:
+        """Each step's notebook and own parameters; InputError: an unknown experiment."""
+        found = experiment_steps(self.experiments) if self.experiments else []
+        for item in self.steps:
+            combinations = itertools.product(*item.for_each.values())
+            axes = (dict(zip(item.for_each, values, strict=True)) for values in combinations)
+            found += [(item.notebook, {**item.parameters, **values}) for values in axes]
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,14 @@ class Step:
     notebook: str
     parameters: Mapping[str, Any]
     resolved: Mapping[str, Any]
-    gpus: int = 0
+    gpus: int
 
 
 def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
     """Read a shipped profile by name, or a YAML file of one's own by its path.
 
-    `experiments` are named instead of the profile's own. InputError: no such profile, broken YAML, or an unknown key,
-    notebook or experiment.
+    `experiments` are named instead of the profile's own. InputError: no such profile, broken YAML, or what is no
+    profile.
     """
     path, value = Path(name), shipped()["profiles"].get(name)
     if value is None:
@@ -114,50 +120,15 @@ def load_profile(name: str, experiments: Iterable[str] = ()) -> Profile:
             value = yaml.safe_load(read_bytes(path))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: expected YAML, but {error}") from None
-    work = {"steps", "experiments"}
-    if not isinstance(value, dict) or not set(value) <= {"configs", "data", "parameters", *work} or not work & {*value}:
-        got = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"{path}: expected steps or experiments, and perhaps configs, data, parameters, but got {got}")
-    data = value.get("data", DATA[0])
-    if data not in DATA:
-        raise InputError(f"{path}: expected data: {' or '.join(DATA)}, but got {data!r}")
-    shared = _mapping(value.get("parameters"), f"{path}: parameters")
-    for notebook, parameters in shared.items():
-        _mapping(parameters, f"{path}: parameters of {_known(notebook, path)}")
-    lists = {key: value.get(key, []) for key in work}
-    if not all(isinstance(items, list) for items in lists.values()) or not any(lists.values()):
-        raise InputError(f"{path}: expected steps and experiments to be lists, and at least one step")
-    named = tuple(map(str, experiments or lists["experiments"]))
-    steps = experiment_steps(named) if named else []
-    steps += [step for item in lists["steps"] for step in _steps(item, path)]
-    return Profile(path.stem, _mapping(value.get("configs"), f"{path}: configs"), data, shared, tuple(steps))
-
-
-def _steps(item: Any, path: Path) -> Iterator[Entry]:
-    """One entry of `steps`: a notebook's name, or a mapping that may stand for several steps."""
-    entry = {"notebook": item} if isinstance(item, str) else _mapping(item, f"{path}: a step")
-    if "notebook" not in entry or not set(entry) <= STEP_KEYS:
-        keys = ", ".join(sorted(STEP_KEYS))
-        raise InputError(f"{path}: expected a step with {keys}, but got {', '.join(map(str, entry))}")
-    notebook = _known(entry["notebook"], path)
-    axes = _mapping(entry.get("for_each"), f"{path}: for_each of {notebook}")
-    if not all(isinstance(values, list) for values in axes.values()):
-        raise InputError(f"{path}: expected for_each of {notebook} to give a list for each parameter")
-    parameters = _mapping(entry.get("parameters"), f"{path}: parameters of {notebook}")
-    for values in itertools.product(*axes.values()):
-        yield notebook, {**parameters, **dict(zip(axes, values, strict=True))}
-
-
-def _mapping(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict | None):
-        raise InputError(f"{what}: expected a mapping, but got {value!r}")
-    return value or {}
-
-
-def _known(notebook: Any, path: Path) -> str:
-    if notebook not in NOTEBOOKS:
-        raise InputError(f"{path}: unknown notebook {notebook!r}; there are {', '.join(NOTEBOOKS)}")
-    return notebook
+    if not isinstance(value, dict) or not (value.get("experiments") or value.get("steps")):
+        raise InputError(f"{path}: expected a profile, with experiments or steps to run")
+    try:
+        named = {"experiments": list(experiments)} if experiments else {}
+        return Profile.model_validate({**value, **named, "name": path.stem})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {where}: {first['msg']}, but got {first['input']!r}") from None
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -168,9 +139,9 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, dict[str, str]]:
         start, dot, parameter = target.partition(".")
         if not (equals and dot and start and parameter):
             raise InputError(f"expected notebook.parameter=value, but got {text!r}")
-        matches = [name for name in NOTEBOOKS if name.startswith(start)]
+        matches = [name for name in steps.NOTEBOOKS if name.startswith(start)]
         if len(matches) != 1:
-            raise InputError(f"{text!r}: expected one notebook's beginning out of {', '.join(NOTEBOOKS)}")
+            raise InputError(f"{text!r}: expected one notebook's beginning out of {', '.join(steps.NOTEBOOKS)}")
         overrides.setdefault(matches[0], {})[parameter] = value
     return overrides
 
@@ -187,45 +158,41 @@ def parse_split_paths(option: str, texts: Iterable[str], name: str) -> dict[str,
     return found
 
 
-def make_plan(
-    profile: Profile, overrides: Mapping[str, Mapping[str, Any]], *, folder: Path = NOTEBOOK_FOLDER
-) -> list[Step]:
+def make_plan(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> list[Step]:
     """Resolve a profile into steps with checked parameters; without a test split there is no 09_submission.
 
-    InputError: an unknown or mistyped parameter, two steps of one name, one that would choose by photos that 05 learns
+    `overrides` are parameters by notebook that go before the profile's. InputError: an unknown or mistyped parameter,
+    two steps of one name, one that reads from a step that is not there, one that would choose by photos that 05 learns
     from, or a profile that needs one's own photos and gets none.
-
-    Args:
-        profile: from `load_profile`.
-        overrides: parameters by notebook that go before the profile's.
-        folder: where the notebooks lie.
     """
-    prepare, notebooks = overrides.get(PREPARE, {}), {notebook for notebook, _ in profile.steps}
+    entries, prepare = profile.entries(), overrides.get(steps.PREPARE, {})
     if profile.data == "own" and not (coco_sources(prepare)[0] or "data_root" in prepare):
         raise InputError(f"profile {profile.name} needs --data-root, or --coco-file and --image-dir")
-    if absent := [notebook for notebook in overrides if notebook not in notebooks]:
+    if absent := [notebook for notebook in overrides if notebook not in dict(entries)]:
         raise InputError(f"profile {profile.name} has no step {absent[0]}, so its parameters cannot be set")
     plan: dict[str, Step] = {}
-    for notebook, own in profile.steps:
-        path, shared = find_notebook(notebook, folder), profile.parameters.get(notebook, {})
-        parameters = {**_config(profile, notebook, own), **shared, **own, **overrides.get(notebook, {})}
-        checked = check_parameters(path, parameters)
-        resolved = {item.name: item.default for item in read_parameters(path).values()} | checked
-        name = step_name(notebook, resolved)
+    for notebook, own in entries:
+        path, shared = steps.find_notebook(notebook), profile.parameters.get(notebook, {})
+        trained = {
+            steps.DETECTOR: own.get("detector", "htc"),
+            steps.LANDMARKS: "landmarks",
+            steps.FINETUNE: "landmarks",
+        }
+        model = trained.get(notebook)
+        config = {"config": profile.configs[model]} if model in profile.configs else {}
+        checked = steps.check_parameters(path, {**config, **shared, **own, **overrides.get(notebook, {})})
+        resolved = {key: item.default for key, item in steps.read_parameters(path).items()} | checked
+        name = steps.step_name(notebook, resolved)
         if name in plan:
             raise InputError(f"profile {profile.name}: two steps are called {name}")
-        plan[name] = Step(name, notebook, checked, resolved, gpus_wanted(notebook, resolved))
-    if not has_test(plan[PREPARE].resolved if PREPARE in plan else {}):
-        plan.pop(SUBMISSION, None)
-    for step in (step for step in plan.values() if step.notebook == FINETUNE):
-        universal = plan.get(step_name(LANDMARKS, step.resolved))
-        own, allowed = step.resolved.get("held_out", 0), universal.resolved.get("held_out", 0) if universal else 0
-        if own > allowed:
-            raise InputError(f"{step.name}: expected held_out to be at most 05's, {allowed}, but got {own}")
+        plan[name] = Step(name, notebook, checked, resolved, steps.gpus_wanted(notebook, resolved))
+    if not has_test(plan[steps.PREPARE].resolved if steps.PREPARE in plan else {}):
+        plan.pop(steps.SUBMISSION, None)
+    for step in plan.values():
+        for source in steps.reads(step.notebook, step.resolved, plan):
+            if source not in plan:
+                raise InputError(f"the plan lacks {source}, from which {step.name} reads")
+            own, allowed = step.resolved.get("held_out", 0), plan[source].resolved.get("held_out", 0)
+            if step.notebook == steps.FINETUNE and own > allowed:
+                raise InputError(f"{step.name}: expected held_out to be at most 05's, {allowed}, but got {own}")
     return list(plan.values())
-
-
-def _config(profile: Profile, notebook: str, own: Mapping[str, Any]) -> dict[str, str]:
-    """The configuration that a training takes by the profile, as its parameter."""
-    model = {DETECTOR: own.get("detector", "htc"), LANDMARKS: "landmarks", FINETUNE: "landmarks"}.get(notebook)
-    return {"config": profile.configs[model]} if model in profile.configs else {}

@@ -1,7 +1,6 @@
 """Processes that end with their parent, locks that end with their holder, and the GPUs shared out by them."""
 
 import ctypes
-import fcntl
 import os
 import random
 import shutil
@@ -11,9 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from kps.files import InputError
 
@@ -29,40 +29,25 @@ def die_with_parent(parent: int | None = None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class FileLock:
-    """An advisory lock on a file, held until `release` or the end of the process, also by kill -9."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._handle = Path(path), -1
-
-    def acquire(self, *, wait_seconds: float = 0.0) -> bool:
-        """Take the lock; False if another still has it after the wait."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    self.release()
-                    return False
-                time.sleep(POLL_SECONDS)
-
-    def release(self) -> None:
-        """Give the lock back; nothing happens where it is not held."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+@contextmanager
+def holding(path: Path, refusal: str, *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold a file's lock, which ends with this process too; InputError (`refusal`) if another has it after the wait."""
+    lock = FileLock(path, timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(refusal) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def visible_gpus() -> list[str]:
     """Ids of the GPUs that this process may use: CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        return list(_listed_gpus())
-    return [gpu for gpu in dict.fromkeys(part.strip() for part in chosen.split(",")) if gpu not in ("", "-1")]
+    names = _listed_gpus() if chosen is None else map(str.strip, chosen.split(","))
+    return [gpu for gpu in dict.fromkeys(names) if gpu not in ("", "-1")]
 
 
 def check_gpus(step: str, count: int, gpus: Collection[str]) -> None:
@@ -82,18 +67,21 @@ def free_gpus(step: str, count: int) -> Iterator[list[str]]:
     gpus = visible_gpus() if count else []
     check_gpus(step, count, gpus)
     locks, wanted, waiting = _gpu_locks(gpus), min(count, len(gpus)), False
-    try:
-        while len(held := list(islice((gpu for gpu in gpus if locks[gpu].acquire()), wanted))) < wanted:
-            for gpu in held:
-                locks[gpu].release()
-            if not waiting:
-                print(f"[{step}] waiting for {wanted} free GPUs out of {', '.join(gpus)}", flush=True)
-            waiting = True
-            time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # two steps must not try in step
-        yield held
-    finally:
-        for lock in locks.values():
-            lock.release()
+    while True:
+        with ExitStack() as stack:
+            held: list[str] = []
+            for gpu, lock in locks.items():
+                if len(held) < wanted:
+                    with suppress(Timeout):
+                        stack.enter_context(lock)
+                        held.append(gpu)
+            if len(held) == wanted:
+                yield held
+                return
+        if not waiting:
+            print(f"[{step}] waiting for {wanted} free GPUs out of {', '.join(gpus)}", flush=True)
+        waiting = True
+        time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # two steps must not try in step
 
 
 def _listed_gpus() -> dict[str, str]:
@@ -115,5 +103,5 @@ def _gpu_locks(gpus: list[str]) -> dict[str, FileLock]:
     listed, locks = _listed_gpus() if gpus else {}, {}
     for gpu in gpus:
         uuid = listed.get(gpu) or next((one for one in listed.values() if one.startswith(gpu)), gpu)
-        locks[gpu] = FileLock(Path(tempfile.gettempdir()) / f"kps-{os.getuid()}-gpu-{job}-{uuid}.lock")
+        locks[gpu] = FileLock(Path(tempfile.gettempdir()) / f"kps-{os.getuid()}-gpu-{job}-{uuid}.lock", timeout=0)
     return locks

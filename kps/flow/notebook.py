@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kps.files import InputError, read_json, sha256, write_json
-from kps.flow.locks import FileLock, free_gpus
-from kps.flow.parameters import check_data, check_parameters, code_cells, read_parameters
-from kps.flow.steps import NOT_RUN, NOTEBOOK_FOLDER, OUTPUTS, PARENT, PREPARE, gpus_wanted, step_name
+from kps.flow import steps
+from kps.flow.locks import free_gpus, holding
 from kps.workspace import REPOSITORY, Workspace, changed_names, code_sha256, content_sha256, imported_names
 
 LOCK_SECONDS = 15.0  # how long a killed run may take to end
@@ -24,14 +23,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 MESSAGE_LENGTH = 400  # characters of an exception's text that fit one line
 
 
-def run_notebook(
-    name: str,
-    parameters: Mapping[str, Any],
-    *,
-    workspace: Path,
-    threads: int | None = None,
-    folder: Path = NOTEBOOK_FOLDER,
-) -> Path:
+def run_notebook(name: str, parameters: Mapping[str, Any], *, workspace: Path, threads: int | None = None) -> Path:
     """Run one notebook with parameters, unless it is done with these already; return the executed copy.
 
     The notebook runs in the repository root with this Python; what it prints appears with the step's name before each
@@ -43,48 +35,31 @@ def run_notebook(
         parameters: values, or their texts, by name; the rest keep the notebook's defaults.
         workspace: the work folder, passed on as the parameter of that name.
         threads: of the numerical libraries; None leaves them their default.
-        folder: where the notebooks lie.
     """
-    notebook = find_notebook(name, folder)
     work = Workspace(Path(workspace).resolve())
-    given = check_parameters(notebook, {**parameters, "workspace": str(work.root)})
-    state = step_state(notebook, given, work)
-    step = step_name(name, state["parameters"])
+    given = steps.check_parameters(steps.find_notebook(name), {**parameters, "workspace": str(work.root)})
+    state = step_state(name, given, work)
+    step = steps.step_name(name, state["parameters"])
     executed, record, marker = work.executed(step), work.record(step), step_file(work, step, ".json")
-    lock = FileLock(step_file(work, step, ".lock"))
-    if not lock.acquire(wait_seconds=LOCK_SECONDS):
-        raise InputError(f"{step} is being run by another process in {work.root}")
-    try:
+    elsewhere = f"{step} is being run by another process in {work.root}"
+    with holding(step_file(work, step, ".lock"), elsewhere, seconds=LOCK_SECONDS):
         outdated = why_outdated(work, step, state)
         if outdated is None and record.exists() and executed.exists():
             print(f"[{step}] done before, nothing to do", flush=True)
             return executed
-        check_data(given if name == PREPARE else {}, work.root)
-        with free_gpus(step, gpus_wanted(name, state["parameters"])) as gpus:
+        steps.check_data(given if name == steps.PREPARE else {}, work.root)
+        with free_gpus(step, steps.gpus_wanted(name, state["parameters"])) as gpus:
             marker.unlink(missing_ok=True)
             record.unlink(missing_ok=True)
             started = time.monotonic()
             print(f"[{step}] started" + (f": {outdated}" if outdated else ""), flush=True)
-            _execute(notebook, executed, given, step=step, threads=threads, gpus=gpus)
+            _execute(steps.find_notebook(name), executed, given, step=step, threads=threads, gpus=gpus)
         if not record.exists():
             raise InputError(f"{step} ended without its record {record}; open {executed}")
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(marker, {"step": step, **state, "finished": finished}, indent=True)
         print(f"[{step}] done in {time.monotonic() - started:.0f} s", flush=True)
-    finally:
-        lock.release()
     return executed
-
-
-def find_notebook(name: str, folder: Path = NOTEBOOK_FOLDER) -> Path:
-    """The file of a notebook; InputError where there is none of that name, or no notebooks at all."""
-    path = Path(folder) / f"{name}.ipynb"
-    if path.is_file():
-        return path
-    names = sorted(file.stem for file in Path(folder).glob("*.ipynb"))
-    if not names:
-        raise InputError(f"{folder}: no notebooks there; install kps from a clone with `pip install -e .`")
-    raise InputError(f"no notebook {name!r}; there are {', '.join(names)}")
 
 
 def step_file(work: Workspace, step: str, suffix: str) -> Path:
@@ -92,23 +67,24 @@ def step_file(work: Workspace, step: str, suffix: str) -> Path:
     return work.root / ".steps" / f"{step}{suffix}"
 
 
-def step_state(notebook: Path, given: Mapping[str, Any], work: Workspace) -> dict[str, dict[str, Any]]:
+def step_state(name: str, given: Mapping[str, Any], work: Workspace) -> dict[str, dict[str, Any]]:
     """What a step's result depends on: "parameters", "code_sha256" and "inputs_sha256", each by name.
 
     The code is the notebook's (text, outputs and metadata may change without a new run) and what it runs of
     this package; inputs are the files and folders that a parameter names. `given` are checked parameters. The
     workspace is none of them: a moved one is still done.
     """
-    source = "\n".join(cell["source"] for cell in code_cells(notebook))
-    code = code_sha256(imported_names(ast.parse(source)), without=NOT_RUN.get(notebook.stem, ()))
-    known = read_parameters(notebook)
-    parameters = {name: given.get(name, item.default) for name, item in known.items() if name != "workspace"}
+    notebook = steps.find_notebook(name)
+    source = "\n".join(cell["source"] for cell in steps.code_cells(notebook))
+    code = code_sha256(imported_names(ast.parse(source)), without=steps.NOT_RUN.get(name, ()))
+    known = steps.read_parameters(notebook)
+    parameters = {key: given.get(key, item.default) for key, item in known.items() if key != "workspace"}
     paths = {
         text: REPOSITORY / Path(text).expanduser()
-        for name, value in parameters.items() if name not in OUTPUTS
+        for key, value in parameters.items() if key not in steps.OUTPUTS
         for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text
         # A bare word is a name ("demo", "validation"), unless the parameter may be None, as those of paths.
-        if known[name].annotation.endswith("Optional[str]") or {"/", "."} & set(text)
+        if known[key].annotation.endswith("Optional[str]") or {"/", "."} & set(text)
     }  # fmt: skip
     return {
         "parameters": parameters,
@@ -139,18 +115,35 @@ def why_outdated(work: Workspace, step: str, state: Mapping[str, Mapping[str, An
 def _execute(
     notebook: Path, executed: Path, parameters: dict[str, Any], *, step: str, threads: int | None, gpus: list[str]
 ) -> None:
-    """Execute by papermill; every failure becomes one line (InputError), the copy stays for inspection."""
+    """Execute by papermill; every failure becomes one line (InputError), the copy stays for inspection.
+
+    The kernel is this very Python, whatever kernelspecs are installed, and ends with this process.
+    """
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient.exceptions import DeadKernelError
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
+    from traitlets import Float
+
+    environment = {steps.PARENT: str(os.getpid())} | dict.fromkeys(THREAD_VARIABLES if threads else (), str(threads))
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
+
+    class StepKernelManager(AsyncKernelManager):
+        kernel_spec = KernelSpec(argv=argv, env=environment, display_name="Python 3", language="python")
+        shutdown_wait_time = Float(STOP_SECONDS)
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its failures come as the exceptions below
+    # In a path papermill would take {braces} for parameters.
+    paths = (str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, executed))
     try:
         execute_notebook(
-            _literal(notebook), _literal(executed), parameters, cwd=REPOSITORY,
-            kernel_name="python3", language="python", kernel_manager_class=_kernel_manager(threads, gpus),
-            start_timeout=START_SECONDS, progress_bar=False, stdout_file=PrefixedOutput(step, sys.stdout),
+            *paths, parameters, cwd=REPOSITORY, kernel_name="python3", language="python",
+            kernel_manager_class=StepKernelManager, start_timeout=START_SECONDS, progress_bar=False,
+            stdout_file=PrefixedOutput(step, sys.stdout),
         )  # fmt: skip
     except PapermillExecutionError as error:
         text = " ".join(str(error.evalue).split())[:MESSAGE_LENGTH]
@@ -159,32 +152,6 @@ def _execute(
         raise InputError(f"{step} failed with {error.ename}: {text}; open {executed}") from None
     except DeadKernelError:
         raise InputError(f"{step}: its process died (out of memory?); open {executed}") from None
-
-
-def _kernel_manager(threads: int | None, gpus: list[str]) -> type:
-    """A class of managers whose kernels are this very Python, whatever kernelspecs are installed, and end with us."""
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    environment = {PARENT: str(os.getpid())} | dict.fromkeys(THREAD_VARIABLES if threads else (), str(threads))
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
-    spec = KernelSpec(argv=argv, env=environment, display_name="Python 3", language="python")
-
-    class StepKernelManager(AsyncKernelManager):
-        kernel_spec = spec
-
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            self.shutdown_wait_time = STOP_SECONDS
-
-    return StepKernelManager
-
-
-def _literal(path: Path) -> str:
-    """A path for papermill, which would take {braces} for parameters."""
-    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class PrefixedOutput:

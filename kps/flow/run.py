@@ -10,38 +10,33 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kps.files import InputError, write_json
 from kps.flow.batch import Step
-from kps.flow.locks import FileLock, check_gpus, die_with_parent, visible_gpus
-from kps.flow.notebook import find_notebook, step_state, why_outdated
-from kps.flow.steps import NOTEBOOK_FOLDER
+from kps.flow.locks import check_gpus, die_with_parent, holding, visible_gpus
+from kps.flow.notebook import step_state, why_outdated
+from kps.flow.steps import reads
 from kps.workspace import REPOSITORY, Workspace
 
 SNAKEFILE = REPOSITORY / "scripts" / "Snakefile"
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
 ANNOUNCED = re.compile(r"^ +output: records/(.+)\.json\n(?:.*\n)*? +reason: (.+?)(?:: .*)?$", re.MULTILINE)
-LACKING = re.compile(r"KeyError: '(\S+)'")  # of the Snakefile: a step that another reads from
 STOP_SECONDS = 30.0  # for the steps to end after Ctrl-C
 TAIL_LINES = 30  # of Snakemake's own words, shown where a run fails for a reason that no step has named
 
 
 def run_plan(
-    steps: Iterable[Step],
-    *,
-    workspace: Path,
-    cores: int,
-    executor: str | None = None,
-    jobs: int = 16,
-    folder: Path = NOTEBOOK_FOLDER,
+    steps: Sequence[Step], *, workspace: Path, cores: int, executor: str | None = None, jobs: int = 16
 ) -> bool:
     """Run the steps that are not done, as many at a time as the cores and GPUs allow; print their output.
 
     InputError: another run is at work in this folder, the executor is not installed, or a step wants more GPUs than
-    there are, or a step that the plan does not have; KeyboardInterrupt: Ctrl-C; all steps have ended by then.
+    there are; KeyboardInterrupt: Ctrl-C; all steps have ended by then.
 
     Args:
         steps: of `make_plan`.
@@ -49,7 +44,6 @@ def run_plan(
         cores: to use in all; with an executor, of each job.
         executor: a Snakemake executor that gets the steps as jobs, such as "slurm"; None runs them here.
         jobs: of the executor, at a time.
-        folder: where the notebooks lie.
 
     Returns:
         Whether all steps are done; where not, the step that failed has said why on stderr.
@@ -58,49 +52,44 @@ def run_plan(
     if executor and importlib.util.find_spec(plugin) is None:
         expected = f"executor {executor}: expected its plugin, but it is not installed"
         raise InputError(f"{expected}; try: pip install snakemake-executor-plugin-{executor}")
-    with _command(list(steps), workspace, cores, folder, executor is not None) as (command, _):
+    with _command(steps, workspace, cores, executor is not None) as (command, _):
         return _watch(command + (["--executor", executor, "--jobs", str(jobs)] if executor else []))
 
 
 def steps_to_run(
-    steps: Iterable[Step], *, workspace: Path, cores: int, executor: str | None = None, folder: Path = NOTEBOOK_FOLDER
+    steps: Sequence[Step], *, workspace: Path, cores: int, executor: str | None = None
 ) -> list[tuple[str, str]]:
     """The steps that `run_plan` would run now, in the plan's order, each with the reason; InputError as there."""
-    steps = list(steps)
-    with _command(steps, workspace, cores, folder, executor is not None) as (command, outdated):
-        listing = subprocess.run(
-            [*command, "--dry-run"], capture_output=True, text=True, env=_environment(), check=False
-        )
+    with _command(steps, workspace, cores, executor is not None) as (command, outdated):
+        dry_run = [*command, "--dry-run"]
+        listing = subprocess.run(dry_run, capture_output=True, text=True, env=_environment(), check=False)
     if listing.returncode != 0:
-        said = listing.stdout + listing.stderr
-        _refuse_lacking(said)
-        raise InputError(f"Snakemake refused the plan: {said[-1000:]}")
+        raise InputError(f"Snakemake refused the plan: {(listing.stdout + listing.stderr)[-1000:]}")
     reasons = {name: outdated.get(name, reason.lower()) for name, reason in ANNOUNCED.findall(listing.stdout)}
     return [(step.name, reasons[step.name]) for step in steps if step.name in reasons]
 
 
 @contextmanager
 def _command(
-    steps: list[Step], workspace: Path, cores: int, folder: Path, on_cluster: bool
+    steps: Sequence[Step], workspace: Path, cores: int, on_cluster: bool
 ) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Lock the folder, write the plan there, and yield the call of Snakemake on it and what is outdated."""
     work = Workspace(Path(workspace).resolve())
-    lock = FileLock(work.root / ".run.lock")
-    if not lock.acquire():
-        raise InputError(f"{work.root}: another run is at work in this folder; wait for its end or stop it")
-    try:
+    at_work = f"{work.root}: another run is at work in this folder; wait for its end or stop it"
+    with holding(work.root / ".run.lock", at_work):
         gpus = [] if on_cluster else visible_gpus()  # the cluster knows how many there are
         outdated = {}  # the steps that were done with other parameters, code or inputs, and in words which
+        plan, names = {}, [step.name for step in steps]
         for step in steps:
             check_gpus(step.name, step.gpus, gpus)
-            state = step_state(find_notebook(step.notebook, folder), step.parameters, work)
-            if reason := why_outdated(work, step.name, state):
+            if reason := why_outdated(work, step.name, step_state(step.notebook, step.parameters, work)):
                 outdated[step.name] = reason
-        plan = {
-            step.name: {"parameters": step.resolved, "words": _words(step, folder), "gpus": step.gpus} for step in steps
-        }
+            given = (["-p", name, _text(value)] for name, value in sorted(step.parameters.items()))
+            words = shlex.join([step.notebook, *chain.from_iterable(given)])
+            sources = reads(step.notebook, step.resolved, names)
+            plan[step.name] = {"parameters": step.resolved, "reads": sources, "words": words, "gpus": step.gpus}
         write_json(work.root / "plan.json", {"python": sys.executable, "cores": cores, "steps": plan}, indent=True)
-        targets = {step.name: str(work.record(step.name).relative_to(work.root)) for step in steps}
+        targets = {name: str(work.record(name).relative_to(work.root)) for name in names}
         command = [
             sys.executable, "-m", "snakemake", *targets.values(), "--snakefile", str(SNAKEFILE),
             "--configfile", str(work.root / "plan.json"), "--directory", str(work.root), "--cores", str(cores),
@@ -109,16 +98,10 @@ def _command(
             "--rerun-incomplete", "--rerun-triggers", "mtime", "--nolock", "--scheduler", "greedy", "--quiet", "host",
         ]  # fmt: skip
         yield command, outdated
-    finally:
-        lock.release()
 
 
-def _words(step: Step, folder: Path) -> str:
-    """The words of `kps notebook` for a step."""
-    words = [step.notebook]
-    for name, value in sorted(step.parameters.items()):
-        words += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
-    return shlex.join(words + (["--notebooks", str(folder.resolve())] if folder != NOTEBOOK_FOLDER else []))
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _environment() -> dict[str, str]:
@@ -159,14 +142,8 @@ def _watch(command: list[str]) -> bool:
         _stop(process)
         raise
     if process.wait() != 0 and not explained:
-        _refuse_lacking("".join(tail))
         sys.stderr.writelines(tail)
     return process.returncode == 0
-
-
-def _refuse_lacking(text: str) -> None:
-    if lacking := LACKING.search(text):
-        raise InputError(f"the plan lacks {lacking[1]}, from which another of its steps reads")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
