@@ -28,11 +28,12 @@ def check_places(arguments: Namespace) -> None:
     """Refuse outputs that are inputs or lie in raw data; every path but those of OUTPUTS is an input."""
     from kps.workspace import check_outputs
 
-    places: dict[bool, list[Path]] = {True: [], False: []}
+    outputs: list[Path] = []
+    inputs: list[Path] = []
     for name, value in vars(arguments).items():
         paths = value if isinstance(value, list) else [value]
-        places[name in OUTPUTS] += [path for path in paths if isinstance(path, Path)]
-    check_outputs(places[True], places[False])
+        (outputs if name in OUTPUTS else inputs).extend(path for path in paths if isinstance(path, Path))
+    check_outputs(outputs, inputs)
 
 
 def synth(arguments: Namespace) -> None:
@@ -196,7 +197,7 @@ def run(arguments: Namespace) -> int:
     data |= parse_split_paths("coco_file", arguments.coco_file, "{}_file")
     data |= parse_split_paths("image_dir", arguments.image_dir, "{}_images")
     if data:
-        overrides.setdefault(PREPARE, {}).update(data)
+        overrides[PREPARE] = overrides.get(PREPARE, {}) | data
     profile = load_profile(arguments.profile, arguments.experiment)
     steps = make_plan(profile, overrides)
     workspace = arguments.workspace or Path("runs") / profile.name
@@ -286,11 +287,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--visible-only", action="store_true", help="occluded landmarks do not count")
     add("--by", **repeated, choices=SUBSETS, help="and of each subset")
     add("--intervals", action="store_true", help="with 95 %% intervals over photos")
-    better = "how much better than these results, with a paired interval"
-    add("--against", type=Path, metavar="OTHER.json", help=better)
+    add("--against", type=Path, metavar="OTHER.json", help="how much better than these, with a paired interval")
     add("--causes", action="store_true", help="what the lost points of AP are due to")
-    halves = "random halves of the photos behind an interval (1000)"
-    add("--samples", type=_positive, default=1000, metavar="N", help=halves)
+    add("--samples", type=_positive, default=1000, metavar="N", help="random halves behind an interval (1000)")
     add("--json", **a_file, help="write all of it there too")
 
     add = command("submit", "write a submission zip").add_argument
@@ -310,19 +309,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     add = command("run", "run the whole flow; what is done is not done again").add_argument
     add("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
-    named = "named experiment instead of the profile's; all: every one"
-    add("--experiment", **repeated, metavar="NAME", help=named)
+    add("--experiment", **repeated, metavar="NAME", help="instead of the profile's; all: every one")
     add("--workspace", **a_folder, help="work folder (runs/PROFILE)")
     add("--cores", type=_positive, metavar="N", help="cores to use (all)")
     add("--executor", metavar="NAME", help="Snakemake executor, such as slurm")
     add("--jobs", type=_positive, default=16, metavar="N", help="jobs of the executor (16)")
     add("--dry-run", action="store_true", help="only list the steps that would run")
     add("--data-root", **a_folder, help="raw DeepFashion2 folder to use")
-    ready = "ready COCO-294 file, of a split (repeatable) or of all alike"
-    add("--coco-file", **repeated, metavar="[SPLIT=]FILE", help=ready)
+    add("--coco-file", **repeated, metavar="[SPLIT=]FILE", help="ready COCO-294 file, of a split or of all alike")
     add("--image-dir", **repeated, metavar="[SPLIT=]DIR", help="its photos")
-    setting = 'set a parameter, as "04_train_detector.epochs=2"'
-    add("-p", dest="parameter", **repeated, metavar="NOTEBOOK.NAME=VALUE", help=setting)
+    add("-p", dest="parameter", **repeated, metavar="NOTEBOOK.NAME=VALUE", help="set a parameter, as 04.epochs=2")
 
     add = command("notebook", "run one notebook with parameters").add_argument
     add("name", metavar="NAME", help='such as "06_finetune_category"')

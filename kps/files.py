@@ -5,18 +5,17 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from multiprocessing.process import BaseProcess
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
+from uuid import uuid4
 
 import orjson
 
@@ -32,7 +31,7 @@ class InputError(Exception):
         self.code = code
 
 
-T = TypeVar("T")
+T, R = TypeVar("T"), TypeVar("R")
 MAX_RATIO = 400  # of content to zip: real content stays far below, and more would only fill the memory
 PROGRESS_SECONDS = 15.0
 ZIP, NPZ, CHECKPOINT = "a zip archive", "an .npz archive of NumPy arrays", "a PyTorch checkpoint"
@@ -48,17 +47,14 @@ _KINDS: list[tuple[bytes | tuple[bytes, ...], str]] = [  # what a file is by its
 ]
 
 
-@contextmanager
-def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield the file, open for reading bytes; InputError: the file is absent, or cannot be read."""
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(path, "rb"))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        yield file
+def open_file(path: Path) -> BinaryIO:
+    """Open the file for reading bytes; InputError: the file is absent, or cannot be read."""
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -141,23 +137,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         what = "it is a folder" if path.is_dir() else "it is none"
         raise InputError(f"{path}: expected a file to write, but {what}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
+    temporary.touch()
     try:
         yield temporary
-        _set_default_mode(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _set_default_mode(path: Path) -> None:
-    """Give the file the mode that an ordinary open would have given (mkstemp makes it private)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 @contextmanager
@@ -169,14 +155,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: expected a new or empty folder, but it exists and holds something")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = _beside(path)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o755)
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name that is not taken in the folder of `path`, which is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.stem[:50]}.{uuid4().hex[:12]}{path.suffix}")
 
 
 def sha256(path: Path) -> str:
@@ -185,26 +176,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item") -> Iterable[T]:
-    """Iterate with a progress bar on a terminal, elsewhere (notebooks, logs) with a line now and then."""
+def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item") -> Iterator[T]:
+    """Iterate with a progress bar on a terminal; elsewhere (notebooks, logs) print a line every PROGRESS_SECONDS."""
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        return tqdm(iterable, desc=desc, total=total, unit=unit, mininterval=1.0)
+        yield from tqdm(iterable, desc=desc, total=total, unit=unit, mininterval=1.0)
+        return
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     of_total = "" if total is None else f" of {total}"
-    return _progress_lines(iterable, f"{desc}: ", f"{of_total} {unit}s")
-
-
-def _progress_lines(iterable: Iterable[T], before: str, after: str) -> Iterator[T]:
-    """Print "before COUNT after, SECONDS" every PROGRESS_SECONDS; nothing for what is done sooner."""
     started = last = time.monotonic()
     for count, item in enumerate(iterable, start=1):
         yield item
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS:
-            print(f"{before}{count}{after}, {now - started:.0f} s", flush=True)
+            print(f"{desc}: {count}{of_total} {unit}s, {now - started:.0f} s", flush=True)
             last = now
 
 
@@ -257,9 +244,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-T, R = TypeVar("T"), TypeVar("R")
-
-
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -270,51 +254,43 @@ def ordered_map(
 ) -> Iterator[R]:
     """Yield function(item) for each item, in the items' order.
 
-    Only two chunks a worker are under way at a time, so memory does not grow with the number of items. An
-    exception is raised when its item's turn comes, whatever later items did.
-
-    Args:
-        function: of an imported module, or a `partial` of such: it travels to other processes. They do not
-            import the caller's script, so a function of it stays in this process.
-        items: what it is called with, one by one.
-        workers: processes; None takes all cores. One worker, or one chunk, stays in this process.
-        chunk: items handed over at a time.
+    Only two chunks a worker are under way at a time, so memory does not grow with the number of items. An exception is
+    raised when its item's turn comes, whatever later items did. The function is of an imported module, or a `partial`
+    of such: other processes do not import the caller's script, so a function of it stays in this process, as does what
+    is one chunk. `workers` are processes; None takes all cores.
     """
+    # A fork server: "spawn" would import anew, and "fork" may copy a thread's lock.
+    context = get_context("forkserver")
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     workers = min(workers or available_cores(), -(-len(items) // chunk))
     if workers <= 1 or getattr(function, "func", function).__module__ == "__main__":
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker) as pool:
-        pending = [pool.submit(_map_chunk, function, part) for part in islice(chunks, 2 * workers)]
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker) as pool:
+        pending = [_submit(pool, function, part) for part in islice(chunks, 2 * workers)]
         try:
             while pending:
                 results = pending.pop(0).result()
-                pending += [pool.submit(_map_chunk, function, part) for part in islice(chunks, 1)]
+                pending += [_submit(pool, function, part) for part in islice(chunks, 1)]
                 yield from results
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-class _Process(ForkServerProcess):
-    """A process that does not run the caller's script again, which may have no guard or be standard input."""
-
-    _starting = Lock()
-
-    @staticmethod
-    def _Popen(process: BaseProcess) -> Any:  # noqa: N802  (its name in multiprocessing)
-        with _Process._starting:
-            main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-            try:
-                return ForkServerProcess._Popen(process)
-            finally:
-                sys.modules["__main__"] = main
+_starting = Lock()
 
 
-class _Context(ForkServerContext):
-    """Processes by a fork server: "spawn" would import anew, and "fork" may copy a thread's lock."""
+def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], part: Sequence[T]) -> Future[list[R]]:
+    """Hand a chunk over; a process that this starts does not run the caller's script again.
 
-    Process = _Process
+    The script may have no guard or be standard input.
+    """
+    with _starting:
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            return pool.submit(_map_chunk, function, part)
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _prepare_worker() -> None:

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kps.files import InputError, identity, read_json, sha256, write_json
+from kps.files import InputError, available_cores, identity, read_json, sha256, write_json
 
 SPLITS = ("train", "validation", "test")
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
@@ -28,24 +28,16 @@ def check_split(split: str) -> str:
     return split
 
 
-@dataclass(frozen=True)
 class Workspace:
-    """The work folder of one run of the flow."""
+    """The work folder of one run of the flow, `root`."""
 
-    root: Path
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(self.root))
-
-    @property
-    def built_in_data(self) -> Path:
-        """The built-in data set, in the raw DeepFashion2 layout."""
-        return self.root / "data"
-
-    @property
-    def data(self) -> Path:
-        """Which COCO file and image folder each split has, and which raw folder they come from."""
-        return self.root / "data.json"
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self.built_in_data = self.root / "data"  # the built-in data set, in the raw DeepFashion2 layout
+        self.data = self.root / "data.json"  # which image folder each split has, and where the data come from
+        self.homogeneity = self.root / "homogeneity.json"  # distances between the 294 landmarks
+        self.study = self.root / "study"  # trainings that compare aggregation maps, a folder each
+        self.report = self.root / "report.html"  # the report as one HTML file
 
     def coco(self, split: str) -> Path:
         """COCO-294 annotations of a split, visible and occluded landmarks."""
@@ -81,19 +73,9 @@ class Workspace:
         """In words where the data come from ("built-in" for the procedural set)."""
         return read_json(self.data)["source"]
 
-    @property
-    def homogeneity(self) -> Path:
-        """Distances between the 294 landmarks."""
-        return self.root / "homogeneity.json"
-
     def aggregation(self, name: str) -> Path:
         """The aggregation map of that name."""
         return self.root / "aggregation" / f"{name}.json"
-
-    @property
-    def study(self) -> Path:
-        """Trainings that compare aggregation maps, a folder each."""
-        return self.root / "study"
 
     def detector_dir(self, detector: str) -> Path:
         """Training folder of a detector."""
@@ -128,11 +110,6 @@ class Workspace:
     def figure(self, name: str) -> Path:
         """A picture of the report, for the README."""
         return self.root / "figures" / f"{name}.png"
-
-    @property
-    def report(self) -> Path:
-        """The report as one HTML file."""
-        return self.root / "report.html"
 
 
 def submission_zip(name: str, folder: Path = Path("submissions")) -> Path:
@@ -172,10 +149,8 @@ def code_sha256(names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[
     """Digests, by name, of the package's modules that are named or imported by these, within functions too.
 
     Tables of kps/data that a module names count as well; comments, docstrings and layout do not.
-
-    Args:
-        names: of modules; those of other packages are passed over.
-        without: beginnings of names of modules that do not count, nor what only they import.
+    `names` of other packages are passed over; modules whose names begin as one of `without` do not count, nor what only
+    they import.
     """
     found: dict[str, str] = {}
     waiting = list(names)
@@ -252,13 +227,11 @@ def _read(path: Path, changed: int) -> tuple[str, set[str]]:
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
             node.body = [line for line in node.body if not _is_text(line)]
-    # Versions of Python differ in whether they write empty lists and contexts.
-    text = re.sub(r"(, )?\b(\w+=\[\]|ctx=\w+\(\))", "", ast.dump(tree))
-    return hashlib.sha256(text.encode()).hexdigest()[:16], names
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], names
 
 
 def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmdetection", "mmpose", "numpy", "pycocotools")
@@ -329,36 +302,20 @@ def load_records(folder: Path) -> dict[str, Record]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    return found
+    return {"python": platform.python_version(), **{package: metadata.version(package) for package in PACKAGES}}
 
 
-@lru_cache(maxsize=1)
+@cache
 def hardware() -> str:
     """The machine in words: processor, cores in use, memory, GPUs."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    text = f"{_processor_name()}, {len(os.sched_getaffinity(0))} cores, {memory_gib:.0f} GiB"
-    gpus = _gpu_names()
-    return f"{text}, {' + '.join(gpus)}" if gpus else f"{text}, no GPU"
+    processor = next(iter(_values(Path("/proc/cpuinfo"), "model name")), platform.machine())
+    folders = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    gpus = " + ".join(name for file in folders for name in _values(file, "Model"))
+    return f"{processor}, {available_cores()} cores, {memory_gib:.0f} GiB, {gpus or 'no GPU'}"
 
 
-def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _gpu_names() -> list[str]:
-    folder = Path("/proc/driver/nvidia/gpus")
-    names = []
-    for file in sorted(folder.glob("*/information")):
-        names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
-    return names
+def _values(file: Path, name: str) -> list[str]:
+    """What a table of /proc says of a name; [] where there is no such table."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(name)]

@@ -229,11 +229,7 @@ def test_evaluate_knows_boxes(tmp_path, capsys):
     command = ["evaluate", str(coco.path), str(boxes)]
     assert main(command) == 0
     assert capsys.readouterr().out.startswith("boxes: 2 results")
-    for option, says in (
-        ("--visible-only", "only is about"),
-        ("--causes", "causes is about"),
-        ("--landmarks", "row 0"),
-    ):
+    for option, says in (("--visible-only", "is about"), ("--causes", "is about"), ("--landmarks", "row 0")):
         assert main([*command, option]) == 1 and says in capsys.readouterr().err
 
 

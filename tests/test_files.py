@@ -1,12 +1,16 @@
-"""Files are whole or absent."""
+"""Files are whole or absent; a field of JSON has the type that it must have, or is named."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from kps.files import InputError, atomic_folder, atomic_path, open_file, progress, read_json, sha256, write_json
+from kps import files
+from kps.files import InputError, atomic_folder, atomic_path, progress, read_json, write_json
+
+ROW = {"whole": 5, "real": 0.5, "many": [1, 2.5], "nothing": None}
 
 
 def test_json_survives_the_round_trip(tmp_path: Path) -> None:
@@ -16,16 +20,9 @@ def test_json_survives_the_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"a": NaN}'])
 def test_broken_json_names_the_file(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "broken.json"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="expected JSON") as caught:
-        read_json(path)
-    assert str(path) in str(caught.value)
-
-
-def test_an_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_json(tmp_path / "absent.json")
+    (tmp_path / "broken.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"/broken.json: expected JSON"):
+        read_json(tmp_path / "broken.json")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -43,10 +40,13 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
         write_json(tmp_path, {})
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path)])
-def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [(Path.mkdir, "cannot be read"), (lambda path: path.symlink_to(path), "cannot be read"), (bool, "no such file")],
+)
+def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None], says: str) -> None:
     make(tmp_path / "odd")
-    with pytest.raises(InputError, match="odd: cannot be read"), open_file(tmp_path / "odd"):
+    with pytest.raises(InputError, match=f"odd: {says}"), files.open_file(tmp_path / "odd"):
         pass
 
 
@@ -64,7 +64,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_sha256_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
+    assert files.sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
 
 
 def test_progress_says_a_line_now_and_then(capsys, monkeypatch):
@@ -75,3 +75,41 @@ def test_progress_says_a_line_now_and_then(capsys, monkeypatch):
     assert list(progress("a", desc="reading", total=5, unit="photo")) == ["a"]
     lines = ["reading: 1 photos, 0 s", "reading: 2 photos, 0 s", "reading: 1 of 5 photos, 0 s"]
     assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_fields_come_back_as_they_are() -> None:
+    assert files.field(ROW, "nothing") is None
+    assert files.integer_field(ROW, "whole") == 5
+    assert files.integer_field(ROW, "nothing", default=3) == files.integer_field(ROW, "absent", default=3) == 3
+    assert files.integer_field({"whole": 0}, "whole", default=3) == 0
+    assert files.number_field(ROW, "whole") == 5.0 and files.number_field(ROW, "real") == 0.5
+    assert files.numbers_field(ROW, "many", 2) is ROW["many"]
+    assert files.shown("a" * 1000) == "'" + "a" * 39 + "..."
+
+
+@pytest.mark.parametrize("function", [files.field, files.integer_field, files.number_field])
+def test_an_absent_field_is_named(function: Any) -> None:
+    with pytest.raises(InputError, match="expected a field 'absent'"):
+        function(ROW, "absent")
+
+
+@pytest.mark.parametrize("value", ["5", True, 5.0, None, [5], 2**63, -(2**63)])
+def test_only_whole_numbers_of_64_bits_are_integers(value: Any) -> None:
+    with pytest.raises(InputError, match="expected a whole number as x"):
+        files.integer_field({"x": value}, "x")
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None, [0.5]])
+def test_only_numbers_are_numbers(value: Any) -> None:
+    with pytest.raises(InputError, match="expected a number as x"):
+        files.number_field({"x": value}, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [([1], "of 2 numbers, but got 1"), ("12", "of 2 numbers, but got str"), ([1, "2"], "as numbers, but got '2'")]
+    + [([1, True], "as numbers, but got True"), ([1, None], "as numbers, but got None")],
+)
+def test_only_lists_of_numbers_are_such(value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"expected x {message}"):
+        files.numbers_field({"x": value}, "x", 2)

@@ -2,22 +2,42 @@
 
 import json
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
 from builders import make_item, make_raw_folder
 from garment_photos import write_photos
 
-from kps.data.coco import load_coco
+from kps.data.coco import Coco, load_coco
 from kps.data.photos import photo_of
 from kps.files import InputError, write_json
 from kps.flow import prepare
 from kps.results.detections import load_detections
 from kps.workspace import SPLITS, Workspace
 
+ONE_EACH = dict.fromkeys(SPLITS, 1)
 
-def test_built_in_data_are_made_once_and_anew_for_other_wishes(tmp_path):
-    work, photos = Workspace(tmp_path), {"train": 3, "validation": 2, "test": 1}
+
+def prepare_one(work: Workspace, file: Path, images: Path | None = None, **options) -> dict[str, Coco]:
+    """Take a COCO file, and the photos in `image` beside it, as all three splits."""
+    sources = (dict.fromkeys(SPLITS, path) for path in (file, images or file.parent / "image"))
+    return prepare.prepare_coco(work, *sources, **options)
+
+
+def make_raw(root: Path, *splits: str, **changes) -> Path:
+    for split in splits:
+        make_raw_folder(root, {"item1": make_item(1, **changes)}, split=split)
+    return root
+
+
+@pytest.fixture
+def work(tmp_path) -> Workspace:
+    return Workspace(tmp_path / "run")
+
+
+def test_built_in_data_are_made_once_and_anew_for_other_wishes(work):
+    photos = {"train": 3, "validation": 2, "test": 1}
     splits = prepare.prepare_built_in(work, photos=photos, seed=0)
     assert {split: len(coco.images) for split, coco in splits.items()} == photos
     assert work.data_source() == prepare.BUILT_IN and not len(splits["test"].instances)
@@ -29,34 +49,28 @@ def test_built_in_data_are_made_once_and_anew_for_other_wishes(tmp_path):
     assert len(other["train"].images) == 4
 
 
-def test_an_edited_generator_draws_anew(tmp_path, monkeypatch):
-    work, photos = Workspace(tmp_path), {"train": 1, "validation": 1, "test": 1}
-    prepare.prepare_built_in(work, photos=photos, seed=0)
+def test_an_edited_generator_draws_anew(work, monkeypatch):
+    prepare.prepare_built_in(work, photos=ONE_EACH, seed=0)
     photo = next(work.image_dir("train").iterdir())
     made = photo.stat().st_mtime_ns
     edited = prepare.code_sha256(["kps.synthetic"]) | {"kps.synthetic.sleeves": "edited"}
     monkeypatch.setattr(prepare, "code_sha256", lambda *_, **__: edited)
     for _ in range(2):
-        prepare.prepare_built_in(work, photos=photos, seed=0)
+        prepare.prepare_built_in(work, photos=ONE_EACH, seed=0)
         assert photo.stat().st_mtime_ns > made
         made = photo.stat().st_mtime_ns - 1
 
 
-def test_a_folder_that_was_not_made_here_is_left_alone(tmp_path):
-    work = Workspace(tmp_path)
-    work.built_in_data.mkdir()
+def test_a_folder_that_was_not_made_here_is_left_alone(work):
+    work.built_in_data.mkdir(parents=True)
     (work.built_in_data / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match="holds something"):
-        prepare.prepare_built_in(work, photos={"train": 1, "validation": 1, "test": 1}, seed=0)
+        prepare.prepare_built_in(work, photos=ONE_EACH, seed=0)
     assert (work.built_in_data / "mine.txt").exists()
 
 
-def test_raw_data_become_coco_files_and_ground_truth_boxes(tmp_path):
-    for split in ("train", "validation"):
-        make_raw_folder(tmp_path / "raw", split=split)
-    make_raw_folder(tmp_path / "raw", split="test")
-    work = Workspace(tmp_path / "run")
-    splits = prepare.prepare_raw(work, tmp_path / "raw", source="mine")
+def test_raw_data_become_coco_files_and_ground_truth_boxes(tmp_path, work):
+    splits = prepare.prepare_raw(work, make_raw(tmp_path / "raw", *SPLITS), source="mine")
     boxes = load_detections(work.detections("ground_truth", "validation"))
     assert boxes.detection_id.tolist() == splits["validation"].instances.annotation_id.tolist()
     assert not work.detections("ground_truth", "test").exists()
@@ -65,12 +79,11 @@ def test_raw_data_become_coco_files_and_ground_truth_boxes(tmp_path):
     assert np.array_equal(visible, splits["train"].visible_only().instances.keypoints)
 
 
-def test_what_raw_data_lose_is_printed(tmp_path, capsys):
-    for split in ("train", "validation", "test"):
-        make_raw_folder(tmp_path / "raw", split=split)
+def test_what_raw_data_lose_is_printed(tmp_path, work, capsys):
+    make_raw(tmp_path / "raw", *SPLITS)
     for number in range(2, 9):
         make_raw_folder(tmp_path / "raw", image_id=number).write_text("{")
-    splits = prepare.prepare_raw(Workspace(tmp_path / "run"), tmp_path / "raw", source="mine")
+    splits = prepare.prepare_raw(work, tmp_path / "raw", source="mine")
     assert len(splits["train"].images) == 1
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == "train: skipped 7 files or items that cannot be converted"
@@ -78,12 +91,10 @@ def test_what_raw_data_lose_is_printed(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("folder", ["absent", "empty"])
-def test_raw_data_may_lack_the_test_split(tmp_path, folder, capsys):
-    for split in ("train", "validation"):
-        make_raw_folder(tmp_path / "raw", split=split)
+def test_raw_data_may_lack_the_test_split(tmp_path, work, folder, capsys):
+    make_raw(tmp_path / "raw", "train", "validation")
     if folder == "empty":
         (tmp_path / "raw" / "test" / "image").mkdir(parents=True)
-    work = Workspace(tmp_path / "run")
     splits = prepare.prepare_raw(work, tmp_path / "raw", source="mine")
     assert list(splits) == work.available(SPLITS) == ["train", "validation"]
     assert "no test split" in capsys.readouterr().out and not work.coco("test").exists()
@@ -93,47 +104,47 @@ def test_raw_data_may_lack_the_test_split(tmp_path, folder, capsys):
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_split_without_a_landmark_is_refused(tmp_path, split):
-    for name in ("train", "validation"):
-        bare = {"landmarks": [0] * 3 * 25} if name == split else {}
-        make_raw_folder(tmp_path / "raw", {"item1": make_item(1, **bare)}, split=name)
-    work = Workspace(tmp_path / "run")
+def test_a_split_without_a_landmark_is_refused(tmp_path, work, split):
+    make_raw(tmp_path / "raw", "train", "validation")
+    make_raw(tmp_path / "raw", split, landmarks=[0] * 3 * 25)
     message = f"expected a labelled landmark in the {split} split, but none of its 1 garments has one"
     with pytest.raises(InputError, match=message):
         prepare.prepare_raw(work, tmp_path / "raw", source="mine")
+    image = {"id": 1, "file_name": "000001.jpg", "width": 468, "height": 624}
+    write_json(tmp_path / "bare.json", {"images": [image]})
     with pytest.raises(InputError, match="in the train split, but none of its 0 garments"):
-        image = {"id": 1, "file_name": "000001.jpg", "width": 468, "height": 624}
-        write_json(tmp_path / "bare.json", {"images": [image]})
-        prepare.prepare_coco(work, tmp_path / "bare.json", tmp_path / "raw" / "train" / "image")
+        prepare_one(work, tmp_path / "bare.json", tmp_path / "raw" / "train" / "image")
     assert not work.data.exists()
 
 
-def test_a_coco_file_serves_as_all_splits(tmp_path):
+def test_a_coco_file_serves_as_all_splits_but_is_not_replaced_by_its_own_selection(tmp_path, work):
     file = write_photos(tmp_path / "set", count=3)
-    work = Workspace(tmp_path / "run")
-    splits = prepare.prepare_coco(work, file, tmp_path / "set" / "image", limit=2)
+    splits = prepare_one(work, file, limit=2)
     assert all(len(splits[split].images) == 2 for split in SPLITS)
     visible = load_coco(work.coco_visible_only("train")).instances.keypoints
     assert np.array_equal(visible, splits["train"].visible_only().instances.keypoints)
     assert work.data_source() == str(file)
+    with pytest.raises(InputError, match="expected a file outside the folder that is written to"):
+        prepare_one(work, work.coco("train"), file.parent / "image", limit=1)
+    assert len(load_coco(work.coco("train")).images) == 2
 
 
-def test_an_absent_photo_is_named(tmp_path):
+def test_an_absent_photo_is_named(tmp_path, work):
     file = write_photos(tmp_path / "set", count=2)
     (tmp_path / "set" / "image" / "000002.jpg").unlink()
     with pytest.raises(InputError, match=r"000002\.jpg is not there"):
-        prepare.prepare_coco(Workspace(tmp_path / "run"), file, tmp_path / "set" / "image")
-    assert not (tmp_path / "run").exists()
+        prepare_one(work, file)
+    assert not work.root.exists()
 
 
-def with_change(tmp_path, change):
-    """A set of three garments whose annotations were changed, and its photos."""
+def with_change(tmp_path, change) -> Path:
+    """A set of three garments whose annotations were changed."""
     file = write_photos(tmp_path / "set", count=3)
     value = json.loads(file.read_text())
     for row in value["annotations"]:
         change(row)
     file.write_text(json.dumps(value))
-    return file, tmp_path / "set" / "image"
+    return file
 
 
 @pytest.mark.parametrize(
@@ -146,28 +157,26 @@ def with_change(tmp_path, change):
     ],
     ids=["no landmarks", "shares", "no area", "no height"],
 )
-def test_a_file_that_contradicts_itself_is_refused_before_anything_is_written(tmp_path, change, says):
+def test_a_file_that_contradicts_itself_is_refused_before_anything_is_written(tmp_path, work, change, says):
     with pytest.raises(InputError, match=says):
-        prepare.prepare_coco(Workspace(tmp_path / "run"), *with_change(tmp_path, change))
-    assert not (tmp_path / "run").exists()
+        prepare_one(work, with_change(tmp_path, change))
+    assert not work.root.exists()
 
 
-def test_what_is_doubtful_of_a_file_is_printed(tmp_path, capsys):
-    file, photos = with_change(tmp_path, lambda row: row.update(area=row["area"] / 2))
-    prepare.prepare_coco(Workspace(tmp_path / "run"), file, photos)
-    assert f"warning: {file}: 3 of 3 have an area" in capsys.readouterr().out
+def test_what_is_doubtful_of_a_file_is_printed_once(tmp_path, work, capsys):
+    file = with_change(tmp_path, lambda row: row.update(area=row["area"] / 2))
+    prepare_one(work, file)
+    assert capsys.readouterr().out.count(f"warning: {file}: 3 of 3 have an area") == 1
 
 
-def test_each_split_has_a_coco_file_and_photos_of_its_own(tmp_path, capsys):
-    files = {"train": write_photos(tmp_path / "a", count=3)}
-    files["validation"] = write_photos(tmp_path / "b", count=4)
-    image = {"id": 7, "file_name": "000001.jpg", "width": 120, "height": 160}
-    write_json(tmp_path / "information.json", {"images": [image]})
-    folders = {"train": tmp_path / "a" / "image", "validation": tmp_path / "b" / "image"}
-    work = Workspace(tmp_path / "run")
+def test_each_split_has_a_coco_file_and_photos_of_its_own(tmp_path, work, capsys):
+    files = {"train": write_photos(tmp_path / "a", count=3), "validation": write_photos(tmp_path / "b", count=4)}
+    folders = {split: file.parent / "image" for split, file in files.items()}
     assert list(prepare.prepare_coco(work, files, folders)) == ["train", "validation"]
     assert "warning" not in capsys.readouterr().out
     files["test"], folders["test"] = tmp_path / "information.json", folders["train"]
+    image = {"id": 7, "file_name": "000001.jpg", "width": 120, "height": 160}
+    write_json(files["test"], {"images": [image]})
     splits = prepare.prepare_coco(work, files, folders)
     assert [len(splits[split].images) for split in SPLITS] == [3, 4, 1]
     assert work.image_dir("validation") == folders["validation"] and not len(splits["test"].instances)
@@ -175,24 +184,15 @@ def test_each_split_has_a_coco_file_and_photos_of_its_own(tmp_path, capsys):
     assert line in capsys.readouterr().out.splitlines()
 
 
-def test_a_coco_file_is_not_replaced_by_its_own_selection(tmp_path):
-    file = write_photos(tmp_path / "set", count=3)
-    work = Workspace(tmp_path / "run")
-    prepare.prepare_coco(work, file, tmp_path / "set" / "image")
-    with pytest.raises(InputError, match="expected a file outside the folder that is written to"):
-        prepare.prepare_coco(work, work.coco("train"), tmp_path / "set" / "image", limit=1)
-    assert len(load_coco(work.coco("train")).images) == 3
-
-
-SOURCES = [
-    ("", ""),
-    ("coco_file=a image_dir=i", "train=a,i validation=a,i test=a,i"),
-    ("coco_file=a image_dir=i test_images=t", "train=a,i validation=a,i test=a,t"),
-    ("train_file=a validation_file=b image_dir=i", "train=a,i validation=b,i"),
-]
-
-
-@pytest.mark.parametrize(("given", "expected"), SOURCES)
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ""),
+        ("coco_file=a image_dir=i", "train=a,i validation=a,i test=a,i"),
+        ("coco_file=a image_dir=i test_images=t", "train=a,i validation=a,i test=a,t"),
+        ("train_file=a validation_file=b image_dir=i", "train=a,i validation=b,i"),
+    ],
+)
 def test_sources_of_the_splits(given, expected):
     files, folders = prepare.coco_sources(dict(pair.split("=") for pair in given.split()))
     assert " ".join(f"{split}={files[split]},{folders[split]}" for split in folders) == expected
@@ -219,35 +219,26 @@ def test_half_a_source_is_one_line(names, message):
 
 def test_counts_and_contents(tmp_path):
     coco = load_coco(write_photos(tmp_path / "set", count=4))
-    counts = prepare.item_counts({"train": coco})
-    assert (
-        json.dumps(counts)
-        and sum(counts["train"].values()) == 4
-        and set(counts["train"]) == {str(number) for number in range(1, 14)}
-    )
+    counts = prepare.item_counts({"train": coco})["train"]
+    assert json.dumps(counts) and sum(counts.values()) == 4 and list(counts) == [str(i) for i in range(1, 14)]
     held = prepare.contents(coco)
     assert held["photos"] == held["garments"] == 4 and held["garments without landmarks"] == 0
-    labelled = coco.instances.num_keypoints.sum()
-    assert held["landmarks visible"] + held["landmarks occluded"] == labelled
+    assert held["landmarks visible"] + held["landmarks occluded"] == coco.instances.num_keypoints.sum()
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_1_is_refused(tmp_path, limit):
-    work = Workspace(tmp_path / "work")
-    file = write_photos(tmp_path / "set", count=1)
+def test_a_limit_below_1_is_refused(tmp_path, work, limit):
     with pytest.raises(InputError, match="limit of at least 1 photo"):
-        prepare.prepare_coco(work, file, file.parent / "image", limit=limit)
-    photos = {"train": 1, "validation": 1, "test": 1}
+        prepare_one(work, write_photos(tmp_path / "set", count=1), limit=limit)
     with pytest.raises(InputError, match="limit of at least 1 photo"):
-        prepare.prepare_built_in(work, photos=photos, seed=0, limit=limit)
+        prepare.prepare_built_in(work, photos=ONE_EACH, seed=0, limit=limit)
     assert not work.root.exists()
 
 
-def test_names_may_write_accents_in_another_form_than_the_disk(tmp_path):
+def test_names_may_write_accents_in_another_form_than_the_disk(tmp_path, work):
     file = write_photos(tmp_path / "set", count=1)
     photo = file.parent / "image" / "000001.jpg"
     photo.rename(photo.with_name(unicodedata.normalize("NFD", "é.jpg")))
     file.write_text(file.read_text().replace("000001.jpg", unicodedata.normalize("NFC", "é.jpg")))
-    work = Workspace(tmp_path / "work")
-    splits = prepare.prepare_coco(work, file, photo.parent)
+    splits = prepare_one(work, file)
     assert photo_of(splits["train"].images[0], work.image_dir("train")).ndim == 3

@@ -1,4 +1,4 @@
-"""Every artifact has one path, and no two share one."""
+"""Every artifact has one path of its own, no output destroys an input, records tell how a number came about."""
 
 import os
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from builders import make_raw_folder
 
-from kps.files import InputError
-from kps.workspace import SPLITS, Workspace, check_outputs, submission_zip
+from kps.files import InputError, sha256, write_json
+from kps.workspace import SPLITS, Workspace, check_outputs, load_record, load_records, submission_zip, write_record
 
 WORKSPACE = Workspace(Path("runs/test"))
 
@@ -81,3 +81,22 @@ def test_no_output_lies_in_raw_data(tmp_path: Path) -> None:
     check_outputs([raw / "runs" / "demo" / "x.json", tmp_path, tmp_path / "x.json"], [])
     with pytest.raises(InputError, match="outside of raw data"):
         check_outputs([raw / "runs" / "demo" / "x.json"], [tmp_path])
+
+
+def test_a_record_survives_the_round_trip(tmp_path: Path) -> None:
+    work, source = Workspace(tmp_path), tmp_path / "input.json"
+    source.write_text("{}")
+    paths = {"inputs": {"coco": source}, "outputs": {"model": source}}
+    given = {"step": "05_train_landmarks", "parameters": {"seed": 1}, "metrics": {"AP": 0.5}, "seconds": 1.25}
+    record = write_record(work.record(given["step"]), **given, **paths)
+    assert load_record(work.record(given["step"])) == record
+    assert record.inputs["coco"]["sha256"] == sha256(source)
+    assert record.versions["numpy"] and "cores" in record.hardware
+    assert list(load_records(work.record("any").parent)) == ["05_train_landmarks"]
+    source.unlink()
+    with pytest.raises(InputError, match="names coco = "):
+        write_record(work.record("new"), **given, **paths)
+    assert not work.record("new").exists()
+    write_json(work.record("new"), {"step": "x"})
+    with pytest.raises(InputError, match="expected a record"):
+        load_record(work.record("new"))

@@ -173,11 +173,8 @@ def make_plan(profile: Profile, overrides: Mapping[str, Mapping[str, Any]]) -> l
     plan: dict[str, Step] = {}
     for notebook, own in entries:
         path, shared = steps.find_notebook(notebook), profile.parameters.get(notebook, {})
-        trained = {
-            steps.DETECTOR: own.get("detector", "htc"),
-            steps.LANDMARKS: "landmarks",
-            steps.FINETUNE: "landmarks",
-        }
+        trained = dict.fromkeys((steps.LANDMARKS, steps.FINETUNE), "landmarks")
+        trained[steps.DETECTOR] = own.get("detector", "htc")
         model = trained.get(notebook)
         config = {"config": profile.configs[model]} if model in profile.configs else {}
         checked = steps.check_parameters(path, {**config, **shared, **own, **overrides.get(notebook, {})})

@@ -27,14 +27,9 @@ def run_notebook(name: str, parameters: Mapping[str, Any], *, workspace: Path, t
     """Run one notebook with parameters, unless it is done with these already; return the executed copy.
 
     The notebook runs in the repository root with this Python; what it prints appears with the step's name before each
-    line. Its last act has to be its record. A step that was killed runs again. InputError: an unknown notebook or
-    parameter, a step that runs elsewhere, more processes than GPUs, or a notebook that failed.
-
-    Args:
-        name: the notebook's name without suffix, such as "06_finetune_category".
-        parameters: values, or their texts, by name; the rest keep the notebook's defaults.
-        workspace: the work folder, passed on as the parameter of that name.
-        threads: of the numerical libraries; None leaves them their default.
+    line. Its last act has to be its record. A step that was killed runs again. `parameters` are values, or their texts;
+    `threads` those of the numerical libraries. InputError: an unknown notebook or parameter, a step that runs
+    elsewhere, more processes than GPUs, or a notebook that failed.
     """
     work = Workspace(Path(workspace).resolve())
     given = steps.check_parameters(steps.find_notebook(name), {**parameters, "workspace": str(work.root)})

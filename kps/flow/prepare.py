@@ -26,11 +26,7 @@ def prepare_built_in(
 ) -> dict[str, Coco]:
     """Make the procedural set in the workspace, unless this very one is there, and convert it.
 
-    InputError: the folder holds something that was not made here.
-
-    Args:
-        photos: how many of "train", "validation" and "test".
-        seed: of the photos.
+    `photos` says how many of each split. InputError: the folder holds something that was not made here.
     """
     check_limit(limit)
     note = work.built_in_data / "built_in.json"
@@ -48,13 +44,8 @@ def prepare_raw(work: Workspace, data_root: Path, *, source: str, limit: int | N
     """Convert a raw DeepFashion2 folder into the workspace; return the splits.
 
     Files and items that cannot be converted are skipped; how many, and the first of them, is printed. The test split
-    may be absent. InputError: a part of the folder is absent, or holds nothing that can be converted or learnt from.
-
-    Args:
-        work: gets COCO files (also visible-only ones), ground-truth boxes and its note of the image folders.
-        data_root: the raw folder; it is only read.
-        source: the data in words, for the records.
-        limit: only the first so many photos of each split.
+    may be absent; `limit` takes only the first so many photos of each. InputError: a part of the folder is absent, or
+    holds nothing that can be converted or learnt from.
     """
     folders = {}
     for split in SPLITS if has_test({"data_root": Path(data_root).resolve()}) else SPLITS[:2]:
@@ -70,30 +61,19 @@ def prepare_raw(work: Workspace, data_root: Path, *, source: str, limit: int | N
 
 
 def prepare_coco(
-    work: Workspace,
-    coco_file: Path | Mapping[str, Path],
-    image_dir: Path | Mapping[str, Path],
-    *,
-    limit: int | None = None,
+    work: Workspace, files: Mapping[str, Path], folders: Mapping[str, Path], *, limit: int | None = None
 ) -> dict[str, Coco]:
-    """Use ready COCO-294 files, one a split or one for all three; return the splits.
+    """Use ready COCO-294 files and folders of photos, by split; return the splits.
 
-    One for all is for a look at the flow: scores on what was trained on mean little. Photos that train has in common
-    with another split are named in a warning. InputError: a file is malformed or contradicts itself or its photos, or
-    has no landmark; a photo is absent, or a file would be written to.
-
-    Args:
-        work: as for `prepare_raw`.
-        coco_file: of all splits, or by split; the test split's may be absent, or without annotations.
-        image_dir: the photos of all splits, or by split.
-        limit: only the first so many photos of each split.
+    The test split may be absent, or without annotations. One file for all is for a look at the flow: scores on what was
+    trained on mean little. Photos that train has in common with another split are named in a warning. InputError: a
+    file is malformed or contradicts itself or its photos, or has no landmark; a photo is absent, or a file would be
+    written to.
     """
     check_limit(limit)
-    files = coco_file if isinstance(coco_file, Mapping) else dict.fromkeys(SPLITS, coco_file)
-    folders = image_dir if isinstance(image_dir, Mapping) else dict.fromkeys(files, image_dir)
     folders = {split: Path(folders[split]).resolve() for split in files}
     read = {path: load_coco(path) for path in files.values()}
-    ids, photos, judged = {}, {}, set()
+    ids, photos, doubts = {}, {}, {}
     for split, path in files.items():
         rows = read[path].images[:limit]
         ids[split] = {row.id for row in rows}
@@ -106,9 +86,9 @@ def prepare_coco(
             raise InputError(f"{path}: expected its photos, but {min(missing)} is not there")
         if Path(path).resolve().parent == work.coco(split).parent.resolve():
             raise InputError(f"{path}: expected a file outside the folder that is written to")
-        for line in check_labels(coco, folders[split]) if (path, folders[split]) not in judged else ():
-            print(f"warning: {line}", flush=True)
-        judged.add((path, folders[split]))
+        doubts |= dict.fromkeys(check_labels(coco, folders[split]))
+    for line in doubts:
+        print(f"warning: {line}", flush=True)
     for split in files:
         if split != "train" and (common := photos["train"] & photos[split]):
             print(f"warning: train and {split} have {len(common)} photos in common, such as {min(common)}")
@@ -137,17 +117,16 @@ def coco_sources(given: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, P
     photos or photos without a file, a split that is absent or has two files, or a raw folder beside them.
     """
     files = {split: given.get(f"{split}_file") for split in SPLITS}
-    if given.get("data_root") and (given.get("coco_file") or any(files.values())):
+    whole, shared = given.get("coco_file"), given.get("image_dir")
+    if given.get("data_root") and (whole or any(files.values())):
         raise InputError("--data-root and --coco-file exclude each other: give one")
-    if whole := given.get("coco_file"):
-        if any(files.values()):
-            raise InputError(f"expected a --coco-file of all or of each of {', '.join(SPLITS)}, but got both")
-        files = dict.fromkeys(SPLITS, whole)
-    folders = {split: given.get(f"{split}_images") for split in SPLITS}
-    some = any(files.values()) or given.get("image_dir")
+    if whole and any(files.values()):
+        raise InputError(f"expected a --coco-file of all or of each of {', '.join(SPLITS)}, but got both")
+    files = dict.fromkeys(SPLITS, whole) if whole else files
+    folders = {split: given.get(f"{split}_images") or (file and shared) for split, file in files.items()}
+    used = any(files.values()) or shared
     for split, file in files.items():
-        folders[split] = folders[split] or (file and given.get("image_dir"))
-        if bool(file) != bool(folders[split]) or (some and not file and split != "test"):
+        if bool(file) != bool(folders[split]) or (used and not file and split != "test"):
             raise InputError(
                 f"--coco-file and --image-dir belong together: the {split} split needs a file and its photos"
             )

@@ -35,18 +35,10 @@ def run_plan(
 ) -> bool:
     """Run the steps that are not done, as many at a time as the cores and GPUs allow; print their output.
 
-    InputError: another run is at work in this folder, the executor is not installed, or a step wants more GPUs than
-    there are; KeyboardInterrupt: Ctrl-C; all steps have ended by then.
-
-    Args:
-        steps: of `make_plan`.
-        workspace: the work folder; made if absent.
-        cores: to use in all; with an executor, of each job.
-        executor: a Snakemake executor that gets the steps as jobs, such as "slurm"; None runs them here.
-        jobs: of the executor, at a time.
-
-    Returns:
-        Whether all steps are done; where not, the step that failed has said why on stderr.
+    The steps run on the cores given, or by a Snakemake executor such as "slurm", so many jobs of so many cores at a
+    time. Returns whether all steps are done; where not, the step that failed has said why on stderr. InputError:
+    another run is at work in this folder, the executor is not installed, or a step wants more GPUs than there are;
+    KeyboardInterrupt: Ctrl-C; all steps have ended by then.
     """
     plugin = f"snakemake_executor_plugin_{executor}".replace("-", "_")
     if executor and importlib.util.find_spec(plugin) is None:
