@@ -74,7 +74,6 @@ def test_wrong_usage_is_2(arguments, capsys):
         (["evaluate", "{}/none.json", "{}/empty.json", "--boxes"], "none.json: no such file"),
         (["submit", "{}/empty.json", "--out", "{}/x.zip"], "empty.json: expected at least one result"),
         (["validate", "{}/empty.json"], "empty.json: expected a zip"),
-        (["evaluate", "{}/gt.json", "{}/gt.json", "--json", "{}/gt.json/x.json"], "{}/gt.json: "),
         (["predict", "{}/gt.json", "--models", "{}", "--out", "{}/out"], "workspace with trained models"),
         (["run", "--profile", "huge"], "no profile 'huge'"),
         (["run", "--profile", "paper"], "profile paper needs --data-root"),
@@ -95,8 +94,15 @@ def test_bad_input_is_one_line_and_1(tmp_path, capsys, arguments, message):
     before = sorted(tmp_path.iterdir())
     assert main([text.format(tmp_path) for text in arguments]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("kps: ") and message.format(tmp_path) in lines[0]
+    assert len(lines) == 1 and lines[0].startswith("kps: ") and message in lines[0]
     assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    truth, results = write_truth_and_results(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert main(["evaluate", str(truth), str(results), "--json", str(tmp_path / "file" / "x.json")]) == 1
+    assert capsys.readouterr().err.startswith(f"kps: {tmp_path / 'file'}: ")
 
 
 def test_no_command_writes_over_its_input(tmp_path, capsys):

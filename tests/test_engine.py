@@ -33,9 +33,8 @@ steps:
   - 02_landmark_homogeneity
   - 03_aggregation_mapping
   - 05_train_landmarks
-  - notebook: 06_finetune_category
-    parameters: {learning_rate: 0.1}
-    for_each: {category_id: [1, 2]}
+  - 06_finetune_category: {learning_rate: 0.1}
+  - 06_finetune_category: {learning_rate: 0.1, category_id: 2}
 """
 
 
@@ -226,10 +225,10 @@ def test_prefixed_output_keeps_lines_whole(capsys):
 # Profiles
 
 
-def test_a_list_of_a_step_stands_for_several(tmp_path):
-    plan = {step.name: step for step in planned(tmp_path, "06.seed=3", profile=FINETUNINGS)}
-    parameters = {"learning_rate": 0.1, "category_id": 2, "seed": 3}
-    assert plan["06_finetune_category_hand81_plain_02"].parameters == parameters
+def test_a_profile_may_name_steps_and_their_parameters(tmp_path):
+    *_, first, second = planned(tmp_path, "06.seed=3", profile=FINETUNINGS)
+    assert (first.name[-2:], second.name[-2:]) == ("01", "02")
+    assert second.parameters == {"learning_rate": 0.1, "category_id": 2, "seed": 3}
 
 
 def test_override_goes_before_the_profile(tmp_path):
@@ -246,10 +245,9 @@ def test_override_goes_before_the_profile(tmp_path):
         ("{experiments: [all, best]}", "no experiment 'best'; there are cascade_identity, "),
         ("{steps: [01_prepare_data], cores: 3}", "cores: Extra inputs are not permitted"),
         ("{experiments: all}", "experiments: Input should be a valid list, but got 'all'"),
-        ("{steps: [11_more]}", "steps.0.notebook: Input should be '01_prepare_data'.*but got '11_more'"),
+        ("{steps: [11_more]}", "steps.0.11_more.*: Input should be '01_prepare_data'.*but got '11_more'"),
         ("{steps: [01_prepare_data], parameters: {11: {}}}", "parameters.11.*: Input should be '01_prepare_data'"),
-        ("{steps: [{notebook: 10_report, times: 2}]}", "steps.0.times: Extra inputs are not permitted"),
-        ("{steps: [{notebook: 10_report, for_each: {size: a}}]}", "steps.0.for_each.size: Input should be a "),
+        ("{steps: [{10_report: 2}]}", "steps.0.10_report: Input should be a valid dictionary"),
         ("{steps: [01_prepare_data, 01_prepare_data]}", "two steps are called 01_prepare_data"),
         ("{steps: [10_report], parameters: {10_report: {photos: 1}}}", "no parameter 'photos'"),
         ("{steps: [01_prepare_data], data: own}", "needs --data-root"),

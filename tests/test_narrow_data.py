@@ -15,14 +15,13 @@ steps:
   - 01_prepare_data
   - 02_landmark_homogeneity
   - 03_aggregation_mapping
-  - {notebook: 04_train_detector, parameters: {epochs: 1}}
-  - {notebook: 05_train_landmarks, parameters: {epochs: 1, held_out: 0.3}}
-  - notebook: 06_finetune_category
-    parameters: {epochs: 1, held_out: 0.3}
-    for_each: {category_id: [8, 2]}
-  - {notebook: 07_predict_landmarks, parameters: {run: flipped, model: universal}}
-  - {notebook: 07_predict_landmarks, parameters: {run: plain, model: universal, flip_test: false}}
-  - {notebook: 08_ensemble, parameters: {runs: [flipped, plain]}}
+  - 04_train_detector: {epochs: 1}
+  - 05_train_landmarks: {epochs: 1, held_out: 0.3}
+  - 06_finetune_category: {category_id: 8, epochs: 1, held_out: 0.3}
+  - 06_finetune_category: {category_id: 2, epochs: 1, held_out: 0.3}
+  - 07_predict_landmarks: {run: flipped, model: universal}
+  - 07_predict_landmarks: {run: plain, model: universal, flip_test: false}
+  - 08_ensemble: {runs: [flipped, plain]}
   - 09_submission
   - 10_report
 """

@@ -1,6 +1,5 @@
 """What a run consists of: the table of experiments, profiles, and the plan of steps."""
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -62,37 +61,23 @@ def _steps_of(name: str) -> list[Entry]:
 
 
 def _named(item: Any) -> Any:
-    return {"notebook": item} if isinstance(item, str) else item
-
-
-class Several(BaseModel, extra="forbid"):
-    """An item of a profile's `steps`: a notebook for each combination of `for_each`."""
-
-    notebook: Notebook
-    parameters: dict[str, Any] = {}
-    for_each: dict[str, list[Any]] = {}
+    return {item: {}} if isinstance(item, str) else item
 
 
 class Profile(BaseModel, extra="forbid"):
-    """What a profile's file holds; an item of `steps` may be a notebook's name alone."""
+    """What a profile's file holds; an item of `steps` is a notebook's name, perhaps with parameters."""
 
     name: str
     configs: dict[str, str] = {}
     data: Literal["built-in", "own"] = "built-in"
     parameters: dict[Notebook, dict[str, Any]] = {}
     experiments: list[str] = []
-    steps: list[
-        Annotated[Several, BeforeValidator(lambda one: {"notebook": one} if isinstance(one, str) else one)]
-    ] = []
+    steps: list[Annotated[dict[Notebook, dict[str, Any]], BeforeValidator(_named)]] = []
 
     def entries(self) -> list[Entry]:
         """Each step's notebook and own parameters; InputError: an unknown experiment."""
         found = experiment_steps(self.experiments) if self.experiments else []
-        for item in self.steps:
-            combinations = itertools.product(*item.for_each.values())
-            axes = (dict(zip(item.for_each, values, strict=True)) for values in combinations)
-            found += [(item.notebook, {**item.parameters, **values}) for values in axes]
-        return found
+        return [*found, *(entry for item in self.steps for entry in item.items())]
 
 
 @dataclass(frozen=True)
