@@ -15,7 +15,7 @@ from kps.__main__ import main
 from kps.files import read_json, write_json
 from kps.results.detections import ground_truth_detections, save_detections
 from kps.results.predictions import Predictions, iter_results
-from kps.workspace import REPOSITORY
+from kps.workspace import REPOSITORY, SPLITS
 
 COMMANDS = ("synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
 
@@ -26,13 +26,20 @@ def kps(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
 
 
-def write_truth_and_results(folder: Path) -> tuple[Path, Path]:
+@pytest.fixture
+def call(capsys):
+    """A call of a command in this process: exit code, standard output, standard error."""
+    return lambda *words: (main([str(word) for word in words]), *capsys.readouterr())
+
+
+@pytest.fixture
+def scored(tmp_path) -> tuple[Path, Path]:
     """A COCO file and a result list that repeats its landmarks."""
-    coco = make_coco(folder, (1, 8, 13))
+    coco = make_coco(tmp_path, (1, 8, 13))
     found = ground_truth_detections(coco)
     results = Predictions.on(found, coco.instances.keypoints.astype(float), np.array([0.9, 0.8, 0.7]))
-    write_json(folder / "results.json", list(iter_results(results)))
-    return coco.path, folder / "results.json"
+    write_json(tmp_path / "results.json", list(iter_results(results)))
+    return coco.path, tmp_path / "results.json"
 
 
 def test_help_is_quick():
@@ -75,7 +82,7 @@ def test_wrong_usage_is_2(arguments, capsys):
         (["submit", "{}/empty.json", "--out", "{}/x.zip"], "empty.json: expected at least one result"),
         (["validate", "{}/empty.json"], "empty.json: expected a zip"),
         (["predict", "{}/gt.json", "--models", "{}", "--out", "{}/out"], "workspace with trained models"),
-        (["run", "--profile", "huge"], "no profile 'huge'"),
+        (["run", "--profile", "huge"], "no profile 'huge'; there are demo, tiny, paper"),
         (["run", "--profile", "paper"], "profile paper needs --data-root"),
         (["run", "--profile", "tiny", "--coco-file", "x.json"], "--coco-file and --image-dir"),
         (["run", "--coco-file", "train=x", "--image-dir", "x"], "the validation split needs a file"),
@@ -83,30 +90,28 @@ def test_wrong_usage_is_2(arguments, capsys):
         (["run", "--image-dir", "x", "--image-dir", "y"], "expected one image_dir, but got /"),
         (["run", "--image-dir", "test=x", "--image-dir", "test=x"], "expected one test_images, but got /"),
         (["run", "--profile", "tiny", "-p", "05.epoch=1"], "05_train_landmarks has no parameter 'epoch'"),
-        (["notebook", "11_more", "--workspace", "{}"], "no notebook '11_more'"),
+        (["notebook", "11_more", "--workspace", "{}"], "no notebook '11_more'; there are 01_prepare_data"),
         (["notebook", "10_report", "--workspace", "{}", "-p", "sise", "x"], "has no parameter 'sise'"),
     ],
 )
-def test_bad_input_is_one_line_and_1(tmp_path, capsys, arguments, message):
+def test_bad_input_is_one_line_and_1(tmp_path, call, arguments, message):
     write_json(tmp_path / "empty.json", [])
     write_json(tmp_path / "odd.json", [{"mask": 1}])
     make_coco(tmp_path, (1,)).path.rename(tmp_path / "gt.json")
     before = sorted(tmp_path.iterdir())
-    assert main([text.format(tmp_path) for text in arguments]) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("kps: ") and message in lines[0]
+    code, _, err = call(*(text.format(tmp_path) for text in arguments))
+    assert code == 1 and err.startswith("kps: ") and message in err and err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, call, scored):
     (tmp_path / "file").write_text("")
-    assert main(["evaluate", str(truth), str(results), "--json", str(tmp_path / "file" / "x.json")]) == 1
-    assert capsys.readouterr().err.startswith(f"kps: {tmp_path / 'file'}: ")
+    code, _, err = call("evaluate", *scored, "--json", tmp_path / "file" / "x.json")
+    assert code == 1 and err.startswith(f"kps: {tmp_path / 'file'}: ")
 
 
-def test_no_command_writes_over_its_input(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_no_command_writes_over_its_input(tmp_path, call, scored):
+    truth, results = scored
     make_raw_folder(tmp_path / "raw")
     raw, profile = tmp_path / "raw", tmp_path / "tiny.yaml"
     profile.write_text("steps: [01_prepare_data]\n")
@@ -136,20 +141,17 @@ def test_no_command_writes_over_its_input(tmp_path, capsys):
     ]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for command in commands:
-        assert main([str(word) for word in command]) == 1, command
-        line = capsys.readouterr().err
-        assert "expected a place of its own" in line or "outside of raw data" in line, line
+        code, _, err = call(*command)
+        assert code == 1 and ("expected a place of its own" in err or "outside of raw data" in err), (command, err)
         left = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"}
         assert left == set(before) and all(path.read_bytes() == before[path] for path in left), command
 
 
-def test_data_that_are_absent_or_named_twice_are_refused_before_a_plan_is_shown(tmp_path, capsys):
-    here = tmp_path / "here"
+def test_data_that_are_absent_or_named_twice_are_refused_before_a_plan_is_shown(tmp_path, call):
+    here, bytes_only = tmp_path / "here", tmp_path / os.fsdecode(b"caf\xe9")
     here.mkdir()
-    coco = make_coco(here, (1,)).path
-    bytes_only = tmp_path / os.fsdecode(b"caf\xe9")
     bytes_only.mkdir()
-    run = ["run", "--profile", "tiny", "--dry-run", "--workspace"]
+    coco = make_coco(here, (1,)).path
     for options, says in (
         ([tmp_path / "w", "--data-root", tmp_path / "absent"], "absent: no such file or folder"),
         ([tmp_path / "w", "-p", f"01.data_root={tmp_path / 'absent'}"], "absent: no such file or folder"),
@@ -158,15 +160,14 @@ def test_data_that_are_absent_or_named_twice_are_refused_before_a_plan_is_shown(
         ([tmp_path / "w", "--data-root", here, "--coco-file", coco, "--image-dir", here], "exclude each"),
         ([bytes_only], "expected a path in UTF-8"),
     ):
-        assert main([str(word) for word in (*run, *options)]) == 1
-        shown = capsys.readouterr()
-        assert says in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+        code, out, err = call("run", "--profile", "tiny", "--dry-run", "--workspace", *options)
+        assert code == 1 and says in err and err.count("\n") == 1 and out == ""
         assert not (tmp_path / "w").exists()
 
 
 def test_names_that_are_not_utf_8_are_printed_and_written(tmp_path):
     root = tmp_path / os.fsdecode(b"caf\xe9")
-    for number, split in enumerate(("train", "validation", "test"), start=1):
+    for number, split in enumerate(SPLITS, start=1):
         make_raw_folder(tmp_path / "plain", split=split, image_id=number)
     (tmp_path / "plain").rename(root)
     done = kps("doctor", root, "--json", tmp_path / "doctor.json")
@@ -174,99 +175,137 @@ def test_names_that_are_not_utf_8_are_printed_and_written(tmp_path):
     assert read_json(tmp_path / "doctor.json")["root"].endswith("caf\\xe9")
 
 
-def test_evaluate_landmarks(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_evaluate_landmarks(tmp_path, call, scored):
     out = tmp_path / "scores.json"
-    assert main(["evaluate", str(truth), str(results), "--json", str(out)]) == 0
-    scores = read_json(out)
-    counts = {"num_images", "num_items", "num_results"}
+    code, shown, _ = call("evaluate", *scored, "--json", out)
+    assert code == 0 and "AP 1.000" in shown and "trousers" in shown and f"wrote {out}" in shown
+    scores, counts = read_json(out), {"num_images", "num_items", "num_results"}
     assert set(scores) == {"AP", "AP50", "AP75", "AR", "per_category"} | counts
     assert scores["AP"] == pytest.approx(1) and {scores[name] for name in counts} == {3}
     assert scores["per_category"]["8"] == pytest.approx(1) and scores["per_category"]["2"] is None
-    shown = capsys.readouterr().out
-    assert "AP 1.000" in shown and "trousers" in shown and f"wrote {out}" in shown
 
 
-def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, call, scored):
+    truth, results = scored
     rows = read_json(results)
     for row, annotation in zip(rows, read_json(truth)["annotations"], strict=True):
         places, flags = (np.array(one["keypoints"], dtype=float).reshape(-1, 3) for one in (row, annotation))
         places[flags[:, 2] == 1, :2] += 1000
         row["keypoints"] = places.ravel().tolist()
     write_json(results, rows)
-    scores = []
-    for options in ([], ["--visible-only"]):
-        assert main(["evaluate", str(truth), str(results), *options, "--json", str(tmp_path / "s.json")]) == 0
-        scores.append(read_json(tmp_path / "s.json")["AP"])
-    assert scores[0] < 0.5 and scores[1] == pytest.approx(1)
-    assert "visible landmarks" in capsys.readouterr().out
+    assert call("evaluate", *scored, "--json", tmp_path / "s.json")[0] == 0
+    assert read_json(tmp_path / "s.json")["AP"] < 0.5
+    code, shown, _ = call("evaluate", *scored, "--visible-only", "--json", tmp_path / "s.json")
+    assert code == 0 and "visible landmarks" in shown
+    assert read_json(tmp_path / "s.json")["AP"] == pytest.approx(1)
 
 
-def test_evaluate_takes_results_that_fill_every_slot(tmp_path):
-    truth, results = write_truth_and_results(tmp_path)
-    rows = read_json(results)
+def test_evaluate_takes_results_that_fill_every_slot(tmp_path, call, scored):
+    rows = read_json(scored[1])
     for row in rows:
         row["keypoints"] = [number or 7 for number in row["keypoints"]]
-    write_json(results, rows)
-    assert main(["evaluate", str(truth), str(results), "--json", str(tmp_path / "s.json")]) == 0
+    write_json(scored[1], rows)
+    assert call("evaluate", *scored, "--json", tmp_path / "s.json")[0] == 0
     assert read_json(tmp_path / "s.json")["AP"] == pytest.approx(1)
-    assert main(["submit", str(results), "--out", str(tmp_path / "s.zip")]) == 0
+    assert call("submit", scored[1], "--out", tmp_path / "s.zip")[0] == 0
 
 
-def test_evaluate_says_what_is_doubtful_and_refuses_what_cannot_be_scored(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_evaluate_says_what_is_doubtful_and_refuses_what_cannot_be_scored(call, scored):
+    truth = scored[0]
     value = read_json(truth)
     value["annotations"][1]["area"] /= 2
     for row in value["annotations"]:
         row["keypoints"] = [min(n, 1) if i % 3 == 2 else n for i, n in enumerate(row["keypoints"])]
     write_json(truth, value)
-    assert main(["evaluate", str(truth), str(results)]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: {truth}: 1 of 3 have an area") and line.endswith("annotation id 2")
-    assert main(["evaluate", str(truth), str(results), "--visible-only"]) == 1
-    shown = capsys.readouterr()
-    assert shown.out == "" and f"kps: {truth}: expected visible landmarks to score" in shown.err
+    code, _, line = call("evaluate", *scored)
+    assert (
+        code == 0 and line.startswith(f"warning: {truth}: 1 of 3 have an area") and line.endswith("annotation id 2\n")
+    )
+    code, out, err = call("evaluate", *scored, "--visible-only")
+    assert code == 1 and out == "" and f"kps: {truth}: expected visible landmarks to score" in err
 
 
-def test_evaluate_knows_boxes(tmp_path, capsys):
+def test_evaluate_knows_boxes(tmp_path, call):
     coco, boxes = make_coco(tmp_path, (1, 8)), tmp_path / "boxes.json"
     save_detections(boxes, ground_truth_detections(coco))
-    command = ["evaluate", str(coco.path), str(boxes)]
-    assert main(command) == 0
-    assert capsys.readouterr().out.startswith("boxes: 2 results")
+    code, out, _ = call("evaluate", coco.path, boxes)
+    assert code == 0 and out.startswith("boxes: 2 results")
     for option, says in (("--visible-only", "is about"), ("--causes", "is about"), ("--landmarks", "row 0")):
-        assert main([*command, option]) == 1 and says in capsys.readouterr().err
+        code, _, err = call("evaluate", coco.path, boxes, option)
+        assert code == 1 and says in err
 
 
-def test_submit_and_validate(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
+def test_evaluate_with_all_that_can_be_asked_for(tmp_path, call, scored):
+    asked = ["--by", "scale", "--by", "category", "--intervals", "--samples", "20", "--causes", "--against", scored[1]]
+    code, shown, _ = call("evaluate", *scored, *asked, "--json", tmp_path / "all.json")
+    value = read_json(tmp_path / "all.json")
+    assert code == 0 and value["interval"] == pytest.approx([1.0, 1.0]) and value["difference"]["AP"]["estimate"] == 0
+    assert value["subsets"]["scale"]["2"]["AP"] == pytest.approx(1.0)
+    assert "too few photos" in shown and "nan" not in shown
+    assert value["causes"] and "by scale" in shown and "wrong category" in shown
+
+
+def test_submit_and_validate(tmp_path, call, scored):
+    truth, results = scored
     out = tmp_path / "new" / "submission.zip"
-    options = ["--out", str(out), "--images", str(truth), "--name", "mine.json"]
-    assert main(["submit", str(results), *options]) == 0
-    assert f"wrote {out}: 3 rows in mine.json" in capsys.readouterr().out
-    assert main(["validate", str(out), "--images", str(truth)]) == 0
-    assert "is valid: 3 rows on 3 images, scores 0.700 to 0.900" in capsys.readouterr().out
+    code, shown, _ = call("submit", results, "--out", out, "--images", truth, "--name", "mine.json")
+    assert code == 0 and f"wrote {out}: 3 rows in mine.json" in shown
+    code, shown, _ = call("validate", out, "--images", truth)
+    assert code == 0 and "is valid: 3 rows on 3 images, scores 0.700 to 0.900" in shown
 
 
-def test_synth_and_convert(tmp_path, capsys):
-    root, out = tmp_path / "raw", tmp_path / "train.json"
-    counts = ["--train", "3", "--validation", "2", "--test", "1", "--workers", "1"]
-    assert main(["synth", str(root), *counts, "--seed", "4"]) == 0
-    assert f"wrote {root}" in capsys.readouterr().out
-    visible = tmp_path / "visible.json"
-    options = ["--split", "train", "--out", str(out), "--visible-only-out", str(visible), "--limit", "2"]
-    assert main(["convert", str(root), *options]) == 0
-    assert "2 photos" in capsys.readouterr().out
+def test_synth_and_convert(tmp_path, call):
+    root, out, visible = tmp_path / "raw", tmp_path / "train.json", tmp_path / "visible.json"
+    counts = ["--train", "3", "--validation", "2", "--test", "1", "--workers", "1", "--seed", "4"]
+    code, shown, _ = call("synth", root, *counts)
+    assert code == 0 and f"wrote {root}" in shown
+    options = ["--split", "train", "--out", out, "--visible-only-out", visible, "--limit", "2"]
+    code, shown, _ = call("convert", root, *options)
+    assert code == 0 and "2 photos" in shown
     assert len(read_json(out)["images"]) == 2 and visible.exists()
 
 
-def test_notebook_runs_one_step(tmp_path, capsys, monkeypatch):
+def test_convert_skips_bad_items_or_refuses_them(tmp_path, call):
+    items = {"item1": make_item(1), "item2": make_item(8, landmarks=[1, 2, 2] * 25)}
+    make_raw_folder(tmp_path / "raw", items, image_id=3)
+    command = ["convert", tmp_path / "raw", "--split", "train", "--out", tmp_path / "coco.json"]
+    assert call(*command, "--strict")[0] == 1 and not (tmp_path / "coco.json").exists()
+    code, out, err = call(*command)
+    assert code == 0 and "1 items, 0 without landmarks, 1 skipped" in out
+    assert err.splitlines()[-1].startswith("skipped: ") and "000003.json, item2" in err
+
+
+def test_convert_compares_with_the_official_file(tmp_path, call):
+    make_raw_folder(tmp_path / "raw", split="validation", image_id=7)
+    command = ["convert", tmp_path / "raw", "--split", "validation", "--out", tmp_path / "ours.json"]
+    code, out, _ = call(*command)
+    assert code == 0 and "keypoints_val" not in out
+    official = tmp_path / "raw" / "json_for_validation" / "keypoints_val_vis_and_occ.json"
+    official.parent.mkdir()
+    official.write_bytes((tmp_path / "ours.json").read_bytes())
+    code, out, _ = call(*command)
+    assert code == 0 and "keypoints_val_vis_and_occ.json" in out
+
+
+def test_doctor_tells_fit_from_unfit_by_its_exit_code(tmp_path, call):
+    for number, split in enumerate(SPLITS, start=1):
+        path = make_raw_folder(tmp_path / "raw", split=split, image_id=number)
+    path.unlink()
+    code, out, _ = call("doctor", tmp_path / "raw", "--json", tmp_path / "doctor.json")
+    assert code == 1 and "Verdict: fit with warnings" in out
+    value = read_json(tmp_path / "doctor.json")
+    assert value["verdict"] == "warnings" and {"kind", "count", "examples"} <= set(value["findings"][0])
+    (tmp_path / "raw" / "train" / "annos" / "000001.json").write_text("{")
+    code, out, _ = call("doctor", tmp_path / "raw")
+    assert code == 2 and "Verdict: unfit" in out
+
+
+def test_notebook_runs_one_step(tmp_path, call, monkeypatch):
     monkeypatch.setenv("KPS_NOTEBOOKS", str(write_notebooks(tmp_path / "notebooks")))
-    options = ["--workspace", str(tmp_path / "work"), "--threads", "1"]
-    assert main(["notebook", "06_finetune_category", *options, "-p", "category_id", "7"]) == 0
+    options = ["--workspace", tmp_path / "work", "--threads", "1"]
+    code, out, _ = call("notebook", "06_finetune_category", *options, "-p", "category_id", "7")
+    assert code == 0 and "06_finetune_category_hand81_plain_07.ipynb" in out.splitlines()[-1]
     assert (tmp_path / "work" / "records" / "06_finetune_category_hand81_plain_07.json").exists()
-    assert "06_finetune_category_hand81_plain_07.ipynb" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_dry_run_lists_the_steps_makes_none_and_keeps_the_plan(tmp_path):
@@ -281,67 +320,15 @@ def test_dry_run_lists_the_steps_makes_none_and_keeps_the_plan(tmp_path):
     assert "-p splits '[\"validation\"]'" in plan["07_predict_landmarks_universal"]["words"]
 
 
-def test_ctrl_c_is_130_without_traceback(monkeypatch, capsys):
+def test_ctrl_c_is_130_without_traceback(monkeypatch, call):
     monkeypatch.setattr("kps.__main__.validate", lambda arguments: os.kill(os.getpid(), signal.SIGINT))
-    assert main(["validate", "x.zip"]) == 130 and capsys.readouterr().err == ""
+    assert call("validate", "x.zip") == (130, "", "")
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path):
-    truth, results = write_truth_and_results(tmp_path)
+def test_a_closed_pipe_is_no_traceback(scored):
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-u", "-m", "kps", "evaluate", str(truth), str(results)]
+    command = [sys.executable, "-u", "-m", "kps", "evaluate", *map(str, scored)]
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
     os.close(writer)
     assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr
-
-
-def test_doctor_tells_fit_from_unfit_by_its_exit_code(tmp_path, capsys):
-    for number, split in enumerate(("train", "validation", "test"), start=1):
-        path = make_raw_folder(tmp_path / "raw", split=split, image_id=number)
-    path.unlink()
-    out = tmp_path / "doctor.json"
-    assert main(["doctor", str(tmp_path / "raw"), "--json", str(out)]) == 1
-    assert "Verdict: fit with warnings" in capsys.readouterr().out
-    value = read_json(out)
-    assert value["verdict"] == "warnings"
-    assert {"kind", "count", "examples"} <= set(value["findings"][0])
-    (tmp_path / "raw" / "train" / "annos" / "000001.json").write_text("{")
-    assert main(["doctor", str(tmp_path / "raw")]) == 2
-    assert "Verdict: unfit" in capsys.readouterr().out
-
-
-def test_convert_skips_bad_items_or_refuses_them(tmp_path, capsys):
-    items = {"item1": make_item(1), "item2": make_item(8, landmarks=[1, 2, 2] * 25)}
-    make_raw_folder(tmp_path / "raw", items, image_id=3)
-    command = ["convert", str(tmp_path / "raw"), "--split", "train", "--out", str(tmp_path / "coco.json")]
-    assert main([*command, "--strict"]) == 1
-    assert not (tmp_path / "coco.json").exists()
-    assert main(command) == 0
-    shown = capsys.readouterr()
-    assert "1 items, 0 without landmarks, 1 skipped" in shown.out
-    assert shown.err.splitlines()[-1].startswith("skipped: ") and "000003.json, item2" in shown.err
-
-
-def test_convert_compares_with_the_official_file(tmp_path, capsys):
-    make_raw_folder(tmp_path / "raw", split="validation", image_id=7)
-    options = ["--split", "validation", "--out", str(tmp_path / "ours.json")]
-    assert main(["convert", str(tmp_path / "raw"), *options]) == 0
-    assert "keypoints_val" not in capsys.readouterr().out
-    official = tmp_path / "raw" / "json_for_validation" / "keypoints_val_vis_and_occ.json"
-    official.parent.mkdir()
-    official.write_bytes((tmp_path / "ours.json").read_bytes())
-    assert main(["convert", str(tmp_path / "raw"), *options]) == 0
-    assert "keypoints_val_vis_and_occ.json" in capsys.readouterr().out
-
-
-def test_evaluate_with_all_that_can_be_asked_for(tmp_path, capsys):
-    truth, results = write_truth_and_results(tmp_path)
-    asked = ["--by", "scale", "--by", "category", "--intervals", "--samples", "20", "--causes"]
-    asked += ["--against", str(results), "--json", str(tmp_path / "all.json")]
-    assert main(["evaluate", str(truth), str(results), *asked]) == 0
-    value, shown = read_json(tmp_path / "all.json"), capsys.readouterr().out
-    assert value["interval"] == pytest.approx([1.0, 1.0]) and value["difference"]["AP"]["estimate"] == 0
-    assert value["subsets"]["scale"]["2"]["AP"] == pytest.approx(1.0)
-    assert "too few photos" in shown and "nan" not in shown
-    assert value["causes"] and "by scale" in shown and "wrong category" in shown
