@@ -55,23 +55,16 @@ def begin() -> float:
     return time.monotonic()
 
 
-def record(
-    notebook: str,
-    names: Mapping[str, Any],
-    *,
-    inputs: Mapping[str, Path],
-    outputs: Mapping[str, Path],
-    metrics: Mapping[str, Any],
-) -> None:
-    """Write the record of a notebook's run, its last act (see `kps.workspace.write_record`).
+def record(notebook: str, names: Mapping[str, Any], **results: Mapping[str, Any]) -> None:
+    """Write the record of a notebook's run, its last act.
 
-    `names` are the notebook's variables (`globals()`), `started` and its parameters among them.
+    `names` are the notebook's variables (`globals()`), `started` and its parameters among them; `results` its inputs,
+    outputs and metrics (see `kps.workspace.write_record`).
     """
     parameters = {name: names[name] for name in read_parameters(find_notebook(notebook))}
     step, seconds = step_name(notebook, parameters), time.monotonic() - names["started"]
-    paths = {"inputs": inputs, "outputs": outputs}
     path = Workspace(parameters["workspace"]).record(step)
-    write_record(path, step=step, parameters=parameters, **paths, metrics=metrics, seconds=seconds)
+    write_record(path, step=step, parameters=parameters, seconds=seconds, **results)
 
 
 def find_notebook(name: str) -> Path:
