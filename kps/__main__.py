@@ -308,7 +308,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
 
     add = command("run", "run the whole flow; what is done is not done again").add_argument
-    add("--profile", default="demo", help="demo, tiny, paper, or a YAML file (demo)")
+    add("--profile", default="demo", help="demo, tiny, ready, paper, or a YAML file (demo)")
     add("--experiment", **repeated, metavar="NAME", help="instead of the profile's; all: every one")
     add("--workspace", **a_folder, help="work folder (runs/PROFILE)")
     add("--cores", type=_positive, metavar="N", help="cores to use (all)")

@@ -217,9 +217,9 @@ def test_other_models_run_by_name(tmp_path):
     given = {"epochs": 1, "options": SMALL | {"train_dataloader.sampler.samples_per_epoch": 4}}
     vit = {"config": "timm_vit", "aggregation": "identity", "epochs": 1, "options": given["options"] | LITTLE_VIT}
     steps = ["01_prepare_data", "02_landmark_homogeneity"]
-    steps += [{"notebook": "03_aggregation_mapping", "for_each": {"aggregation": ["hand81", "identity"]}}]
-    steps += [{"notebook": "04_train_detector", "parameters": {"config": "rtmdet_tiny", "epochs": 1, "options": SMALL}}]
-    steps += [{"notebook": "05_train_landmarks", "parameters": one} for one in ({"config": "rtmpose_m", **given}, vit)]
+    steps += [{"03_aggregation_mapping": {"aggregation": name}} for name in ("hand81", "identity")]
+    steps += [{"04_train_detector": {"config": "rtmdet_tiny", "epochs": 1, "options": SMALL}}]
+    steps += [{"05_train_landmarks": one} for one in ({"config": "rtmpose_m", **given}, vit)]
     photos = {"train_photos": 13, "validation_photos": 13, "test_photos": 1}
     (tmp_path / "small.yaml").write_text(json.dumps({"steps": steps, "parameters": {"01_prepare_data": photos}}))
     command = [sys.executable, "-m", "kps", "run", "--profile", str(tmp_path / "small.yaml")]
