@@ -5,10 +5,11 @@ import io
 import os
 import warnings
 
-from kps.models.ops import provide_ops
+from kps.models.ops import keep_memory, provide_ops
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 provide_ops()  # before the first import of mmcv.ops
+keep_memory()
 
 # A library that albumentations asks for wants widgets of notebooks for its progress, which nobody needs here.
 warnings.filterwarnings("ignore", "IProgress not found")
