@@ -31,9 +31,6 @@ from kps.files import (
 from kps.results.detections import Detections
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
 
-CATEGORY_POWER = 0.5  # of a crop's word on its category: detector and landmark model see the same pixels
-
-
 def instance_score(
     bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray, likely: np.ndarray | float = 1.0
 ) -> np.ndarray:
@@ -52,7 +49,7 @@ def instance_score(
         (N,) scores.
     """
     mask = own_landmark_mask()[np.asarray(category_id) - 1]
-    return bbox_score * likely**CATEGORY_POWER * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
+    return bbox_score * likely * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
 
 
 MAX_PER_IMAGE_AND_CATEGORY = 20  # the scorer reads no more (facts of the protocol)
