@@ -15,8 +15,9 @@ from PIL import Image
 from kps import predict
 from kps.__main__ import main
 from kps.data.photos import photo_of
-from kps.files import InputError, read_json
+from kps.files import InputError, read_json, sha256
 from kps.schema import CATEGORIES, category
+from kps.synthetic import write_dataset
 from kps.workspace import Workspace
 
 
@@ -95,6 +96,22 @@ def test_without_a_workspace_the_ready_weights_serve(models, tmp_path, capsys):
     assert main(["predict", str(make_photo(tmp_path / "a.jpg")), "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.startswith("models: the ready weights")
     assert read_json(tmp_path / "out" / "a.json")["models"].startswith("ready weights")
+
+
+def test_the_ready_weights_are_those_of_their_card_and_small():
+    card = (predict.READY / "README.md").read_text()
+    files = sorted(predict.READY.glob("*.pth"))
+    assert [path.name for path in files] == ["detector.pth", "landmarks.pth"]
+    assert sum(path.stat().st_size for path in files) <= 20_000_000
+    for path in files:
+        assert f"| {path.name} | {path.stat().st_size:,} | `{sha256(path)}` |" in card
+
+
+@pytest.mark.slow
+def test_the_ready_weights_find_garments_on_a_drawn_photo(tmp_path):
+    write_dataset(tmp_path / "raw", train=0, validation=3, test=0, seed=5, workers=1)
+    for written in predict.predict_photos(sorted(tmp_path.rglob("*.jpg")), None, tmp_path / "out"):
+        assert read_json(written)["garments"]
 
 
 def test_one_garment_keeps_one_box():

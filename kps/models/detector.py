@@ -22,6 +22,7 @@ from kps.configs import for_run, lay_over, load_config
 from kps.data.coco import MIN_BOX_SIDE, Coco, load_coco
 from kps.data.photos import read_photo
 from kps.files import InputError, progress
+from kps.models import backbones  # noqa: F401  (fills the registry)
 from kps.models.checkpoints import load_into, load_weights, stored_config
 from kps.models.held_out import learnt_part
 from kps.results.detections import Detections

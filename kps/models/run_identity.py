@@ -14,7 +14,7 @@ from kps.files import InputError, read_json, sha256, write_json
 from kps.workspace import HANDLING, changed_names, code_sha256
 
 # Parts registered for each scope; imported on demand, since each pulls in a large library.
-PARTS = {"mmdet": ("kps.models.detector", "kps.models.backbones"), "mmpose": ("kps.models.landmarks",)}
+PARTS = {"mmdet": ("kps.models.detector",), "mmpose": ("kps.models.landmarks",)}
 # Modules, by the beginnings of their names, that do not change what a model of a scope learns, and those that
 # do where its weights are chosen by a held-out part.
 _NOT_LEARNT_BY = {"mmdet": "kps.models.landmark", "mmpose": "kps.models.detector"}

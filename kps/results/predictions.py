@@ -31,6 +31,7 @@ from kps.files import (
 from kps.results.detections import Detections
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
 
+
 def instance_score(
     bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray, likely: np.ndarray | float = 1.0
 ) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The demo's HTC on EfficientNet-Lite0 that has seen ImageNet, at twice its resolution."""
 
 _base_ = ["./htc_demo.py", "../_looks.py"]
-custom_imports = dict(imports=["kps.models.detector", "kps.models.backbones"])
 
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
@@ -35,7 +34,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(256, 192), keep_ratio=True),
+    dict(type="Resize", scale=(256, 192), keep_ratio=True, interpolation="area"),  # photos may be large
     dict(type="PackDetInputs", meta_keys=["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]),
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
