@@ -22,10 +22,8 @@ steps:
   - 03_aggregation_mapping
   - 04_train_detector
   - 05_train_landmarks
-  - notebook: 07_predict_landmarks
-    parameters: {run: universal, model: universal, boxes: htc, flip_test: false}
-  - notebook: 07_predict_landmarks
-    parameters: {run: universal_gt, model: universal, boxes: ground_truth, splits: [validation]}
+  - 07_predict_landmarks: {run: universal, model: universal, boxes: htc, flip_test: false}
+  - 07_predict_landmarks: {run: universal_gt, model: universal, boxes: ground_truth, splits: [validation]}
   - 09_submission
   - 10_report
 """
