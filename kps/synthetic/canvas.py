@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kps.synthetic.drawing import TILE, TILE_CM, Image, Layer, Points, Rng, xy
+from kps.synthetic.drawing import TILE, TILE_CM, Image, Layer, Points, Rng, clouds, xy
 
 
 @dataclass
@@ -52,14 +52,14 @@ def framed(
     x1, y1, x2, y2 = box
     scale = min(width / (x2 - x1), height / (y2 - y1)) * (1 - margin)
     wild = 0.5 * wild if anchor else wild
-    roll = np.clip(rng.normal(0, 0.06) + (rng.random() < 0.1) * rng.normal(0, 0.25), -0.6, 0.6) * wild
+    roll = np.clip(rng.normal(0, 0.08) + (rng.random() < 0.15) * rng.normal(0, 0.3), -0.7, 0.7) * wild
     cos, sin = scale * np.cos(roll), scale * np.sin(roll)
     free = np.array([width - scale * (x2 - x1), height - scale * (y2 - y1)])
     aside = np.clip(rng.normal(0, 0.2, 2), -0.5, 0.5)
     centre = np.array([width, height]) / 2 + aside * np.maximum(free, 0.02 * width)
     if anchor:
         centre[1] = height / 2 + anchor * max(free[1], 0) / 2
-    tilt = rng.normal(0, 0.00035, 2) * wild * np.array([0.6, 1.6])
+    tilt = rng.normal(0, 0.0005, 2) * wild * np.array([0.6, 1.6])
     place = np.array([[1, 0, -(x1 + x2) / 2], [0, 1, -(y1 + y2) / 2], [0, 0, 1.0]])
     view = np.array([[1, 0, 0], [0, 1, 0], [tilt[0], tilt[1], 1.0]])
     turn = np.array([[cos, -sin, centre[0]], [sin, cos, centre[1]], [0, 0, 1.0]])
@@ -73,12 +73,16 @@ _COARSE = 4  # shading is computed on a grid this many times coarser
 class Canvas:
     """A photo being painted: `image` (H, W, 3) uint8 RGB and `owner` (H, W) uint8, index of the layer + 1."""
 
-    def __init__(self, image: Image, camera: Camera, light: tuple[float, float]) -> None:
+    def __init__(self, image: Image, camera: Camera, light: tuple[float, float], rng: Rng) -> None:
         self.image = image
         self.camera = camera
         self.light = light
         self.owner = np.zeros(image.shape[:2], np.uint8)
         self.layers: list[Layer] = []
+        size = -(-image.shape[1] // _COARSE) + 1, -(-image.shape[0] // _COARSE) + 1
+        wave = rng.uniform(6, 22) * camera.scale(xy(0, 30)) / _COARSE  # cm, in px
+        ridges = np.abs(clouds(rng, size, max(wave, 3.0), 3, rng.choice([0.4, 1.0, 2.5])))
+        self._creases = 0.22 * ridges  # height of a crumpled cloth
         self.frame = (0, 0, image.shape[1], image.shape[0])  # x1, y1, x2, y2 of the photo without a border
 
     def add_border(self, left: int, top: int, right: int, bottom: int, shade: int) -> None:
@@ -160,6 +164,9 @@ class Canvas:
         ratio = np.array([size[0] / width, size[1] / height])
         reach = float(np.clip(0.5 * np.sqrt(mask.size) / _COARSE * 0.25, 1.0, 10.0))
         surface = cv2.GaussianBlur(surface, (0, 0), reach) * reach * 0.55
+        rows, columns = (np.arange(count) + len(self.layers) * 31 for count in size[::-1])
+        creases = self._creases.take(rows, axis=0, mode="wrap").take(columns, axis=1, mode="wrap")
+        surface += layer.crumple * creases
         if layer.folds:
             surface += self._fold_relief(size, ratio, layer, offset, scale)
         slope_x, slope_y = cv2.Sobel(surface, -1, 1, 0, ksize=3), cv2.Sobel(surface, -1, 0, 1, ksize=3)

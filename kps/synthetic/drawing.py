@@ -5,7 +5,7 @@ Lengths are centimetres, x to the picture's right and y downwards, with the orig
 
 import colorsys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -105,12 +105,26 @@ def wobble(rng: Rng, amplitude: float, wavelength: float, terms: int = 3) -> Mov
     return move
 
 
+def clouds(rng: Rng, size: tuple[int, int], wave: float, octaves: int, stretch: float = 1.0) -> NDArray[np.float32]:
+    """Smooth noise (height, width), mean 0, deviation about 1: `wave` px across, and half as much in each octave.
+
+    `size` is width and height; the waves are `stretch` times as long across as down.
+    """
+    total = np.zeros(size[::-1], np.float32)
+    for octave in range(octaves):
+        length = np.maximum(wave / 2**octave * np.array([stretch**0.5, stretch**-0.5]), 1.0)
+        across, down = np.maximum(np.ceil(np.array(size) / length).astype(int), 2)
+        noise = rng.standard_normal((down, across), np.float32) / 2**octave
+        total += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
+    return total
+
+
 TILE = 192  # pixels; a multiple of every pattern's period
 TILE_CM = 48.0  # width of a tile on the garment
 Colour = tuple[int, int, int]  # RGB
 _PERIODS = (8, 12, 16, 24, 32, 48)
-_PATTERNS = ("plain", "stripes", "checks", "dots", "print", "denim", "knit", "blocks")
-_CHANCES = (0.47, 0.12, 0.09, 0.06, 0.1, 0.07, 0.06, 0.03)
+_PATTERNS = ("plain", "stripes", "checks", "dots", "print", "denim", "knit", "blocks", "dyed")
+_CHANCES = (0.4, 0.12, 0.09, 0.05, 0.12, 0.07, 0.06, 0.03, 0.06)
 
 
 @dataclass
@@ -159,6 +173,13 @@ def plain_fabric(colour: Colour) -> Fabric:
     return Fabric(np.full((TILE, TILE, 3), colour, np.uint8), *roles, is_plain=True)
 
 
+def streaked(colour: Colour, rng: Rng) -> Fabric:
+    """A fabric with streaks along its grain, for hair."""
+    fabric = plain_fabric(colour)
+    _denim(fabric.tile, rng, colour)
+    return replace(fabric, is_plain=False)
+
+
 def random_fabric(rng: Rng, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
     """A fabric with a random pattern out of `patterns` in colours that go together."""
     chances = np.array([_CHANCES[_PATTERNS.index(name)] for name in patterns])
@@ -175,8 +196,9 @@ def random_fabric(rng: Rng, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
     strength = rng.uniform(1.5, 5)
     grain = rng.standard_normal((TILE, TILE, 1)).astype(np.float32) * strength
     tile = np.clip(tile + grain, 0, 255).astype(np.uint8)
-    seam = scaled(base, 0.55) if sum(base) > 200 else scaled(base, 1.9)
-    trim = accent if rng.random() < 0.3 else scaled(base, 0.82 if sum(base) > 200 else 1.5)
+    bright = sum(base) > 200
+    seam = scaled(base, rng.uniform(0.5, 1.0) if bright else rng.uniform(1.0, 1.9))  # many a seam is not to be seen
+    trim = accent if rng.random() < 0.25 else scaled(base, rng.uniform(0.8, 1.05) if bright else rng.uniform(1.0, 1.5))
     return Fabric(tile, seam, trim, accent, scaled(base, 1.25))
 
 
@@ -208,7 +230,7 @@ def _dots(tile: Image, rng: Rng, accent: Colour) -> None:
 def _print(tile: Image, rng: Rng, accent: Colour) -> None:
     colours = [accent, random_colour(rng), random_colour(rng)]
     size = rng.uniform(4, 16)
-    for _ in range(int(rng.integers(25, 70))):
+    for _ in range(int(rng.integers(25, 160))):
         centre = rng.integers(0, TILE, 2).tolist()
         axes = [max(1, int(size * rng.uniform(0.3, 1))), max(1, int(size * rng.uniform(0.2, 0.8)))]
         angle = float(rng.uniform(0, 180))
@@ -216,14 +238,22 @@ def _print(tile: Image, rng: Rng, accent: Colour) -> None:
 
 
 def _denim(tile: Image, rng: Rng, accent: Colour) -> None:
-    half = TILE // 2
-    noise = rng.standard_normal((half, half)).astype(np.float32)
-    streaks = cv2.blur(noise, (1, 15)) * 26
-    clouds = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), (half, half), interpolation=cv2.INTER_CUBIC)
-    quarter = streaks + clouds * 7
-    whole = np.vstack([quarter, quarter[::-1]])  # mirrored, so that the tile repeats without an edge
-    whole = np.hstack([whole, whole[:, ::-1]])
-    tile[:] = np.clip(tile + whole[..., None], 0, 255).astype(np.uint8)
+    tile[:] = np.clip(tile + _mirrored(11 * clouds(rng, (TILE // 2,) * 2, 4, 1, 0.1) + 6 * _blotches(rng)), 0, 255)
+
+
+def _dyed(tile: Image, rng: Rng, accent: Colour) -> None:
+    """Washed, tie-dyed or printed with a picture: from one colour to another and a third."""
+    share = _mirrored(np.clip(0.5 + rng.uniform(0.2, 1.5) * _blotches(rng, 4), 0, 1))
+    tile[:] = tile * (1 - share) + np.array(accent) * share
+
+
+def _blotches(rng: Rng, octaves: int = 1) -> NDArray[np.float32]:
+    return clouds(rng, (TILE // 2,) * 2, rng.uniform(16, 60), octaves)
+
+
+def _mirrored(quarter: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A field for a whole tile (TILE, TILE, 1): mirrored, so that the tile repeats without an edge."""
+    return cv2.copyMakeBorder(quarter, 0, TILE // 2, 0, TILE // 2, cv2.BORDER_REFLECT)[..., None]
 
 
 def _knit(tile: Image, rng: Rng, accent: Colour) -> None:
@@ -240,7 +270,7 @@ def _blocks(tile: Image, rng: Rng, accent: Colour) -> None:
 
 _DRAW = {
     "stripes": _stripes, "checks": _checks, "dots": _dots, "print": _print,
-    "denim": _denim, "knit": _knit, "blocks": _blocks,
+    "denim": _denim, "knit": _knit, "blocks": _blocks, "dyed": _dyed,
 }  # fmt: skip
 
 
@@ -270,6 +300,7 @@ class Layer:
     angle: float = 0.0  # of the fabric's grain
     relief: float = 1.0  # strength of the rounded shading
     shadow: float = 0.3  # cast on what lies below
+    crumple: float = 0.25  # strength of small folds everywhere
     bands: list[tuple[Points, str]] = field(default_factory=list)
     strokes: list[tuple[Points, float, str]] = field(default_factory=list)
     folds: list[tuple[Points, float, float]] = field(default_factory=list)

@@ -143,8 +143,8 @@ def sample_figure(rng: Rng, view: str) -> Figure:
     upper_arm, elbow = zip(*(_sample_arm(rng) for _ in range(2)), strict=True)
     stance = rng.uniform(-0.03, 0.15)
     leg, knee = (stance + rng.normal(0, 0.02), stance + rng.normal(0, 0.02)), [0.0, 0.0]
-    if rng.random() < 0.25:  # one knee turned in or one leg crossing
-        knee[int(rng.integers(2))] = rng.uniform(-0.15, 0.3)
+    if rng.random() < 0.35:  # one knee turned in or one leg crossing
+        knee[int(rng.integers(2))] = rng.uniform(-0.2, 0.4)
     return Figure(
         upper_arm,
         elbow,
@@ -152,8 +152,8 @@ def sample_figure(rng: Rng, view: str) -> Figure:
         tuple(knee),
         yaw=float(aside if view == "side" else np.clip(behind if view == "back" else front, -0.5, 0.5)),
         back=view == "back",
-        sway=rng.normal(0, 2.2),
-        tilt=rng.normal(0, 0.06),
+        sway=rng.normal(0, 3.2),
+        tilt=rng.normal(0, 0.09),
         shoulders=rng.normal(1.1 if man else 0.98, 0.04),
         hips=rng.normal(0.93 if man else 1.0, 0.04),
         girth=float(np.clip(rng.normal(1.05 if man else 0.97, 0.09), 0.82, 1.3)),
@@ -163,7 +163,7 @@ def sample_figure(rng: Rng, view: str) -> Figure:
 
 def _sample_arm(rng: Rng) -> tuple[float, float]:
     """Angle of the upper arm and bend of the elbow: hanging, away, on the hip, across the body, raised."""
-    kind = rng.choice(6, p=[0.48, 0.14, 0.13, 0.11, 0.05, 0.09])
+    kind = rng.choice(6, p=[0.32, 0.13, 0.15, 0.21, 0.06, 0.13])
     return (
         (rng.uniform(0.1, 0.32), rng.normal(0.08, 0.12)),
         (rng.uniform(0.3, 0.8), rng.normal(0.1, 0.25)),
@@ -251,7 +251,8 @@ def _head(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
     lean, turn, back = rng.normal(0, 0.1), figure.facing + rng.normal(0, 0.15), figure.back
     centre = np.array([2.0 * figure.facing + 10 * lean, -16.0])
     head = Layer(ellipse(centre, (7.6, 10.6), lean), skin, "skin", drawing.Z_HEAD, shadow=0.35)
-    hair = plain_fabric(drawing.to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42)))
+    colour = drawing.to_rgb(rng.uniform(0.03, 0.1), rng.uniform(0.2, 0.65), rng.uniform(0.06, 0.42))
+    hair = drawing.streaked(colour, rng)
     if not back:
         _face(head, centre, turn)
     hat = _hat(centre, lean, rng) if rng.random() < 0.13 else []
@@ -280,7 +281,7 @@ def _face(head: Layer, centre: Points, turn: float) -> None:
 
 
 def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> list[Layer]:
-    length = float(rng.choice([rng.uniform(-4, 2), rng.uniform(8, 32)], p=[0.42, 0.58]))
+    length = float(rng.choice([rng.uniform(-4, 2), rng.uniform(8, 34)], p=[0.36, 0.64]))
     bottom = centre[1] + 14 + length
     volume = rng.uniform(9.0, 11.5)
     shape = np.array([[-1, -1], [-0.75, -9], [0, -12.4], [0.75, -9], [1, -1]]) * xy(volume, 1)
@@ -295,7 +296,7 @@ def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> li
     around = np.array([[-6.0, -4.5], [-8.3, 1], [-7.4, -7.5], [0, -12], [7.4, -7.5], [8.3, 1], [6.0, -4.5]])
     fringe = join(centre + around, part)
     painted.append(Layer(curve(np.vstack([fringe, fringe[:1]]), 4), hair, "hair", drawing.Z_HEAD + 0.1, shadow=0.2))
-    if length > 8 and rng.random() < 0.55:
+    if length > 8 and rng.random() < 0.7:
         for side in (-1, 1):
             if rng.random() < 0.75:
                 painted.append(_lock(centre, side, bottom, hair, rng))
@@ -304,7 +305,7 @@ def _hair(centre: Points, turn: float, hair: Fabric, back: bool, rng: Rng) -> li
 
 def _lock(centre: Points, side: int, bottom: float, hair: Fabric, rng: Rng) -> Layer:
     """A lock of hair that falls over the shoulder."""
-    x, width = side * rng.uniform(7.5, 9.5) + centre[0], rng.uniform(1.5, 3.6)
+    x, width = side * rng.uniform(7.5, 9.5) + centre[0], rng.uniform(1.5, 5.0)
     y = np.array([centre[1] - 4, centre[1] + 8, (centre[1] + 8 + bottom) / 2, bottom])
     middle = x + side * np.array([-0.6, 0.3, 1.2, 0.4]) + rng.normal(0, 0.6, 4)
     half = width * np.array([0.5, 0.9, 1.0, 0.35])
@@ -316,24 +317,25 @@ def _lock(centre: Points, side: int, bottom: float, hair: Fabric, rng: Rng) -> L
 def random_objects(figure: Figure, box: np.ndarray, rng: Rng) -> list[Layer]:
     """Objects that may cover parts of the garments, whose extent is `box` (x1, y1, x2, y2)."""
     painted: list[Layer] = []
-    if figure.worn and rng.random() < 0.16:
+    if figure.worn and rng.random() < 0.3:
         painted += _bag(figure, rng)
-    if figure.worn and rng.random() < 0.07:
+    if figure.worn and rng.random() < 0.15:  # a phone, a cup
         hand = figure.arm(int(rng.choice([-1, 1])))[2]
         corners = np.array([[-3.6, -7.5], [3.6, -7.5], [3.6, 7.5], [-3.6, 7.5]]) + hand + rng.normal(0, 2, 2)
         painted.append(Layer(corners, plain_fabric(drawing.random_colour(rng)), "object", drawing.Z_OBJECT))
-    if rng.random() < 0.05:
+    if rng.random() < 0.15:  # balloons, leaves, what stands before the camera
+        size = rng.uniform(3, 12)
         for _ in range(int(rng.integers(1, 5))):
             centre = rng.uniform(box[:2] - 6, box[2:] + 6)
-            balloon = plain_fabric(drawing.random_colour(rng))
-            outline = ellipse(centre, (rng.uniform(5, 10), rng.uniform(5, 11)))
-            painted.append(Layer(outline, balloon, "object", drawing.Z_OBJECT))
+            axes = size * rng.uniform(0.5, 1.2, 2)
+            outline = ellipse(centre, tuple(axes), rng.uniform(0, np.pi), int(rng.choice([4, 6, 28])))
+            painted.append(Layer(outline, drawing.random_fabric(rng), "object", drawing.Z_OBJECT))
     return painted
 
 
 def _bag(figure: Figure, rng: Rng) -> list[Layer]:
     side = int(rng.choice([-1, 1]))
-    fabric = plain_fabric(drawing.random_colour(rng))
+    fabric = drawing.random_fabric(rng)
     wrist, shoulder = figure.arm(side)[2], figure.shoulder(-side)
     centre = wrist + xy(0, 16) if rng.random() < 0.45 else np.array([side * 17.0, rng.uniform(44, 62)])
     half = rng.uniform(7, 14), rng.uniform(6, 13)

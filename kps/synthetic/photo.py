@@ -11,7 +11,7 @@ from kps.schema import category
 from kps.synthetic import drawing
 from kps.synthetic.canvas import Camera, Canvas, framed
 from kps.synthetic.clothes import build_lower, build_upper
-from kps.synthetic.drawing import Colour, Garment, Image, Layer, Rng, random_colour, random_fabric, to_rgb, wobble
+from kps.synthetic.drawing import Colour, Garment, Image, Layer, Rng, random_colour, random_fabric, to_rgb, wobble, xy
 from kps.synthetic.parts import PARTS
 from kps.synthetic.person import Figure, flat_figure, hanger, person_layers, random_objects, sample_figure
 from kps.synthetic.plan import BOTTOMS, OUTWEAR, SPLIT_CODES, TOPS, Item, Look, PhotoPlan, sample_look
@@ -42,7 +42,7 @@ def compose(plan: PhotoPlan, rng: Rng) -> Scene:
         layer.moved(figure.warp)
     for garment in garments:
         garment.moved(figure.warp)
-        garment.moved(wobble(rng, 0.45, 26.0))
+        garment.moved(wobble(rng, rng.uniform(0.3, 0.9), rng.uniform(12.0, 30.0)))
     points = np.array([point for garment in garments for point, _ in garment.landmarks.values()])
     box = np.concatenate([points.min(axis=0), points.max(axis=0)])  # x1, y1, x2, y2 of all landmarks, cm
     everything = garment_layers + others + random_objects(figure, box, rng)
@@ -52,7 +52,7 @@ def compose(plan: PhotoPlan, rng: Rng) -> Scene:
 
 def _view(plan: PhotoPlan, rng: Rng) -> str:
     flat = 0.0 if len(plan.items) > 1 else 0.3 if plan.source == "shop" else 0.12
-    share = np.array([flat, 0.8, 0.11, 0.09])
+    share = np.array([flat, 0.74, 0.16, 0.1])
     return str(rng.choice(["flat", "front", "side", "back"], p=share / share.sum()))
 
 
@@ -65,8 +65,9 @@ def _garment(number: int, item: Item, look: Look, figure: Figure, rng: Rng, *, t
         fabric = random_fabric(identity)
     build = build_lower if item.category_id in BOTTOMS else build_upper
     garment = build(item.category_id, look, figure, fabric, rng)
+    crumple = rng.gamma(1.6, 0.5)
     for layer in garment.layers:
-        layer.garment = number
+        layer.garment, layer.crumple = number, crumple
         if tucked and item.category_id in TOPS and layer.panel.startswith("torso"):
             layer.z = drawing.Z_UNDER  # the bottom is painted over it
     return garment
@@ -103,18 +104,18 @@ def _camera(box: np.ndarray, plan: PhotoPlan, figure: Figure, rng: Rng) -> Camer
     kinds = {item.category_id for item in plan.items}
     only_top = len(kinds) == 1 and kinds <= TOPS | OUTWEAR
     if len(kinds) == 1 and kinds <= BOTTOMS:  # the frame starts near the waist
-        around = (min(box[0], -24), box[1] - rng.uniform(2, 9), max(box[2], 24), box[3] + rng.uniform(4, 25))
+        around = (min(box[0], -24), box[1] - rng.uniform(-3, 9), max(box[2], 24), box[3] + rng.uniform(-4, 25))
         return framed(around, width, height, rng.uniform(-0.03, 0.02), rng, anchor=-1)
-    if only_top and kind < 0.8:  # the frame ends near the hem
+    if only_top and kind < 0.6:  # the frame ends near the hem
         around = (min(box[0], -22), rng.choice([-32, -14, -6]), max(box[2], 22), box[3] + rng.uniform(2, 14))
         return framed(around, width, height, rng.uniform(-0.03, 0.04), rng, anchor=1)
-    if kind < 0.26 and not only_top:  # the whole person
+    if kind < 0.24 and not only_top:  # the whole person
         around = (min(box[0], -26), -34, max(box[2], 26), 62 + 96 * figure.legs)
         return framed(around, width, height, rng.uniform(0.0, 0.18), rng)
-    if kind < 0.48 and not only_top:  # from head to the end of the clothes
+    if kind < 0.42 and not only_top:  # from head to the end of the clothes
         around = (min(box[0], -22), -30, max(box[2], 22), max(box[3], 60))
         return framed(around, width, height, rng.uniform(0.0, 0.2), rng)
-    if kind < 0.86:  # the clothes
+    if kind < 0.7:  # the clothes
         return framed(tuple(box), width, height, rng.uniform(0.02, 0.25), rng)
     size = (box[2:] - box[:2]) * rng.uniform(0.65, 0.95)  # too close: parts are cut off
     corner = box[:2] + rng.uniform(0, 1, 2) * (box[2:] - box[:2] - size)
@@ -125,16 +126,22 @@ _COARSE = 2  # painted on a grid this many times coarser: backgrounds are out of
 
 
 def random_background(width: int, height: int, rng: Rng, plain: bool) -> Image:
-    """A background (height, width, 3) uint8 RGB; `plain` for studio grounds and tables."""
+    """A background (height, width, 3) uint8 RGB; `plain` for studio grounds and tables.
+
+    Besides a wall and a floor it is a picture of dead leaves: things of every size that hide one another, whose
+    statistics are those of photos (Lee, Mumford and Huang, 2001).
+    """
     size = -(-width // _COARSE), -(-height // _COARSE)
-    image = _gradient(size, _wall_colour(rng), rng)
+    image = _material(size, _wall_colour(rng), rng, rough=0.04 if plain else 0.14)
     if not plain:
-        kinds = (_room, _street, _wall, _clutter)
-        kinds[int(rng.choice(4, p=[0.32, 0.24, 0.24, 0.2]))](image, rng)
-    elif rng.random() < 0.4:
-        _wall(image, rng)
-    blur = rng.uniform(0.0, 2.5) if not plain else 0.0
-    if blur > 0.4:
+        horizon = rng.uniform(0.35, 0.95) if rng.random() < 0.75 else 1.0
+        if rng.random() < 0.7:
+            _things(image, horizon, rng, boxes=True)
+        _floor(image, int(horizon * size[1]), rng)
+        if rng.random() < 0.55:
+            _things(image, 1.0, rng, boxes=False)
+    blur = 0.0 if plain or rng.random() < 0.5 else rng.uniform(0.4, 2.5)
+    if blur:
         image = cv2.GaussianBlur(image, (0, 0), blur)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -146,129 +153,67 @@ def _wall_colour(rng: Rng) -> Colour:
     return to_rgb(hue, rng.uniform(0.05, 0.45), rng.uniform(0.12, 0.85))
 
 
-def _gradient(size: tuple[int, int], first: Colour, rng: Rng) -> Image:
-    second = tuple(int(np.clip(c * rng.uniform(0.7, 1.05), 0, 255)) for c in first)
-    corners = np.array([[first, first], [second, second]], np.float32)
-    if rng.random() < 0.5:
-        corners = corners.transpose(1, 0, 2)
-    corners = corners + rng.normal(0, 5, (2, 2, 1)).astype(np.float32)
-    return np.clip(cv2.resize(corners, size, interpolation=cv2.INTER_LINEAR), 0, 255).astype(np.uint8)
+def _material(size: tuple[int, int], colour: Colour, rng: Rng, rough: float) -> Image:
+    """A surface (height, width, 3) of a colour, in uneven light: plaster, wood, tiles, bricks, panels."""
+    width, height = size
+    grain = rng.choice([1.0, 1.0, 6.0, 1 / 6]) if rough > 0.1 else 1.0  # wood is longer than broad
+    waves = 0.7 * drawing.clouds(rng, size, 0.6 * width, 2) + drawing.clouds(rng, size, rng.uniform(8, 60), 4, grain)
+    image = colour * (1 + rough * rng.gamma(1.5, 0.5) * waves[..., None])
+    if rng.random() < 0.45:
+        step_x, step_y = rng.uniform(10, 110), rng.uniform(8, 110)
+        brick, thick, line = rng.random() < 0.4, int(rng.integers(1, 3)), np.mean(colour) * rng.choice([0.7, 0.88, 1.1])
+        for row, y in enumerate(np.arange(rng.uniform(0, step_y), height + step_y, step_y)):
+            cv2.line(image, (0, int(y)), (width, int(y)), (line,) * 3, thick)
+            for x in np.arange(step_x / 2 if brick and row % 2 else 0.0, width, step_x):
+                cv2.line(image, (int(x), int(y - step_y)), (int(x), int(y)), (line,) * 3, thick)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
-    return tuple(int(np.clip(c * factor, 0, 255)) for c in colour)
-
-
-def _at(image: Image, x: float, y: float) -> Colour:
+def _floor(image: Image, horizon: int, rng: Rng) -> None:
+    """What is below the horizon: a surface seen at a slant."""
     height, width = image.shape[:2]
-    return tuple(int(v) for v in image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))])
+    if horizon >= height - 2:
+        return
+    surface = _material((width, width), _wall_colour(rng), rng, rough=0.16)
+    narrow = rng.uniform(0.15, 0.45) * width  # of the surface fills the whole width at the horizon's far end
+    far = np.array([[-narrow, horizon], [width + narrow, horizon]]) + [rng.normal(0, 0.2 * width), 0]
+    near = np.array([[width + 4 * narrow, height], [-4 * narrow, height]])
+    corners = np.array([[0, 0], [width, 0], [width, width], [0, width]], np.float32)
+    place = cv2.getPerspectiveTransform(corners, np.vstack([far, near]).astype(np.float32))
+    slanted = cv2.warpPerspective(surface, place, (width, height), borderMode=cv2.BORDER_REFLECT)
+    image[horizon:] = slanted[horizon:]
+    edge = tuple(int(0.6 * value) for value in image[horizon, width // 2])
+    cv2.line(image, (0, horizon), (width, horizon), edge, int(rng.integers(1, 6)))
 
 
-def _box(image: Image, x1: float, y1: float, x2: float, y2: float, colour: Colour, thick: int = -1) -> None:
-    cv2.rectangle(image, (int(x1), int(y1)), (int(x2), int(y2)), colour, thick)
-
-
-def _wall(image: Image, rng: Rng) -> None:
-    """Tiles, panels, bricks or stains."""
+def _things(image: Image, low: float, rng: Rng, *, boxes: bool) -> None:
+    """Things of a few colours that stand above `low` (share of the height): furniture and houses, or leaves."""
     height, width = image.shape[:2]
-    line = _shade(_at(image, width / 2, height / 2), rng.choice([0.75, 0.85, 1.12]))
-    step_x, step_y = rng.uniform(14, 110), rng.uniform(12, 110)
-    if rng.random() < 0.75:
-        brick = rng.random() < 0.35
-        thick = int(rng.integers(1, 3))
-        for row, y in enumerate(np.arange(rng.uniform(0, step_y), height, step_y)):
-            cv2.line(image, (0, int(y)), (width, int(y + rng.normal(0, 1))), line, thick)
-            shift = step_x / 2 if brick and row % 2 else 0.0
-            for x in np.arange(shift, width, step_x):
-                cv2.line(image, (int(x), int(y)), (int(x), int(y + step_y)), line, thick)
-    else:
-        for x in np.arange(rng.uniform(0, step_x), width, step_x):
-            cv2.line(image, (int(x), 0), (int(x + rng.normal(0, 1)), height), line, int(rng.integers(1, 5)))
-    stains = rng.normal(0, 9, (9, 7)).astype(np.float32)
-    stains = cv2.resize(stains, (width, height), interpolation=cv2.INTER_CUBIC)
-    image[:] = np.clip(image + stains[..., None], 0, 255).astype(np.uint8)
-
-
-def _room(image: Image, rng: Rng) -> None:
-    """A wall, a floor in perspective, a door or a window and some furniture."""
-    height, width = image.shape[:2]
-    horizon = int(height * rng.uniform(0.55, 0.9))
-    floor = _wall_colour(rng)
-    for y in range(horizon, height):
-        image[y] = _shade(floor, 0.8 + 0.25 * (y - horizon) / max(height - horizon, 1))
-    vanish = width * rng.uniform(0.2, 0.8), horizon - height * rng.uniform(0.1, 0.5)
-    if rng.random() < 0.7:
-        for x in np.linspace(-width, 2 * width, int(rng.integers(8, 26))):
-            start = x + (vanish[0] - x) * (height - horizon) / max(height - vanish[1], 1)
-            cv2.line(image, (int(start), horizon), (int(x), height), _shade(floor, 0.72), 1, cv2.LINE_AA)
-    cv2.line(image, (0, horizon), (width, horizon), _shade(floor, 0.55), int(rng.integers(1, 6)))
-    for _ in range(int(rng.integers(1, 4))):
-        x, w = rng.uniform(-0.2, 1) * width, rng.uniform(0.15, 0.5) * width
-        top = rng.uniform(-0.2, 0.5) * horizon
-        corner, end = (int(x), int(top)), (int(x + w), int(horizon + rng.uniform(-0.1, 0.05) * height))
-        colour = _wall_colour(rng)
-        _box(image, *corner, *end, colour)
-        _box(image, *corner, *end, _shade(colour, 0.6), int(rng.integers(1, 4)))
-        across, down = w * 0.12, (end[1] - top) * 0.08
-        inner, thick = _shade(colour, rng.uniform(0.7, 1.25)), int(rng.choice([-1, 1, 2]))
-        _box(image, x + across, top + down, end[0] - across, end[1] - down, inner, thick)
-    if rng.random() < 0.5:
-        _objects(image, rng, 4, low=0.5)
-
-
-def _street(image: Image, rng: Rng) -> None:
-    """Sky, foliage, houses and a ground."""
-    height, width = image.shape[:2]
-    horizon = int(height * rng.uniform(0.35, 0.75))
-    image[:horizon] = to_rgb(rng.uniform(0.53, 0.62), rng.uniform(0.02, 0.35), rng.uniform(0.75, 0.99))
-    image[horizon:] = to_rgb(rng.uniform(0.05, 0.3), rng.uniform(0.03, 0.3), rng.uniform(0.35, 0.8))
-    for _ in range(int(rng.integers(2, 6))):
-        x, w = rng.uniform(-0.2, 1) * width, rng.uniform(0.1, 0.5) * width
-        top = horizon * rng.uniform(-0.1, 0.8)
-        colour = _wall_colour(rng)
-        _box(image, x, top, x + w, horizon + 4, colour)
-        for row in np.arange(top + 8, horizon - 6, rng.uniform(12, 24)):
-            for column in np.arange(x + 6, x + w - 8, rng.uniform(12, 24)):
-                _box(image, column, row, column + 6, row + 8, _shade(colour, 0.5))
-    for _ in range(int(rng.integers(15, 70)) if rng.random() < 0.7 else 0):
-        centre = int(rng.uniform(0, width)), int(horizon + rng.normal(-0.12, 0.1) * height)
-        colour = to_rgb(rng.uniform(0.2, 0.36), rng.uniform(0.25, 0.7), rng.uniform(0.15, 0.6))
-        cv2.circle(image, centre, int(rng.uniform(4, 20)), colour, -1)
-
-
-def _objects(image: Image, rng: Rng, count: int, low: float = 0.0) -> None:
-    height, width = image.shape[:2]
-    for _ in range(count):
-        centre = int(rng.uniform(0, width)), int(rng.uniform(low, 1) * height)
-        size = int(rng.uniform(8, 0.25 * width)), int(rng.uniform(8, 0.2 * height))
-        colour = random_colour(rng)
-        kind = rng.integers(4)
-        if kind == 0:
-            cv2.ellipse(image, centre, size, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
-        elif kind == 1:
-            end = centre[0] + size[0] * 3, centre[1] + size[1]
-            cv2.line(image, centre, end, colour, int(rng.integers(2, 9)))
+    colours = [random_colour(rng) for _ in range(int(rng.integers(2, 7)))]
+    smallest, upright = rng.uniform(2, 12), rng.normal(0, 8)
+    count = int(rng.integers(3, 60) if boxes else rng.integers(4, 160))
+    centres = rng.uniform(0, 1, (count, 2)) * [width, low * height]
+    if not boxes and rng.random() < 0.6:  # a bush, a crowd, a heap
+        centres = rng.normal(rng.uniform(0, 1, 2), rng.uniform(0.1, 0.4), (count, 2)) * [width, height]
+    sizes = np.minimum(smallest / np.sqrt(rng.uniform(0.001, 1, count)), 0.35 * width)
+    for centre, size in zip(centres.tolist(), np.sort(sizes)[::-1].tolist(), strict=True):
+        colour = drawing.scaled(colours[int(rng.integers(len(colours)))], rng.uniform(0.6, 1.15))
+        if boxes:
+            corners = cv2.boxPoints((centre, (size * rng.uniform(0.5, 2), size * rng.uniform(0.5, 3)), upright))
         else:
-            angle = float(rng.normal(0, 12) if kind == 2 else rng.uniform(0, 90))
-            corners = [cv2.boxPoints((centre, size, angle)).astype(np.int32)]
-            cv2.fillPoly(image, corners, colour, cv2.LINE_AA)
-            cv2.polylines(image, corners, True, _shade(colour, 0.6), 1, cv2.LINE_AA)
-
-
-def _clutter(image: Image, rng: Rng) -> None:
-    """Shelves with things, or a heap of shapes."""
-    height, width = image.shape[:2]
-    if rng.random() < 0.5:
-        step = rng.uniform(0.12, 0.3) * height
-        for y in np.arange(step, height + step, step):
-            x = 0.0
-            while x < width:
-                w, h = rng.uniform(4, 26), step * rng.uniform(0.3, 0.9)
-                _box(image, x, y - h, x + w, y, random_colour(rng))
-                x += w + rng.uniform(0, 12)
-            _box(image, 0, y, width, y + 4, _shade(_at(image, 2, y + 6), 0.6))
-    else:
-        _objects(image, rng, int(rng.integers(8, 26)))
+            bumps = rng.uniform(0.5, 1.3, 8)[:, None]
+            corners = drawing.curve(drawing.ellipse(xy(*centre), (0.6 * size, 0.5 * size), samples=8) * bumps
+                                    + np.array(centre) * (1 - bumps))  # fmt: skip
+        corners = corners.astype(np.int32)
+        cv2.fillPoly(image, [corners], colour, cv2.LINE_AA)
+        if size > 10 and rng.random() < 0.6:
+            edge = drawing.scaled(colour, rng.uniform(0.4, 0.9))
+            cv2.polylines(image, [corners], True, edge, int(rng.integers(1, 4)), cv2.LINE_AA)
+        if boxes and size > 16:  # panes, drawers, a poster's picture
+            inner = (corners + (np.array(centre) - corners) * rng.uniform(0.1, 0.5)).astype(np.int32)
+            cv2.fillPoly(image, [inner], drawing.scaled(colour, rng.uniform(0.5, 1.3)), cv2.LINE_AA)
+    texture = 1 + rng.uniform(0, 0.25) * drawing.clouds(rng, (width, height), rng.uniform(4, 40), 3)[..., None]
+    np.copyto(image, np.clip(image * texture, 0, 255).astype(np.uint8))
 
 
 _SEEN_WITHIN = 1.3  # cm: a landmark on an edge counts as seen if its panel shows this near
@@ -374,7 +319,7 @@ def _draw(plan: PhotoPlan, rng: Rng) -> tuple[Image, dict[str, Any]]:
     background = random_background(scene.camera.width, scene.camera.height, rng, plain)
     angle = rng.uniform(0, 2 * np.pi)
     strength = rng.uniform(0.6, 1.1)
-    canvas = Canvas(background, scene.camera, (strength * np.cos(angle), strength * np.sin(angle)))
+    canvas = Canvas(background, scene.camera, (strength * np.cos(angle), strength * np.sin(angle)), rng)
     for layer in scene.layers:
         canvas.paint(layer)
     if rng.random() < 0.1:
@@ -390,14 +335,17 @@ def jpeg_quality(seed: int, split: str, index: int) -> int:
 
 
 def degrade(image: Image, rng: Rng) -> Image:
-    """Blur, colour cast, exposure, noise, a watermark: geometry is left as it is."""
+    """Light and shade, blur or sharpening, colour cast, exposure, noise, a watermark: geometry is left as it is."""
     height, width = image.shape[:2]
-    if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3))
-    gamma, gain, lift = rng.uniform(0.75, 1.3), rng.uniform(0.88, 1.12), rng.uniform(-8, 18)
-    cast = 1 + rng.normal(0, 0.045, 3)
-    levels = (np.arange(256)[:, None] / 255) ** gamma * gain * cast
-    image = cv2.LUT(image, np.clip(levels * 255 + lift, 0, 255).astype(np.uint8)[None])
+    image = _lit(image, rng)
+    soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3))
+    share = rng.choice([0.0, 1.0, -rng.uniform(0.5, 2.0)], p=[0.3, 0.25, 0.45])  # above 0 soft, below it sharpened
+    image = cv2.addWeighted(image, 1 - share, soft, share, 0)
+    levels = (np.arange(256)[:, None] / 255) ** rng.uniform(0.45, 1.1) * rng.uniform(0.9, 1.1)
+    curve = rng.uniform(0, 0.8)  # contrast as phones and their filters add it
+    levels = (1 - curve) * levels + curve * (3 * levels**2 - 2 * levels**3).clip(0, 1)
+    levels = levels * (1 + rng.normal(0, 0.06, 3)) * 255 + rng.uniform(-8, 18)
+    image = cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
     level = rng.gamma(1.5, 2.0)
     cv2.setRNGSeed(int(rng.integers(2**31)))
     noise = np.empty((height, width, 1), np.int16)
@@ -410,3 +358,19 @@ def degrade(image: Image, rng: Rng) -> Image:
         shade = (int(rng.choice([235, 250, 60])),) * 3
         cv2.putText(image, text, place, int(rng.integers(0, 5)), rng.uniform(0.4, 0.9), shade, 1, cv2.LINE_AA)
     return image
+
+
+def _lit(image: Image, rng: Rng) -> Image:
+    """The photo in a light that is not the same everywhere: from a window, through leaves, dark corners."""
+    height, width = image.shape[:2]
+    size = width // 8, height // 8
+    waves = drawing.clouds(rng, size, rng.uniform(0.4, 1.5) * size[0], 2)
+    light = 1 + rng.uniform(0, 0.3) * waves
+    if rng.random() < 0.25:  # shadows with an edge
+        edge = rng.uniform(4, 40) * np.clip(np.roll(waves, size[1] // 3, 0) - 0.3, -2, 2)
+        light *= 1 - rng.uniform(0.15, 0.45) / (1 + np.exp(-edge))
+    if rng.random() < 0.3:
+        x, y = np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1])
+        light *= 1 - rng.uniform(0.1, 0.35) * (x[None] ** 2 + y[:, None] ** 2)
+    light = cv2.resize((light * 128).clip(0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.multiply(image, cv2.merge([light] * 3), scale=1 / 128)
