@@ -154,7 +154,7 @@ def validate(arguments: Namespace) -> None:
 def predict(arguments: Namespace) -> int:
     """Find garments and landmarks on photos of one's own."""
     from kps.files import read_json
-    from kps.predict import predict_photos
+    from kps.predict import photos_and_videos, predict_photos
 
     warnings.simplefilter("ignore")  # Pillow's, of odd EXIF data and large sizes: what matters is told
     failed = []
@@ -165,9 +165,11 @@ def predict(arguments: Namespace) -> int:
 
     if arguments.models is None:
         print("models: the ready weights of this package, see kps/weights/README.md")
-    for path in predict_photos(arguments.images, arguments.models, arguments.out, tell=tell):
-        count = len(read_json(path)["garments"])
-        print(f"wrote {path} and {path.stem}.jpg: {count} garment{'s' * (count != 1)}")
+    for path in predict_photos(photos_and_videos(arguments.images), arguments.models, arguments.out, tell=tell):
+        value = read_json(path)
+        count, video = len(value["garments"]), "frames_per_second" in value
+        drawn, counted = f"{path.stem}.{'mp4' if video else 'jpg'}", "frame" if video else "garment"
+        print(f"wrote {path} and {drawn}: {count} {counted}{'s' * (count != 1)}")
     return AT_FAULT if failed else DONE
 
 
@@ -303,7 +305,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", **allowed)
 
     add = command("predict", "find garments and landmarks on photos of your own").add_argument
-    add("images", type=Path, nargs="+", metavar="IMAGE", help="photos")
+    add("images", type=Path, nargs="+", metavar="IMAGE", help="photos, videos, folders of them")
     add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
 

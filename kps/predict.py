@@ -1,26 +1,38 @@
 """Garments and landmarks on photos of one's own: detector, landmark model, then a picture and a JSON."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain, count
+from functools import partial
+from glob import glob
+from itertools import chain, count, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from kps.data.coco import Coco, ImageRow, Instances
 from kps.data.photos import photo_of, read_photo
 from kps.evaluation.matching import iou
-from kps.figures.garments import draw_instances
-from kps.files import InputError, atomic_path, identity, read_json, readable, write_json
+from kps.figures.garments import contact_sheet, draw_instances
+from kps.files import InputError, atomic_path, identity, progress, read_json, readable, write_json
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
-from kps.schema import CATEGORIES, MAX_LANDMARKS, category
+from kps.schema import CATEGORIES, MAX_LANDMARKS, Category, category
 from kps.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kps.models.detector import Ready
+    from kps.models.landmarks import LandmarkModel
 
 FINAL = "final.pth"  # the name that training gives its last checkpoint
 COORDINATES = "pixels of the photo turned upright by its EXIF tag, as viewers show it"
+PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}  # taken of a folder
+VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
+SHEET, OURS = "contact_sheet.jpg", b"drawn by kps predict"  # the comment of the pictures
 READY = Path(__file__).parent / "weights"
 LEAST_BOX_SCORE = 0.05  # of a hypothesis, box and category, that the landmark model is asked about
 LEAST_SCORE = 0.1  # of a garment that is shown
@@ -28,11 +40,66 @@ MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their
 
 
 class Models(NamedTuple):
-    """The checkpoints that a photo goes through; `landmarks` is one file, or one for each category id."""
+    """The models that a photo goes through, as files or in memory; `landmarks` one, or one for each category id."""
 
-    detector: Path
-    landmarks: Path | dict[int, Path]
+    detector: "Path | Ready"
+    landmarks: "Path | LandmarkModel | dict[int, Path | LandmarkModel]"
     name: str
+
+
+class Garment(NamedTuple):
+    """A garment on a photo; `category.landmark_names` are the names of its n landmarks."""
+
+    category: Category
+    score: float  # 0 to 1
+    bbox_xywh: np.ndarray  # (4,) px
+    keypoints: np.ndarray  # (n, 3) x px, y px, confidence 0 to 1
+
+
+class Garments:
+    """Finds garments and their landmarks; the models stay in memory.
+
+        from kps import Garments
+
+        (garments,) = Garments()(["photo.jpg"])
+        for garment in garments:
+            print(garment.category.name, dict(zip(garment.category.landmark_names, garment.keypoints)))
+
+    Args:
+        models: folder of a run with trained models; None takes those that come with this package.
+    """
+
+    def __init__(self, models: Path | str | None = None) -> None:
+        from kps.models.detector import build_detector
+        from kps.models.landmarks import LandmarkModel
+
+        found = find_models(models and Path(models))
+        files, one = found.landmarks, isinstance(found.landmarks, Path)
+        loaded = LandmarkModel.load(files) if one else {kind: LandmarkModel.load(file) for kind, file in files.items()}
+        self._models = Models(build_detector(found.detector), loaded, found.name)
+
+    def __call__(
+        self, photos: Sequence[np.ndarray | Path | str], *, score_threshold: float = LEAST_SCORE, flip_test: bool = True
+    ) -> list[list[Garment]]:
+        """Return the garments on each photo, best first.
+
+        Photos are files, turned upright by their EXIF tag, or RGB pixels (H, W, 3) uint8. InputError: a file that is no
+        photo, or an array of another kind.
+        """
+        with TemporaryDirectory() as folder:
+            rows = []
+            for number, photo in enumerate(photos):
+                path = Path(folder) / f"{number}.bmp"
+                if not isinstance(photo, np.ndarray):
+                    path = Path(photo).absolute()
+                    photo = read_photo(path, upright=True)
+                elif photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3 and photo.size:
+                    Image.fromarray(photo).save(path)
+                else:
+                    raise InputError(f"photo {number}: expected (H, W, 3) uint8, but got {photo.shape} {photo.dtype}")
+                rows.append(ImageRow(number, str(path), photo.shape[1], photo.shape[0], upright=True))
+            find = partial(find_garments, self._models, score_threshold=score_threshold, flip_test=flip_test)
+            return [_garments(found) for _, found in _of_each(find, rows, Path(folder))]
 
 
 def find_models(root: Path | None) -> Models:
@@ -61,6 +128,24 @@ def _trained(root: Path, pattern: str, preferred: Path) -> Path:
     return preferred if preferred in found else found[0]
 
 
+def photos_and_videos(given: Iterable[Path | str]) -> list[Path]:
+    """Return the files named: of a folder the photos and videos in it, of a pattern such as "a/*.jpg" what matches.
+
+    InputError: a folder without any.
+    """
+    found: list[Path] = []
+    for one in map(Path, given):
+        if one.is_dir():
+            inside = sorted(path for path in one.iterdir() if path.suffix.lower() in PHOTOS | VIDEOS)
+            if not inside:
+                raise InputError(f"{one}: expected a folder with photos, but there are none in it")
+            found += inside
+        else:
+            matching = [] if os.path.lexists(one) else sorted(glob(str(one), recursive=True))
+            found += map(Path, matching or [one])
+    return found
+
+
 def predict_photos(
     images: Sequence[Path],
     models: Path | None,
@@ -70,45 +155,91 @@ def predict_photos(
     flip_test: bool = True,
     tell: Callable[[InputError], None] | None = None,
 ) -> list[Path]:
-    """Find garments and their landmarks on photos; write NAME.json and NAME.jpg (drawn) into `out`.
+    """Find garments and their landmarks; write NAME.json, and NAME.jpg or .mp4 with them drawn, into `out`.
 
     Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
     a workspace's folder, or None for the models that come with this package. Of several hypotheses on a garment, box
-    and category, the best scored stays; below the threshold it is left out. Of what is in `out`, only earlier results
-    of the same photos are replaced. `tell` gets the error of each photo that cannot be read or written, and the others
-    are done; without it the first one is raised. Returns the JSON files, one a photo.
+    and category, the best scored stays; below the threshold it is left out. Of several photos there is a contact sheet
+    besides. Of what is in `out`, only earlier results of the same photos are replaced. `tell` gets the error of each
+    photo that cannot be read or written, and the others are done; without it the first one is raised. Returns the JSON
+    files, one a photo or video; of a video, `garments` holds a list for each frame.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
-    chosen = find_models(models)
-    names = _names(images, Path(out))
-    rows = []
-    for number, path in enumerate(images, start=1):
+    chosen, out = find_models(models), Path(out)
+    find = partial(find_garments, chosen, score_threshold=score_threshold, flip_test=flip_test)
+    names = _names(images, out)
+    rows, written = [], []
+    for number, path in enumerate(images):
         with _telling(tell):
-            height, width = read_photo(path, upright=True).shape[:2]
-            rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
-    if not rows:
-        return []
-    none = np.zeros(0, np.int64)
-    empty = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
-                      none.astype(bool), {}, none)  # fmt: skip
-    coco = Coco(Path(out), tuple(rows), empty)
-    predictions = find_garments(chosen, coco, Path(out), score_threshold=score_threshold, flip_test=flip_test)
-    written = []
-    for row in rows:
-        garments = predictions.take(np.flatnonzero(predictions.image_id == row.id))
-        name = names[row.id - 1]
-        path = Path(out) / f"{name}.json"
-        value = {"image": _absolute(images[row.id - 1]), "width": row.width, "height": row.height}
-        value |= {"coordinates": COORDINATES, "models": chosen.name, "garments": _garments(garments)}
+            if Path(path).suffix.lower() not in VIDEOS:
+                height, width = read_photo(path, upright=True).shape[:2]
+                rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
+    for row, garments in _of_each(find, rows, out):
+        result = out / f"{names[row.id]}.json"
+        value = {"image": _absolute(images[row.id]), "width": row.width, "height": row.height}
+        value |= {"coordinates": COORDINATES, "models": chosen.name, "garments": _json(garments)}
         with _telling(tell):
-            write_json(path, value, indent=True)  # first: it tells that the picture is ours
-            photo = photo_of(row, Path(out))
-            figure = draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
-            with atomic_path(path.with_name(f"{name}.jpg")) as temporary:
-                figure.savefig(temporary, dpi=200)
-            written.append(path)
+            write_json(result, value, indent=True)  # first: it tells that the picture is ours
+            _save(result.with_suffix(".jpg"), _drawn(photo_of(row, out), garments))
+            written.append(result)
+    if len(written) > 1:
+        shrunk = (read_photo(path.with_suffix(".jpg"), shrink=4) for path in written)
+        _save(out / SHEET, contact_sheet(shrunk))
+    for name, path in zip(names, images, strict=True):
+        with _telling(tell):
+            if Path(path).suffix.lower() in VIDEOS:
+                written.append(_predict_video(Path(path), find, chosen.name, out / f"{name}.json"))
     return written
+
+
+def _of_each(
+    find: Callable[[Coco, Path], Predictions], rows: Sequence[ImageRow], folder: Path
+) -> Iterator[tuple[ImageRow, Predictions]]:
+    """Yield each photo with its garments."""
+    if rows:
+        none = np.zeros(0, np.int64)
+        empty = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
+                          none.astype(bool), {}, none)  # fmt: skip
+        found = find(Coco(folder, tuple(rows), empty), folder)
+        for row in rows:
+            yield row, found.take(np.flatnonzero(found.image_id == row.id))
+
+
+def _drawn(photo: np.ndarray, garments: Predictions) -> np.ndarray:
+    return draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
+
+
+def _save(path: Path, picture: np.ndarray) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, quality=92, comment=OURS)
+
+
+def _predict_video(video: Path, find: Callable[[Coco, Path], Predictions], models: str, result: Path) -> Path:
+    """Write NAME.json and NAME.mp4 of a video, frame by frame; return the first."""
+    capture = cv2.VideoCapture(os.fspath(video))
+    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    with TemporaryDirectory() as folder:
+        frames = takewhile(lambda read: read[0], (capture.read() for _ in count()))
+        rows = []
+        for number, (_, frame) in enumerate(progress(frames, desc=f"reading {video.name}", unit="frame")):
+            rows.append(ImageRow(number, f"{number:06d}.jpg", frame.shape[1], frame.shape[0]))
+            cv2.imwrite(f"{folder}/{rows[-1].file_name}", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        if not rows:
+            raise InputError(f"{video}: expected a video, but it cannot be decoded")
+        found = list(_of_each(find, rows, Path(folder)))
+        value = {"image": _absolute(video), "width": rows[0].width, "height": rows[0].height}
+        value |= {"frames_per_second": rate, "coordinates": COORDINATES, "models": models}
+        write_json(result, value | {"garments": [_json(garments) for _, garments in found]}, indent=True)
+        with atomic_path(result.with_suffix(".mp4")) as temporary:
+            writer = None
+            for row, garments in progress(found, desc=f"drawing {video.name}", unit="frame"):
+                picture = _drawn(photo_of(row, Path(folder)), garments)
+                codec, size = cv2.VideoWriter.fourcc(*"mp4v"), picture.shape[1::-1]
+                writer = writer or cv2.VideoWriter(os.fspath(temporary), codec, rate, size)
+                writer.write(picture[:, :, ::-1])
+            writer.release()
+    return result
 
 
 def find_garments(
@@ -144,7 +275,7 @@ def _names(images: Sequence[Path], out: Path) -> list[str]:
     if not images:
         raise InputError("expected at least one photo, but got none")
     names: list[str] = []
-    taken: set[str] = set()  # in small letters: not every disk tells X from x
+    taken = {Path(SHEET).stem}  # in small letters: not every disk tells X from x
     inputs = {identity(image) for image in images}
     for image in images:
         stem = Path(image).stem
@@ -153,12 +284,17 @@ def _names(images: Sequence[Path], out: Path) -> list[str]:
                 break
         names.append(name)
         taken.add(name.lower())
+    if len(images) > 1 and os.path.lexists(sheet := out / SHEET):
+        with suppress(OSError), Image.open(sheet) as picture:
+            if picture.info.get("comment") == OURS and identity(sheet) not in inputs:
+                return names
+        raise InputError(f"{sheet}: would be overwritten; choose another output folder")
     return names
 
 
 def _is_of_another(image: Path, name: Path, inputs: set[object]) -> bool:
     """Whether NAME.json and NAME.jpg are the result of another photo; other files in the way are refused."""
-    there = [path for end in (".json", ".jpg") if os.path.lexists(path := name.with_name(name.name + end))]
+    there = [path for end in (".json", ".jpg", ".mp4") if os.path.lexists(path := name.with_name(name.name + end))]
     value = None
     with suppress(InputError):
         value = read_json(there[0]) if there else None
@@ -182,15 +318,19 @@ def one_box_a_garment(found: Detections | Predictions) -> np.ndarray:
     return np.array(kept, dtype=np.int64)
 
 
-def _garments(garments: Predictions) -> list[dict]:
+def _garments(found: Predictions) -> list[Garment]:
+    columns = (found.category_id.tolist(), found.score.tolist(), found.bbox_xywh, found.keypoints)
+    kinds = zip(*columns, strict=True)
+    return [Garment(category(kind), score, box, own[: category(kind).num_landmarks]) for kind, score, box, own in kinds]
+
+
+def _json(found: Predictions) -> list[dict]:
     rows = []
-    columns = (garments.category_id.tolist(), garments.score.tolist(), garments.bbox_xywh, garments.keypoints)
-    for category_id, score, box, keypoints in zip(*columns, strict=True):
-        kind = category(category_id)
+    for kind, score, box, keypoints in _garments(found):
         landmarks = [
             {"index": index, "name": name, "x": round(x, 2), "y": round(y, 2), "score": round(confidence, 4)}
-            for index, name, (x, y, confidence) in zip(
-                range(kind.slice.start, kind.slice.stop), kind.landmark_names, keypoints.tolist(), strict=False
+            for index, (name, (x, y, confidence)) in enumerate(
+                zip(kind.landmark_names, keypoints.tolist(), strict=True), start=kind.slice.start
             )
         ]
         row = {"category_id": kind.id, "category": kind.name, "score": round(score, 4)}

@@ -72,7 +72,7 @@ def test_nothing_to_show_is_no_failure(draw, tmp_path):
 def test_garments_are_drawn_with_visibility_and_category(tmp_path):
     items = make_coco(tmp_path, (7, 12)).instances
     figure, ((axes,),) = new_figure(1, 1, (4, 6))
-    _draw_garments(axes, items.keypoints, items.category_id, None, occluded=True)
+    _draw_garments(axes, items.keypoints, items.category_id, None, items.keypoints[..., 2] == 1)
     assert texts(axes) == ["shorts", "vest dress"]
     filled, hollow = axes.lines[:2]
     visible = items.keypoints[0, :10, 2] == 2
@@ -89,10 +89,32 @@ def test_unlabelled_landmarks_and_padding_are_not_drawn(tmp_path):
     keypoints = items.keypoints.copy()
     keypoints[0, 0] = 0
     keypoints[0, 8:, 2] = 1  # a prediction may hold anything there
-    (axes,) = figures.draw_instances(np.zeros((400, 400, 3), np.uint8), keypoints, items.category_id).axes
+    _, ((axes,),) = new_figure(1, 1, (4, 4))
+    _draw_garments(axes, keypoints, items.category_id, None, np.zeros(keypoints.shape[:2], bool))
     assert sum(len(line.get_xydata()) for line in axes.lines) == 7
     links = [link for link in CATEGORIES[8].outline_links if 1 not in link]
     assert len(axes.collections[0].get_segments()) == len(links)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((900, 600), (900, 600)), ((60, 30), (640, 320)), ((9000, 90), (8192, 82))]
+)
+def test_a_picture_is_the_photo_where_nothing_is_drawn(tmp_path, size, shown):
+    items, photo = make_coco(tmp_path, (9,)).instances, np.full((*size, 3), 77, np.uint8)
+    keypoints = items.keypoints.copy()
+    keypoints[0, :8, :2] = np.array([0.2, 0.3]) * size[::-1] + 0.3 * np.random.default_rng(0).random((8, 2)) * min(size)
+    picture = figures.draw_instances(photo, keypoints, items.category_id, score=np.array([0.5]))
+    assert picture.shape == (*shown, 3) and picture.dtype == np.uint8
+    assert (picture[-20:] == 77).all() and (picture != 77).any(2).mean() > 0.01
+    assert (figures.draw_instances(photo, keypoints[:0], items.category_id[:0]) == 77).all()
+
+
+def test_a_contact_sheet_holds_every_picture():
+    sheet = figures.contact_sheet(
+        [np.full((90, 30 * number, 3), number, np.uint8) for number in (1, 2, 3, 4, 5)], side=60
+    )
+    assert sheet.shape == (2 * 68, 3 * 68, 3)
+    assert set(np.unique(sheet)) == {1, 2, 3, 4, 5, 255}
 
 
 def test_showcase_covers_categories_first(tmp_path):

@@ -6,15 +6,17 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from broken_inputs import LFS_POINTER
 from builders import make_detections, make_predictions
 from PIL import Image
 
+import kps
 from kps import predict
 from kps.__main__ import main
-from kps.data.photos import photo_of
+from kps.data.photos import photo_of, read_photo
 from kps.files import InputError, read_json, sha256
 from kps.schema import CATEGORIES, category
 from kps.synthetic import write_dataset
@@ -145,17 +147,53 @@ def kps_predict(workspace, out, *images):
 def test_bad_photos_do_not_stop_the_others(models, workspace, tmp_path, capsys):
     images = [make_photo(tmp_path / name) for name in ("a.jpg", "cut.jpg", "z.png")]
     images[1].write_bytes(images[1].read_bytes()[:400])
-    bad = [tmp_path / "absent.jpg", tmp_path / "pointer.jpg", tmp_path]
+    (tmp_path / "empty").mkdir()
+    bad = [tmp_path / "absent.jpg", tmp_path / "pointer.jpg"]
     bad[1].write_bytes(LFS_POINTER)
     assert kps_predict(workspace, tmp_path / "out", bad[0], *images, *bad[1:]) == 1
     shown = capsys.readouterr()
     out = tmp_path / "out"
     assert shown.out == f"wrote {out}/a.json and a.jpg: 1 garment\nwrote {out}/z.json and z.jpg: 1 garment\n"
-    said = ("absent.jpg: no such", "cut.jpg: expected", "pointer.jpg: expected", f"{tmp_path.name}: expected")
+    said = ("absent.jpg: no such", "cut.jpg: expected", "pointer.jpg: expected")
     lines = shown.err.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 3
     assert all(line.startswith("kps: ") and part in line for line, part in zip(lines, said, strict=True))
-    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a.json", "z.jpg", "z.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a.json", "contact_sheet.jpg", "z.jpg", "z.json"]
+    assert kps_predict(workspace, out, tmp_path / "empty") == 1
+    assert "empty: expected a folder with photos" in capsys.readouterr().err
+
+
+def test_folders_patterns_and_a_sheet_of_all(models, workspace, tmp_path, capsys):
+    photos = [make_photo(tmp_path / "in" / name) for name in ("b.JPG", "a.png", "contact_sheet.jpg")]
+    (tmp_path / "in" / "notes.txt").touch()
+    assert predict.photos_and_videos([tmp_path / "in", photos[0]]) == [photos[1], photos[0], photos[2], photos[0]]
+    assert predict.photos_and_videos([str(tmp_path / "*" / "[ab].*")]) == [photos[1], photos[0]]
+    out = tmp_path / "out"
+    for _ in range(2):  # its own sheet is replaced
+        assert kps_predict(workspace, out, tmp_path / "in") == 0
+    assert Image.open(out / "contact_sheet.jpg").size == (2 * 368, 2 * 368)
+    assert (out / "contact_sheet_2.json").exists()
+    make_photo(out / "contact_sheet.jpg")
+    assert kps_predict(workspace, out, tmp_path / "in") == 1
+    assert "contact_sheet.jpg: would be overwritten" in capsys.readouterr().err
+
+
+def test_a_video_frame_by_frame(models, workspace, tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / "walk.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 8.0, (720, 400))
+    for number in range(3):
+        writer.write(np.full((400, 720, 3), 60 * number, np.uint8))
+    writer.release()
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "walk.mp4").read_bytes()[:100])
+    out = tmp_path / "out"
+    assert kps_predict(workspace, out, tmp_path / "cut.mp4", tmp_path / "walk.mp4") == 1
+    shown = capsys.readouterr()
+    assert shown.out == f"wrote {out}/walk.json and walk.mp4: 3 frames\n"
+    assert "cut.mp4: expected a video" in shown.err
+    value = read_json(out / "walk.json")
+    assert [len(frame) for frame in value["garments"]] == [1, 1, 1] and value["frames_per_second"] == 8
+    drawn = cv2.VideoCapture(str(out / "walk.mp4"))
+    assert [drawn.read()[1].shape for _ in range(3)] == [(400, 720, 3)] * 3 and not drawn.read()[0]
+    assert sorted(path.name for path in out.iterdir()) == ["walk.json", "walk.mp4"]
 
 
 def test_no_garment_is_said_of_each_photo(models, workspace, tmp_path, capsys, monkeypatch):
@@ -220,4 +258,23 @@ def test_photos_of_extreme_shape_are_drawn(models, workspace, tmp_path, size):
     photo = make_photo(tmp_path / "p.png", size)
     (written,) = predict.predict_photos([photo], workspace.root, tmp_path / "out")
     assert (read_json(written)["width"], read_json(written)["height"]) == size
-    assert max(Image.open(written.with_suffix(".jpg")).size) <= 5000
+    assert max(Image.open(written.with_suffix(".jpg")).size) <= 8192
+
+
+@pytest.mark.slow
+def test_as_a_library(tmp_path):
+    write_dataset(tmp_path / "raw", train=0, validation=2, test=0, seed=5, workers=1)
+    files = sorted(tmp_path.rglob("*.jpg"))
+    find = kps.Garments()
+    both = find([files[0], read_photo(files[1])])
+    for file, garments in zip(files, both, strict=True):
+        (written,) = predict.predict_photos([file], None, tmp_path / "out")
+        rows = read_json(written)["garments"]
+        assert [row["category"] for row in rows] == [one.category.name for one in garments] != []
+        for row, one in zip(rows, garments, strict=True):
+            places = [[point["x"], point["y"], point["score"]] for point in row["landmarks"]]
+            np.testing.assert_allclose(one.keypoints, places, atol=0.5)  # photos of one batch are padded alike
+            assert len(one.keypoints) == len(one.category.landmark_names)
+    assert find([]) == []
+    with pytest.raises(InputError, match=r"photo 0: expected \(H, W, 3\) uint8, but got \(3, 4\) float64"):
+        find([np.zeros((3, 4))])

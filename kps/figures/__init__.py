@@ -10,6 +10,7 @@ from kps.figures.charts import (
     subset_bars,
 )
 from kps.figures.garments import (
+    contact_sheet,
     detection_grid,
     draw_instances,
     landmark_crops,

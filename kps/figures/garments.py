@@ -7,9 +7,10 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.patches import Ellipse, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 
 from kps.data.coco import Coco
@@ -18,7 +19,7 @@ from kps.figures.style import CATEGORY_COLOURS, INK, OURS, STYLE, blank, draw_me
 from kps.likeness import Shapes
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
-from kps.schema import CATEGORIES, LANDMARK_CATEGORY, category
+from kps.schema import CATEGORIES, LANDMARK_CATEGORY, Category, category
 
 
 @mpl.rc_context(STYLE)
@@ -41,22 +42,54 @@ def mean_shapes(shapes: Shapes) -> Figure:
     return figure
 
 
-OUTLINED = (withStroke(linewidth=1.6, foreground="#14171a"),)
-MAX_SHOWN = 4000  # px of a picture's longer side
+OUTLINED = (withStroke(linewidth=1.8, foreground="#14171a"),)
+MAX_SHOWN = 4000  # px of a photo's longer side in a figure
+LEAST_PICTURE, MAX_PICTURE = 640, 8192  # px of a picture's longer side: letters need some, memory ends
+PICTURE_INCHES = 6.5  # its longer side: widths and letters have their points of these, whatever the resolution
+DOUBTFUL = 0.2  # confidence of a landmark; of those below it a third are within 0.05 of the box (drawn photos)
 MAX_DRAWN, MIN_SCORE = 5, 0.3  # garments a photo, the best scored
 COLUMNS = 4  # photos side by side
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(STYLE | {"figure.constrained_layout.use": False})
 def draw_instances(
     image: np.ndarray, keypoints: np.ndarray, category_id: np.ndarray, *, score: np.ndarray | None = None
-) -> Figure:
-    """One photo (H, W, 3) with its garments: keypoints (N, 39, 3), category_id (N,), score (N,)."""
-    height, width = image.shape[:2]
-    figure, ((axes,),) = new_figure(1, 1, (5, min(max(5 * height / width, 1), 25)))
-    _show_photo(axes, image, "")
-    _draw_garments(axes, keypoints, category_id, score, occluded=False)
-    return figure
+) -> np.ndarray:
+    """The photo (H, W, 3), of its own resolution, with its garments over it; hollow landmarks are doubtful.
+
+    Keypoints (N, 39, 3) are x, y px and confidence; category_id (N,), score (N,). Small photos are shown larger.
+    """
+    longer = max(image.shape[:2])
+    zoom = np.clip(longer, LEAST_PICTURE, MAX_PICTURE) / longer
+    if zoom != 1:
+        size = [max(round(zoom * side), 1) for side in image.shape[1::-1]]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+    (height, width), dpi = image.shape[:2], max(image.shape[:2]) / PICTURE_INCHES
+    figure = Figure(figsize=((width + 0.1) / dpi, (height + 0.1) / dpi), dpi=dpi, facecolor="none")
+    axes = figure.add_axes((0, 0, 1, 1), facecolor="none")
+    blank(axes)
+    axes.set(xlim=(-0.5, width / zoom - 0.5), ylim=(height / zoom - 0.5, -0.5))
+    _draw_garments(axes, keypoints, category_id, score, keypoints[..., 2] < DOUBTFUL)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    layer = np.asarray(canvas.buffer_rgba())
+    weight = layer[..., 3].astype(np.float32) / 255
+    return cv2.blendLinear(np.ascontiguousarray(layer[..., :3]), np.ascontiguousarray(image), weight, 1 - weight)
+
+
+def contact_sheet(pictures: Iterable[np.ndarray], *, side: int = 360) -> np.ndarray:
+    """Pictures (H, W, 3), shrunk to at most `side` px, in rows of as many as there are rows."""
+    tiles = []
+    for picture in pictures:
+        shrink = side / max(picture.shape[:2])
+        size = [max(round(shrink * length), 1) for length in picture.shape[1::-1]]
+        tile, gap = cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.array([side + 8, side + 8]) - size
+        left, top = gap // 2
+        right, bottom = gap - gap // 2
+        tiles.append(cv2.copyMakeBorder(tile, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(255,) * 3))
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)])
 
 
 def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
@@ -72,28 +105,46 @@ def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
 
 
 def _draw_garments(
-    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, *, occluded: bool
+    axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, hollow: np.ndarray
 ) -> None:
     """Draw outlines, landmarks and names: keypoints (N, 39, 3), the third number 0 where there is none.
 
-    With `occluded`, the third number is a visibility and landmarks with 1 are drawn hollow.
+    Landmarks that are occluded or doubtful are drawn hollow (N, 39).
     """
     for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):
         item, colour = category(kind), CATEGORY_COLOURS[kind]
-        places, visibility = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2]
-        known, hidden = visibility > 0, occluded & (visibility == 1)
+        places, known = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2] > 0
+        empty = known & hollow[row, : item.num_landmarks]
         places = np.where(known[:, None], places, np.nan)
-        draw_outline(axes, item, places, colors=colour, linewidths=1.1, path_effects=OUTLINED)
-        axes.plot(*places[known & ~hidden].T, "o", ms=3.2, mfc=colour, mec="#14171a", mew=0.5)
-        axes.plot(*places[hidden].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
-        if known.any():
-            text = item.name + ("" if score is None else f" {score[row]:.2f}")
-            _label(axes, places[known].mean(0), text, colour)
+        for ring in _silhouettes(item, places):
+            axes.add_patch(Polygon(ring, facecolor=colour, edgecolor="none", alpha=0.16))
+        draw_outline(axes, item, places, colors=colour, linewidths=1.2, path_effects=OUTLINED)
+        axes.plot(*places[known & ~empty].T, "o", ms=3.4, mfc=colour, mec="#14171a", mew=0.5)
+        axes.plot(*places[empty].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
+    for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):  # names above all else
+        known = points[points[:, 2] > 0, :2]
+        if len(known):
+            text = category(kind).name + ("" if score is None else f" {score[row]:.2f}")
+            _label(axes, known.mean(0), text, CATEGORY_COLOURS[kind])
+
+
+def _silhouettes(item: Category, places: np.ndarray) -> list[np.ndarray]:
+    """Rings (n, 2) around what the outline encloses, as far as its landmarks (n_c, 2) are known."""
+    links = places[np.array(item.outline_links) - 1]
+    links = links[np.isfinite(links).all((1, 2))]
+    if not len(links):
+        return []
+    low = links.min((0, 1))
+    scale = 250 / max(np.ptp(links, (0, 1)).max(), 1e-6)
+    mask = np.zeros((256, 256), np.uint8)
+    cv2.polylines(mask, list(((links - low) * scale + 2).astype(np.int32)), False, 1)
+    rings, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [(ring[:, 0] - 2) / scale + low for ring in rings]
 
 
 def _label(axes: Axes, place: Iterable[float], text: str, colour: str) -> None:
-    box = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "none", "alpha": 0.9}
-    axes.text(*place, text, fontsize=6, color="#14171a", ha="center", va="center", bbox=box, clip_on=True)
+    box = {"boxstyle": "round,pad=0.2", "facecolor": colour, "edgecolor": "#14171a", "linewidth": 0.4, "alpha": 0.92}
+    axes.text(*place, text, fontsize=6.5, color="#14171a", ha="center", va="center", bbox=box, clip_on=True)
 
 
 def showcase(coco: Coco, count: int) -> list[int]:
@@ -129,7 +180,7 @@ def truth_grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> Figure:
     figure, panels = _grid(coco, image_dir, image_ids)
     for axes, image_id in panels:
         items = coco.instances.take(coco.instances.image_id == image_id)
-        _draw_garments(axes, items.keypoints, items.category_id, None, occluded=True)
+        _draw_garments(axes, items.keypoints, items.category_id, None, items.keypoints[..., 2] == 1)
     return figure
 
 
@@ -172,8 +223,9 @@ def prediction_grid(coco: Coco, image_dir: Path, predictions: Predictions, image
         found = found.take(_pictured(found.bbox_score))
         own = found.keypoints.copy()
         own[..., 2] = 1
+        doubtful = found.keypoints[..., 2] < DOUBTFUL
         _draw_errors(axes, coco, found)
-        _draw_garments(axes, own, found.category_id, found.score, occluded=False)
+        _draw_garments(axes, own, found.category_id, found.score, doubtful)
     return figure
 
 

@@ -1,6 +1,6 @@
 """The demo's Cascade R-CNN on EfficientNet-Lite0."""
 
-_base_ = ["./cascade_demo.py", "./_lite.py"]
+_base_ = ["./cascade_demo.py", "../_lite.py"]
 
 model = {{_base_.lite}}
 train_cfg = {{_base_.one_epoch}}

@@ -1,6 +1,6 @@
 """The demo's HTC on EfficientNet-Lite0."""
 
-_base_ = ["./htc_demo.py", "./_lite.py"]
+_base_ = ["./htc_demo.py", "../_lite.py"]
 
 model = {{_base_.lite}}
 train_cfg = {{_base_.one_epoch}}

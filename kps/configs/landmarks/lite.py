@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 that has seen ImageNet, its maps of four strides summed; it tells categories as well."""
 
-_base_ = ["./hrnet_demo.py", "../_looks.py"]
+_base_ = ["./hrnet_demo.py", "../_lite.py"]
 
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
