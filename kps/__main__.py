@@ -173,6 +173,14 @@ def predict(arguments: Namespace) -> int:
     return AT_FAULT if failed else DONE
 
 
+def view(arguments: Namespace) -> None:
+    """Write a page to look at results."""
+    from kps.figures.view import view
+
+    out = arguments.out or arguments.runs[0] / "view.html"
+    print(f"wrote {view(arguments.runs, out, split=arguments.split, name=arguments.predictions)}: open it in a browser")
+
+
 def notebook(arguments: Namespace) -> None:
     """Run one notebook as a step."""
     from kps.flow.locks import die_with_parent
@@ -309,8 +317,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
 
+    add = command("view", "write a page to look at results: photos, truth, predictions, the worst first").add_argument
+    add("runs", type=Path, nargs="+", metavar="RUN", help="work folder; a second one is shown beside")
+    add("--out", type=Path, metavar="PAGE.html", help="the page (RUN/view.html)")
+    add("--predictions", metavar="NAME", help="of a row of the tables (ensemble, or what there is)")
+    add("--split", default="validation", choices=("train", "validation"), help="whose truth is known (validation)")
+
     add = command("run", "run the whole flow; what is done is not done again").add_argument
-    add("--profile", default="demo", help="demo, tiny, ready, paper, or a YAML file (demo)")
+    add("--profile", default="demo", help="demo, hrnet, tiny, ready, paper, or a YAML file (demo)")
     add("--experiment", **repeated, metavar="NAME", help="instead of the profile's; all: every one")
     add("--workspace", **a_folder, help="work folder (runs/PROFILE)")
     add("--cores", type=_positive, metavar="N", help="cores to use (all)")
