@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kps.data.coco import Coco, load_coco
 from kps.evaluation.intervals import resampled_scores
-from kps.evaluation.matching import compare
+from kps.evaluation.matching import compare, confusions, precision_at_recall
 from kps.evaluation.scores import (
     ITEM_SUBSETS,
     SUBSETS,
@@ -97,6 +97,24 @@ def test_scores_on_real_annotations_equal_stock_pycocotools() -> None:
     results = mean_shape_predictions(mean_shape(coco), ground_truth_detections(coco))
     assert 0.2 < evaluate_landmarks(coco, results).AP < 0.5  # a shape without a look at the photo
     assert_same(coco, results)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mean_of_a_curve_is_the_ap(seed: int) -> None:
+    coco, results = random_case(seed)
+    recall = np.linspace(0, 1, 101)
+    curves = [precision_at_recall(one, recall) for one in compare(coco, results).matches.values()]
+    assert (np.diff(curves) <= 0).sum() > 0 and not (np.diff(curves) > 0).any()
+    assert_equal(np.mean(curves, axis=(1, 2)), stock_scores(coco, results)[4:])
+
+
+def test_confusions_count_each_garment_once(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path, (1, 1, 2, 9))
+    found = perfect(coco).take(np.array([0, 0, 1, 2, 3]))
+    found = replace(found, category_id=np.array([1, 5, 1, 4, 9]), score=np.array([0.5, 0.9, 0.8, 0.7, 0.05]))
+    counts = confusions(coco, found, least_score=0.1)
+    assert counts.shape == (13, 14) and counts.sum() == 4
+    assert counts[0, 4] == counts[0, 0] == counts[1, 3] == counts[8, 13] == 1
 
 
 def test_random_cases_are_not_trivial_and_scored_in_silence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,6 +173,16 @@ def test_imbalance_shows_shares_and_counts(tmp_path):
     assert texts(axes)[12] == "8" and drawn(figure, tmp_path) > 1000
 
 
+def test_curves_and_confusions_of_boxes_and_landmarks(tmp_path):
+    coco = make_coco(tmp_path, (1, 2, 2))
+    for results in (perfect(coco), ground_truth_detections(coco)):
+        left, right = figures.curves_and_confusions(coco, results).axes
+        assert left.get_legend().get_texts()[0].get_text() == "0.5: 1.00"
+        assert {text.get_position() for text in right.texts} == {(0, 0), (1, 1)}
+        assert right.get_yticklabels()[1].get_text() == "long sleeve top (2)"
+    assert drawn(figures.curves_and_confusions(coco, perfect(coco).take(np.zeros(0, int))), tmp_path)
+
+
 def test_per_category_bars_take_ids_texts_and_gaps(tmp_path):
     figure = figures.per_category_bars({"a": {1: 0.5, 2: float("nan")}, "b": {"1": 0.25, "13": None}}, ylabel="AP")
     (axes,) = figure.axes

@@ -186,6 +186,37 @@ def oks_of_pairs(items: Instances, keypoints: np.ndarray, item: np.ndarray, row:
 
 
 NEAR = 0.5  # OKS of the landmarks, or IoU of the boxes, from which a result fits: the protocol's lowest
+
+
+def precision_at_recall(matches: Matches, recall: np.ndarray) -> np.ndarray:
+    """(T, R) the highest precision at each recall (R,) or above, 0 where it is not reached; NaN without items."""
+    right, wrong = ((one & ~matches.ignored).cumsum(1) for one in (matches.right, ~matches.right))
+    if not len(matches.item_image_id):
+        return np.full((len(right), len(recall)), np.nan)
+    best = np.maximum.accumulate((right / np.maximum(right + wrong, 1))[:, ::-1], axis=1)[:, ::-1]
+    best = np.hstack([best, np.zeros((len(best), 1))])
+    reached = right / len(matches.item_image_id)
+    return np.stack([row[np.searchsorted(share, recall)] for row, share in zip(best, reached, strict=True)])
+
+
+def confusions(truth: Coco, results: Predictions | Detections, *, least_score: float) -> np.ndarray:
+    """(13, 14) items of each category, by that of the best scored result on them (box IoU from 0.5); last: none."""
+    items, surest = truth.instances, results.take(np.argsort(-results.score, kind="stable"))
+    surest = surest.take(surest.score >= least_score)
+    pairs = pd.merge(
+        pd.DataFrame({"image": surest.image_id, "result": np.arange(len(surest))}),
+        pd.DataFrame({"image": items.image_id, "item": np.arange(len(items))})[items.counted],
+        on="image",
+    )
+    result, item = pairs["result"].to_numpy(), pairs["item"].to_numpy()
+    pairs = pairs[iou(surest.bbox_xywh[result], items.bbox_xywh[item]) >= NEAR].drop_duplicates("item")
+    named = np.full(len(items), NUM_CATEGORIES)
+    named[pairs["item"]] = surest.category_id[pairs["result"]] - 1
+    counts = np.zeros((NUM_CATEGORIES, NUM_CATEGORIES + 1), int)
+    np.add.at(counts, (items.category_id[items.counted] - 1, named[items.counted]), 1)
+    return counts
+
+
 OWN, DUPLICATE, WRONG_CATEGORY, BACKGROUND = "right item", "duplicate", "wrong category", "background"
 
 

@@ -1,5 +1,6 @@
 """Curves, bars and matrices: training, scores with their intervals, and where points are lost."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -10,11 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import withStroke
 
+from kps.data.coco import Coco
 from kps.evaluation.causes import CAUSES, KINDS, Causes
 from kps.evaluation.intervals import Intervals, PairedDifference
-from kps.evaluation.matching import OWN
+from kps.evaluation.matching import OWN, THRESHOLDS, compare, confusions, precision_at_recall
 from kps.evaluation.scores import Scores
 from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, Category, category
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
@@ -67,6 +71,37 @@ def per_category_bars(series: Mapping[str, Mapping[str, float]], *, ylabel: str,
             colour = bars[0].get_facecolor()
             axes.axhline(np.nanmean(heights), color=colour, linewidth=0.8, linestyle="--", zorder=0)
     axes.set(ylim=(0, 1.12), ylabel=ylabel)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def curves_and_confusions(truth: Coco, results: Predictions | Detections, *, least_score: float = 0.1) -> Figure:
+    """Precision over recall, the mean of the categories at five thresholds; and what garments are taken for.
+
+    The second panel holds, of the items of a row, the share whose best scored result (from `least_score`) has the
+    column's category.
+    """
+    figure, ((left, right),) = new_figure(1, 2, (12, 4.6), width_ratios=(1, 1.35))
+    recall = np.linspace(0, 1, 101)
+    found = [precision_at_recall(one, recall) for one in compare(truth, results).matches.values()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of means of nothing
+        mean = np.nanmean(found, axis=0)
+    for t, colour in zip(range(0, 10, 2), mpl.colormaps["viridis"](np.linspace(0, 0.85, 5)), strict=True):
+        left.plot(recall, mean[t], color=colour, label=f"{THRESHOLDS[t]:.1f}: {mean[t].mean():.2f}")
+    left.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    left.legend(title="OKS: AP" if isinstance(results, Predictions) else "IoU: AP", fontsize=8)
+    counts = confusions(truth, results, least_score=least_score)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    right.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    right.grid(False)
+    labels = [f"{name} ({total})" for name, total in zip(NAMES, counts.sum(1), strict=True)]
+    right.set_yticks(range(13), labels, fontsize=7)
+    right.set_xticks(range(14), [*NAMES, "none"], rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
+    for row, column in zip(*np.nonzero(share >= 0.005), strict=True):
+        colour = "white" if share[row, column] > 0.5 else INK
+        right.text(column, row, f"{share[row, column]:.2f}", ha="center", va="center", fontsize=6, color=colour)
+    right.set_title(f"garments (rows) and what they are taken for, score from {least_score}")
     return figure
 
 
