@@ -11,6 +11,7 @@ import pytest
 from kps.__main__ import build_parser
 from kps.workspace import REPOSITORY
 
+RENDERED = sorted(REPOSITORY.glob("docs/notebooks/*.md"))
 PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "kps/weights/README.md"]
 NOTEBOOKS = sorted(REPOSITORY.glob("notebooks/*.ipynb"))
 ELSEWHERE = ("http://", "https://", "mailto:")
@@ -29,7 +30,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS, *RENDERED], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
         if not link.startswith(ELSEWHERE):
@@ -37,6 +38,12 @@ def test_links_lead_somewhere(page):
             target = page.parent / name if name else page
             assert target.exists(), link
             assert not anchor or anchor in anchors(target), link
+
+
+def test_every_notebook_can_be_seen_without_running():
+    assert [page.stem for page in RENDERED] == [notebook.stem for notebook in NOTEBOOKS]
+    assert sum(path.stat().st_size for path in RENDERED[0].parent.iterdir()) <= 15e6
+    assert all("![png]" in page.read_text() for page in RENDERED)
 
 
 def commands(page: Path) -> list[str]:

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Make docs/notebooks, the ten notebooks as pages with their figures, of a run's executed notebooks.
+
+    python scripts/render_notebooks.py runs/demo
+
+Of a notebook that ran several times, one run is shown. Figures become JPEG where they hold photos, else PNG of 256
+colours.
+"""
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from nbconvert import MarkdownExporter
+from PIL import Image
+
+from kps.flow.steps import NOTEBOOKS
+from kps.workspace import REPOSITORY
+
+SHOWN = ("_hand81_plain_12", "_finetune_plain", "_htc", "_hand81", "_ensemble", "")  # the first that was run
+WIDEST, LARGE = 1100, 90_000  # px of a figure; bytes from which a PNG is one of photos
+
+
+def main() -> int:
+    """Write the pages; 1 where a notebook was not run."""
+    run, out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo"), REPOSITORY / "docs" / "notebooks"
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.iterdir():
+        old.unlink()
+    for name in NOTEBOOKS:
+        paths = [path for end in SHOWN if (path := run / "executed" / f"{name}{end}.ipynb").exists()]
+        if not paths:
+            print(f"render_notebooks: {name} was not run in {run}", file=sys.stderr)
+            return 1
+        render(nbformat.read(paths[0], as_version=4), name, out)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"wrote {out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def render(notebook: nbformat.NotebookNode, name: str, out: Path) -> None:
+    """Write NAME.md and its figures; output that is HTML or text stays, progress and paths of the machine go."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and (output.name == "stderr" or "left" in output.text):
+                output.text = ""
+    body, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": name, "output_files_dir": "."})
+    for place, content in resources["outputs"].items():
+        picture = Image.open(io.BytesIO(content)).convert("RGB")
+        picture.thumbnail((WIDEST, 10 * WIDEST))
+        target = out / Path(place).name
+        picture.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+        if target.stat().st_size > LARGE:  # photos
+            target.unlink()
+            picture.save(target.with_suffix(".jpg"), quality=85)
+            body = body.replace(target.name, f"{target.stem}.jpg")
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL).replace(f"{REPOSITORY}/", "")
+    links = rf"\]\((?:\./)?({'|'.join(NOTEBOOKS)})\.ipynb\)"
+    body = re.sub(links, r"](\1.md)", re.sub(r"\n{3,}", "\n\n", body))
+    (out / f"{name}.md").write_text(
+        f"<!-- made by scripts/render_notebooks.py -->\n\n{body.strip()}\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
