@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from glob import glob
 from itertools import chain, count, takewhile
@@ -19,7 +20,6 @@ from kps.data.photos import photo_of, read_photo
 from kps.evaluation.matching import iou
 from kps.figures.garments import contact_sheet, draw_instances
 from kps.files import InputError, atomic_path, identity, progress, read_json, readable, write_json
-from kps.results.detections import Detections
 from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, Category, category
 from kps.workspace import Workspace
@@ -35,7 +35,7 @@ VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
 SHEET, OURS = "contact_sheet.jpg", b"drawn by kps predict"  # the comment of the pictures
 READY = Path(__file__).parent / "weights"
 LEAST_BOX_SCORE = 0.05  # of a hypothesis, box and category, that the landmark model is asked about
-LEAST_SCORE = 0.1  # of a garment that is shown
+LEAST_SCORE = 0.1  # of a garment that is shown: F1 of the boxes of drawn validation photos is best here
 MAX_OVERLAP = 0.7  # two boxes that overlap more are one garment, whatever their categories
 
 
@@ -158,11 +158,11 @@ def predict_photos(
     """Find garments and their landmarks; write NAME.json, and NAME.jpg or .mp4 with them drawn, into `out`.
 
     Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
-    a workspace's folder, or None for the models that come with this package. Of several hypotheses on a garment, box
-    and category, the best scored stays; below the threshold it is left out. Of several photos there is a contact sheet
-    besides. Of what is in `out`, only earlier results of the same photos are replaced. `tell` gets the error of each
-    photo that cannot be read or written, and the others are done; without it the first one is raised. Returns the JSON
-    files, one a photo or video; of a video, `garments` holds a list for each frame.
+    a workspace's folder, or None for the models that come with this package. A garment has the category of its best
+    hypothesis and the score of all together; below the threshold it is left out. Several photos get a contact sheet. Of
+    what is in `out`, only earlier results of the same photos are replaced. `tell` gets the error of each photo that
+    cannot be read or written, and the others are done; without it the first one is raised. Returns the JSON files, one
+    a photo or video; of a video, `garments` holds a list for each frame.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
@@ -245,14 +245,15 @@ def _predict_video(video: Path, find: Callable[[Coco, Path], Predictions], model
 def find_garments(
     models: Models, coco: Coco, image_dir: Path, *, score_threshold: float = LEAST_SCORE, flip_test: bool = True
 ) -> Predictions:
-    """Return the garments on the photos of `coco`, each once, best first; of several hypotheses the best scored."""
+    """Return the garments on the photos of `coco`, each once, under the name of its best hypothesis, best first."""
     from kps.models.detector import detect
     from kps.models.landmarks import predict_landmarks
 
     boxes = detect(models.detector, coco, image_dir, score_threshold=LEAST_BOX_SCORE)
     found = predict_landmarks(models.landmarks, boxes, coco, image_dir, flip_test=flip_test)
-    found = found.take(found.score >= score_threshold)
-    return found.take(one_box_a_garment(found))
+    kept, score = one_box_a_garment(found)
+    found = replace(found.take(kept), score=score)
+    return found.take(np.argsort(-score, kind="stable")[: (score >= score_threshold).sum()])
 
 
 @contextmanager
@@ -308,14 +309,23 @@ def _absolute(path: Path) -> str:
     return readable(os.path.abspath(path))
 
 
-def one_box_a_garment(found: Detections | Predictions) -> np.ndarray:
-    """Return the rows to keep, best first, so that no two of a photo overlap by more than MAX_OVERLAP."""
+def one_box_a_garment(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to keep, so that no two of a photo overlap by more than MAX_OVERLAP, and their scores, in (0, 1].
+
+    What is left out is the same garment under another name, as a rule, so that its score is added: a garment that may
+    be a top or a dress is no less there.
+    """
     kept: list[int] = []
+    score: list[float] = []
     for row in np.argsort(-found.score, kind="stable"):
-        others = [k for k in kept if found.image_id[k] == found.image_id[row]]
-        if (iou(found.bbox_xywh[[row] * len(others)], found.bbox_xywh[others]) <= MAX_OVERLAP).all():
+        others = [place for place, k in enumerate(kept) if found.image_id[k] == found.image_id[row]]
+        overlap = iou(found.bbox_xywh[[row] * len(others)], found.bbox_xywh[[kept[place] for place in others]])
+        if (overlap <= MAX_OVERLAP).all():
             kept.append(int(row))
-    return np.array(kept, dtype=np.int64)
+            score.append(float(found.score[row]))
+        else:
+            score[others[int(overlap.argmax())]] += float(found.score[row])
+    return np.array(kept, dtype=np.int64), np.minimum(score, 1.0)
 
 
 def _garments(found: Predictions) -> list[Garment]:

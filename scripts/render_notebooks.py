@@ -20,6 +20,7 @@ from kps.flow.steps import NOTEBOOKS
 from kps.workspace import REPOSITORY
 
 SHOWN = ("_hand81_plain_12", "_finetune_plain", "_htc", "_hand81", "_ensemble", "")  # the first that was run
+PROGRESS = re.compile(r"left |, \d+ s\n")
 WIDEST, LARGE = 1100, 90_000  # px of a figure; bytes from which a PNG is one of photos
 
 
@@ -42,10 +43,8 @@ def main() -> int:
 
 def render(notebook: nbformat.NotebookNode, name: str, out: Path) -> None:
     """Write NAME.md and its figures; output that is HTML or text stays, progress and paths of the machine go."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream" and (output.name == "stderr" or "left" in output.text):
-                output.text = ""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs = [one for one in cell.outputs if one.output_type != "stream" or not PROGRESS.search(one.text)]
     body, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": name, "output_files_dir": "."})
     for place, content in resources["outputs"].items():
         picture = Image.open(io.BytesIO(content)).convert("RGB")

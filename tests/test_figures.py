@@ -92,6 +92,7 @@ def test_unlabelled_landmarks_and_padding_are_not_drawn(tmp_path):
     _, ((axes,),) = new_figure(1, 1, (4, 4))
     _draw_garments(axes, keypoints, items.category_id, None, np.zeros(keypoints.shape[:2], bool))
     assert sum(len(line.get_xydata()) for line in axes.lines) == 7
+    assert axes.texts[0].get_position() == pytest.approx(keypoints[0, 1:8, :2].mean(0))
     links = [link for link in CATEGORIES[8].outline_links if 1 not in link]
     assert len(axes.collections[0].get_segments()) == len(links)
 

@@ -116,10 +116,17 @@ def test_the_ready_weights_find_garments_on_a_drawn_photo(tmp_path):
         assert read_json(written)["garments"]
 
 
-def test_one_garment_keeps_one_box():
-    boxes = np.array([[10, 10, 100, 100], [12, 12, 100, 100], [10, 10, 100, 100], [200, 10, 50, 50.0]])
-    found = make_detections(4, bbox_xywh=boxes, image_id=np.array([1, 1, 2, 1]), score=np.array([0.5, 0.9, 0.3, 0.2]))
-    assert predict.one_box_a_garment(found).tolist() == [1, 2, 3]
+def test_one_garment_keeps_one_box_and_the_scores_of_all_its_names():
+    boxes = np.array(
+        [[10, 10, 100, 100], [12, 12, 100, 100], [10, 10, 100, 100], [200, 10, 50, 50], [13, 12, 100, 99.0]]
+    )
+    score = np.array([0.1, 0.5, 0.3, 0.2, 0.15])
+    found = make_predictions(5, bbox_xywh=boxes, image_id=np.array([1, 1, 2, 1, 1]), score=score)
+    kept, summed = predict.one_box_a_garment(found)
+    assert kept.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(summed, [0.75, 0.3, 0.2])
+    assert predict.one_box_a_garment(replace(found, score=10 * score))[1].max() == 1
+    assert [len(part) for part in predict.one_box_a_garment(found.take(np.zeros(0, int)))] == [0, 0]
 
 
 def test_what_is_at_fault_is_named_and_nothing_is_written(models, workspace, tmp_path):

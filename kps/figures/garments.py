@@ -122,10 +122,11 @@ def _draw_garments(
         axes.plot(*places[known & ~empty].T, "o", ms=3.4, mfc=colour, mec="#14171a", mew=0.5)
         axes.plot(*places[empty].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
     for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):  # names above all else
-        known = points[points[:, 2] > 0, :2]
-        if len(known):
-            text = category(kind).name + ("" if score is None else f" {score[row]:.2f}")
-            _label(axes, known.mean(0), text, CATEGORY_COLOURS[kind])
+        item = category(kind)
+        own = points[: item.num_landmarks]
+        if (own[:, 2] > 0).any():
+            text = item.name + ("" if score is None else f" {score[row]:.2f}")
+            _label(axes, own[own[:, 2] > 0, :2].mean(0), text, CATEGORY_COLOURS[kind])
 
 
 def _silhouettes(item: Category, places: np.ndarray) -> list[np.ndarray]:
