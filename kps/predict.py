@@ -184,8 +184,7 @@ def predict_photos(
             _save(result.with_suffix(".jpg"), _drawn(photo_of(row, out), garments))
             written.append(result)
     if len(written) > 1:
-        shrunk = (read_photo(path.with_suffix(".jpg"), shrink=4) for path in written)
-        _save(out / SHEET, contact_sheet(shrunk))
+        _save(out / SHEET, contact_sheet(read_photo(path.with_suffix(".jpg")) for path in written))
     for name, path in zip(names, images, strict=True):
         with _telling(tell):
             if Path(path).suffix.lower() in VIDEOS:
