@@ -27,15 +27,16 @@ WIDEST, LARGE = 1100, 90_000  # px of a figure; bytes from which a PNG is one of
 def main() -> int:
     """Write the pages; 1 where a notebook was not run."""
     run, out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo"), REPOSITORY / "docs" / "notebooks"
+    places = {name: [run / "executed" / f"{name}{end}.ipynb" for end in SHOWN] for name in NOTEBOOKS}
+    ran = {name: next((path for path in paths if path.exists()), None) for name, paths in places.items()}
+    if missing := [name for name, path in ran.items() if path is None]:
+        print(f"render_notebooks: {', '.join(missing)} not run in {run}", file=sys.stderr)
+        return 1
     out.mkdir(parents=True, exist_ok=True)
-    for old in out.iterdir():
+    for old in (path for path in out.iterdir() if path.stem.startswith(NOTEBOOKS)):  # only what was made here
         old.unlink()
-    for name in NOTEBOOKS:
-        paths = [path for end in SHOWN if (path := run / "executed" / f"{name}{end}.ipynb").exists()]
-        if not paths:
-            print(f"render_notebooks: {name} was not run in {run}", file=sys.stderr)
-            return 1
-        render(nbformat.read(paths[0], as_version=4), name, out)
+    for name, path in ran.items():
+        render(nbformat.read(path, as_version=4), name, out)
     size = sum(path.stat().st_size for path in out.iterdir())
     print(f"wrote {out}: {size / 1e6:.1f} MB")
     return 0

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from kps.data.coco import Coco
 from kps.evaluation.causes import CAUSES, KINDS, Causes
-from kps.evaluation.intervals import Intervals, PairedDifference
+from kps.evaluation.intervals import RECALL_STEPS, Intervals, PairedDifference
 from kps.evaluation.matching import OWN, THRESHOLDS, compare, confusions, precision_at_recall
 from kps.evaluation.scores import Scores
 from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
@@ -82,13 +82,12 @@ def curves_and_confusions(truth: Coco, results: Predictions | Detections, *, lea
     column's category.
     """
     figure, ((left, right),) = new_figure(1, 2, (12, 4.6), width_ratios=(1, 1.35))
-    recall = np.linspace(0, 1, 101)
-    found = [precision_at_recall(one, recall) for one in compare(truth, results).matches.values()]
+    found = [precision_at_recall(one, RECALL_STEPS) for one in compare(truth, results).matches.values()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of means of nothing
         mean = np.nanmean(found, axis=0)
     for t, colour in zip(range(0, 10, 2), mpl.colormaps["viridis"](np.linspace(0, 0.85, 5)), strict=True):
-        left.plot(recall, mean[t], color=colour, label=f"{THRESHOLDS[t]:.1f}: {mean[t].mean():.2f}")
+        left.plot(RECALL_STEPS, mean[t], color=colour, label=f"{THRESHOLDS[t]:.1f}: {mean[t].mean():.2f}")
     left.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     left.legend(title="OKS: AP" if isinstance(results, Predictions) else "IoU: AP", fontsize=8)
     counts = confusions(truth, results, least_score=least_score)

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
+from PIL import Image, ImageOps
 
 from kps.data.coco import Coco
 from kps.data.photos import photo_of
@@ -78,15 +79,9 @@ def draw_instances(
 
 
 def contact_sheet(pictures: Iterable[np.ndarray], *, side: int = 360) -> np.ndarray:
-    """Pictures (H, W, 3), shrunk to at most `side` px, in rows of as many as there are rows."""
-    tiles = []
-    for picture in pictures:
-        shrink = side / max(picture.shape[:2])
-        size = [max(round(shrink * length), 1) for length in picture.shape[1::-1]]
-        tile, gap = cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.array([side + 8, side + 8]) - size
-        left, top = gap // 2
-        right, bottom = gap - gap // 2
-        tiles.append(cv2.copyMakeBorder(tile, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(255,) * 3))
+    """Pictures (H, W, 3), each in a square of `side` px, in rows of as many as there are rows."""
+    framed = (ImageOps.pad(Image.fromarray(picture), (side, side), color="white") for picture in pictures)
+    tiles = [np.asarray(ImageOps.expand(tile, 4, "white")) for tile in framed]
     columns = int(np.ceil(np.sqrt(len(tiles))))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)])
