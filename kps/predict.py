@@ -236,6 +236,8 @@ def _predict_video(video: Path, find: Callable[[Coco, Path], Predictions], model
                 picture = _drawn(photo_of(row, Path(folder)), garments)
                 codec, size = cv2.VideoWriter.fourcc(*"mp4v"), picture.shape[1::-1]
                 writer = writer or cv2.VideoWriter(os.fspath(temporary), codec, rate, size)
+                if not writer.isOpened():
+                    raise InputError(f"{result.with_suffix('.mp4')}: this build of OpenCV writes no mp4")
                 writer.write(picture[:, :, ::-1])
             writer.release()
     return result
