@@ -151,6 +151,16 @@ def validate(arguments: Namespace) -> None:
     print(f"{arguments.submission} is valid: {holds}, {len(summary.warnings)} warnings")
 
 
+def export(arguments: Namespace) -> None:
+    """Write models as ONNX files."""
+    from kps.models.export import export_models
+    from kps.predict import find_models
+
+    warnings.simplefilter("ignore")  # of tracing: its results are compared by tests
+    for path in export_models(find_models(arguments.models), arguments.out):
+        print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
 def predict(arguments: Namespace) -> int:
     """Find garments and landmarks on photos of one's own."""
     from kps.files import read_json
@@ -316,6 +326,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("images", type=Path, nargs="+", metavar="IMAGE", help="photos, videos, folders of them")
     add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
+
+    add = command("export", "write models as ONNX files, which kps predict runs without torch").add_argument
+    add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
+    add("--out", **a_folder, required=True, help="for detector.onnx and landmarks.onnx")
 
     add = command("view", "write a page to look at results: photos, truth, predictions, the worst first").add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="work folder; a second one is shown beside")

@@ -18,6 +18,7 @@ from PIL import Image
 from kps.data.coco import Coco, ImageRow, Instances
 from kps.data.photos import photo_of, read_photo
 from kps.evaluation.matching import iou
+from kps.exported import DETECTOR, exported_landmarks
 from kps.figures.garments import contact_sheet, draw_instances
 from kps.files import InputError, atomic_path, identity, progress, read_json, readable, write_json
 from kps.results.predictions import Predictions
@@ -45,6 +46,7 @@ class Models(NamedTuple):
     detector: "Path | Ready"
     landmarks: "Path | LandmarkModel | dict[int, Path | LandmarkModel]"
     name: str
+    exported: bool = False  # as ONNX files
 
 
 class Garment(NamedTuple):
@@ -70,10 +72,13 @@ class Garments:
     """
 
     def __init__(self, models: Path | str | None = None) -> None:
+        found = find_models(models and Path(models))
+        if found.exported:
+            self._models = found
+            return
         from kps.models.detector import build_detector
         from kps.models.landmarks import LandmarkModel
 
-        found = find_models(models and Path(models))
         files, one = found.landmarks, isinstance(found.landmarks, Path)
         loaded = LandmarkModel.load(files) if one else {kind: LandmarkModel.load(file) for kind, file in files.items()}
         self._models = Models(build_detector(found.detector), loaded, found.name)
@@ -105,11 +110,13 @@ class Garments:
 def find_models(root: Path | None) -> Models:
     """Choose among the trained models of a workspace: the finetuned landmark models where all 13 are there.
 
-    None: the models that come with this package. InputError: no detector or no landmark model has been trained to the
-    end there.
+    A folder that `kps export` wrote holds its models only. None: the models that come with this package. InputError: no
+    detector or no landmark model has been trained to the end there.
     """
     if root is None:
         return Models(READY / "detector.pth", READY / "landmarks.pth", "ready weights, see kps/weights/README.md")
+    if (root / DETECTOR).is_file():
+        return Models(root / DETECTOR, exported_landmarks(root), f"exported, {root.name}", exported=True)
     workspace = Workspace(root)
     detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir("htc") / FINAL)
     universal = _trained(root, "landmarks/*/universal/" + FINAL, workspace.universal_dir("hand81") / FINAL)
@@ -247,9 +254,13 @@ def find_garments(
     models: Models, coco: Coco, image_dir: Path, *, score_threshold: float = LEAST_SCORE, flip_test: bool = True
 ) -> Predictions:
     """Return the garments on the photos of `coco`, each once, under the name of its best hypothesis, best first."""
-    from kps.models.detector import detect
-    from kps.models.landmarks import predict_landmarks
+    if models.exported:
+        from kps.exported import detect, predict_landmarks
+    else:
+        from kps.models.detector import detect
+        from kps.models.landmarks import predict_landmarks
 
+        detect = partial(detect, batch_size=1)  # in a batch, padding to the largest photo moves boxes
     boxes = detect(models.detector, coco, image_dir, score_threshold=LEAST_BOX_SCORE)
     found = predict_landmarks(models.landmarks, boxes, coco, image_dir, flip_test=flip_test)
     # Whether something is there the box says best, what it is the crop: best on drawn validation photos.

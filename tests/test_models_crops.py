@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kps.models.landmark_data import apply_affine, crop_affine, cut_patch, invert_affine
+from kps.data.crops import apply_affine, crop_affine, cut_patch, invert_affine
 
 SIZE = (96, 128)
 

@@ -41,7 +41,7 @@ def workspace(tmp_path):
 def models(monkeypatch):
     """Models that find one garment a photo, for tests of what stands around them."""
 
-    def detect(checkpoint, coco, image_dir, *, score_threshold):
+    def detect(checkpoint, coco, image_dir, *, score_threshold, batch_size):
         assert all(photo_of(row, image_dir).shape == (row.height, row.width, 3) for row in coco.images)
         count = len(coco.images) * (score_threshold < 1)
         return make_detections(count, image_id=coco.image_ids[:count], category_id=np.full(count, 9))

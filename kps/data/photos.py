@@ -21,6 +21,9 @@ REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_RED
 REDUCED |= {8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
+MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
+
+
 def photo_of(row: "ImageRow", image_dir: Path, *, bgr: bool = False) -> np.ndarray:
     """Return the photo of a COCO file's row, by `read_photo`; its size has to be the one stated there."""
     path, size_wh = Path(image_dir) / row.file_name, (row.width, row.height)
@@ -103,3 +106,10 @@ def _in_eight_bits(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image
+
+
+def broadened(photo: np.ndarray) -> np.ndarray:
+    """Return the photo (H, W, 3), black below or beside it where it is a narrower strip than MAX_ASPECT."""
+    least = -(-max(photo.shape) // MAX_ASPECT)
+    below, beside = (max(least - side, 0) for side in photo.shape[:2])
+    return cv2.copyMakeBorder(photo, 0, below, 0, beside, cv2.BORDER_CONSTANT) if below or beside else photo

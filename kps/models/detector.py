@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform, Compose
@@ -19,16 +18,14 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from kps.configs import for_run, lay_over, load_config
-from kps.data.coco import MIN_BOX_SIDE, Coco, load_coco
-from kps.data.photos import read_photo
+from kps.data.coco import Coco, load_coco
+from kps.data.photos import broadened, read_photo
 from kps.files import InputError, progress
 from kps.models import backbones  # noqa: F401  (fills the registry)
 from kps.models.checkpoints import load_into, load_weights, stored_config
 from kps.models.held_out import learnt_part
-from kps.results.detections import Detections
+from kps.results.detections import Detections, join_detections, photo_boxes
 from kps.schema import CATEGORIES
-
-MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
 
 
 @DATASETS.register_module()
@@ -83,11 +80,7 @@ class LoadPhoto(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add the pixels; InputError: see `kps.data.photos.read_photo`."""
         size_wh, path = (results["width"], results["height"]), Path(results["img_path"])
-        image = read_photo(path, upright=results["upright"], size_wh=size_wh, bgr=True)
-        least = -(-max(image.shape) // MAX_ASPECT)
-        below, beside = (max(least - side, 0) for side in image.shape[:2])
-        if below or beside:
-            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        image = broadened(read_photo(path, upright=results["upright"], size_wh=size_wh, bgr=True))
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 
@@ -193,26 +186,16 @@ def detect(
     rank, world_size = get_dist_info()
     order = np.arange(len(rows))[rank::world_size]
     batches = [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
-    found = [(np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros(0))]
+    found = []
     for batch in progress(batches, desc="detecting garments", unit="batch"):
-        for row, (boxes, labels, scores) in zip(batch, _predict(model, pipeline, batch), strict=True):
-            keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
-            boxes = np.clip(boxes[keep].astype(np.float64), 0, [row["width"], row["height"]] * 2)
-            has_area = (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_SIDE).all(axis=1)
-            keep, boxes = keep[has_area], boxes[has_area]
-            found.append((np.full(len(keep), row["img_id"]), labels[keep] + 1, boxes, scores[keep]))
+        for row, boxes in zip(batch, _predict(model, pipeline, batch), strict=True):
+            kept = photo_boxes(row["img_id"], (row["width"], row["height"]), *boxes, score_threshold, max_per_image)
+            found.append(kept)
     if world_size > 1:
         place = {row["img_id"]: number for number, row in enumerate(rows)}
         parts = [part for of_process in all_gather_object(found) for part in of_process]
-        found = sorted(parts, key=lambda part: place[int(part[0][0])] if len(part[0]) else -1)
-    image_id, category_id, boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Detections(
-        detection_id=np.arange(1, len(scores) + 1),
-        image_id=image_id.astype(np.int64),
-        category_id=category_id.astype(np.int64),
-        bbox_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1),
-        score=scores.astype(np.float64),
-    )
+        found = sorted(parts, key=lambda part: place[int(part.image_id[0])] if len(part) else -1)
+    return join_detections(found)
 
 
 def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[tuple[np.ndarray, ...]]:

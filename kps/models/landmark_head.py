@@ -90,7 +90,8 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         torch.stack([pooled // (width // POOL), pooled % (width // POOL)]) * POOL + POOL // 2
     )  # (2, N, L) row, column
     fine = POOL + 1  # px around the centre in which the peak is
-    reach = fine + math.ceil(REACH * float(sigma.max()))
+    # In a traced graph the reach would be a constant of the example: there the window is the whole map.
+    reach = fine + (max(height, width) if torch.jit.is_tracing() else math.ceil(REACH * float(sigma.max())))
     windows, kernels, starts = [], [], []
     for middle, size in zip(centre, (height, width), strict=True):
         around, near = ((middle - r).clamp(0, max(size - 2 * r - 1, 0)) for r in (reach, fine))
@@ -103,7 +104,7 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         starts.append(near)
     index = windows[0][..., :, None] * width + windows[1][..., None, :]
     window = heatmaps.flatten(2).gather(2, index.flatten(2)).view(index.shape)
-    points_xy, score = decode(kernels[0] @ window @ kernels[1].mT)
+    points_xy, score = decode(kernels[0] @ window @ kernels[1].transpose(-1, -2))
     return points_xy + torch.stack(starts[::-1], -1), score
 
 
@@ -284,28 +285,43 @@ class OwnLandmarkHead(HeatmapHead):
         """
         samples, both = batch_data_samples, feats if (test_cfg or {}).get("flip_test") else [feats]
         known = all("category_id" in sample for sample in samples)
-        if known:
-            kind = _categories(samples, both[0][-1].device)
-            maps = [self.own_heatmaps(one, kind, flipped=bool(number)) for number, one in enumerate(both)]
-        else:
-            maps = [self.forward(one) * self.loss_module.sharpness for one in both]
-            maps[1:] = [one.flip(-1)[:, self.flip_indices] for one in maps[1:]]
-        maps = sum(self.loss_module.activate(one) for one in maps) / len(both)
-        input_size = samples[0].input_size
-        stride = torch.tensor([s / m for s, m in zip(input_size, maps.shape[:1:-1], strict=True)]).to(maps)
-        scale = torch.as_tensor(np.stack([self._oks_scale(s, known) for s in samples])).to(maps) / stride.mean()
-        points_xy, confidence = self.loss_module.decode(maps, scale)
-        points_xy = ((points_xy + 0.5) * stride - 0.5).double().cpu().numpy()
-        confidence = confidence.clamp(0, 1).double().cpu().numpy()
+        kind = _categories(samples, both[0][-1].device) if known else None
+        scale = torch.as_tensor(np.stack([self._oks_scale(s, known) for s in samples])).to(both[0][-1])
+        points_xy, confidence, kinds = self.locate(both, kind, scale, samples[0].input_size)
+        points_xy = points_xy.double().cpu().numpy()
+        confidence = confidence.double().cpu().numpy()
         if known:
             both_own = np.concatenate([points_xy, confidence[..., None]], 2)
             grouped = self.aggregation.aggregate(kind.cpu().numpy(), both_own)
             points_xy, confidence = grouped[..., :2], grouped[..., 2]
         found = {"keypoints": points_xy, "keypoint_scores": confidence}
-        if self.category_channels:
-            kinds = sum(self.category_logits(one).softmax(1) for one in both) / len(both)
+        if kinds is not None:
             found["category_scores"] = kinds.double().cpu().numpy()
         return [InstanceData(**{name: value[i : i + 1] for name, value in found.items()}) for i in range(len(samples))]
+
+    def locate(
+        self, both: Sequence, category_id: Tensor | None, oks_scale: Tensor, input_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return places (N, L, 2) in input px, confidence (N, L) 0..1, and (N, 13) of each category or None.
+
+        Args:
+            both: the backbone's outputs, and perhaps those of the mirrored crops.
+            category_id: (N,) 1..13; without it the G groups take the place of the L own landmarks.
+            oks_scale: (N, L) input px: where object keypoint similarity is exp(-1/2).
+            input_size: width and height, px.
+        """
+        if category_id is None:
+            maps = [self.forward(one) * self.loss_module.sharpness for one in both]
+            maps[1:] = [one.flip(-1)[:, self.flip_indices] for one in maps[1:]]
+        else:
+            maps = [self.own_heatmaps(one, category_id, flipped=bool(number)) for number, one in enumerate(both)]
+        maps = sum(self.loss_module.activate(one) for one in maps) / len(both)
+        stride = torch.tensor([s / m for s, m in zip(input_size, maps.shape[:1:-1], strict=True)]).to(maps)
+        points_xy, confidence = self.loss_module.decode(maps, oks_scale / stride.mean())
+        kinds = None
+        if self.category_channels:
+            kinds = sum(self.category_logits(one).softmax(1) for one in both) / len(both)
+        return (points_xy + 0.5) * stride - 0.5, confidence.clamp(0, 1), kinds
 
     def _oks_scale(self, sample: Any, known: bool) -> np.ndarray:
         """(L,) or (G,): distance in input px at which object keypoint similarity is exp(-1/2)."""

@@ -1,6 +1,6 @@
 """The landmark model: its configuration for a run, and at work from boxes on photos to landmarks in their pixels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,16 @@ from torch import nn
 from kps import schema
 from kps.aggregation import Aggregation
 from kps.configs import for_run, lay_over, load_config
-from kps.data.coco import Coco, ImageRow
-from kps.data.photos import photo_of
-from kps.files import InputError, progress
+from kps.data.coco import Coco
+from kps.files import InputError
 from kps.models import landmark_head  # noqa: F401  (fills the registry)
 from kps.models.checkpoints import load_into, stored_config
 from kps.models.landmark_data import aggregation_of
 from kps.models.ops import memory_format
 from kps.models.training import FINAL
 from kps.results.detections import Detections
-from kps.results.predictions import Predictions, instance_score
+from kps.results.locating import locate_all, per_category, scored
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES
 from kps.workspace import Workspace, load_record
 
@@ -104,13 +104,7 @@ class LandmarkModel:
 
     @torch.inference_mode()
     def locate(self, crops: list[dict], *, flip_test: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return own landmarks (N, 39, 3), x, y in photo px and confidence 0..1, zeros on padding; and how likely (N,)
-        the crops are to show their category, 1 where the model does not tell.
-
-        Args:
-            crops: N items of `crop`, with their category_id.
-            flip_test: average with the mirrored crop.
-        """
+        """As `Locator.locate`, of N items of `crop`; `flip_test` averages with the mirrored crop."""
         self.model.test_cfg["flip_test"] = flip_test
         samples = self.model.test_step(pseudo_collate(crops))
         category_id = np.array([sample.category_id for sample in samples])
@@ -134,8 +128,7 @@ def predict_landmarks(
 ) -> Predictions:
     """Locate the landmarks of every detection, in the detections' order.
 
-    Where the model tells categories from crops, its word counts in the scores (`instance_score`). Every photo is
-    decoded once; its crops wait, as bytes, until a batch of their model is full. Several processes
+    Where the model tells categories from crops, its word counts in the scores (`instance_score`). Several processes
     (`kps.models.launch`) share the photos and all return the whole. InputError: a photo that is absent or no image, an
     image id that is not in `coco`, a category without a checkpoint, or a file that is no checkpoint of this model.
 
@@ -147,64 +140,15 @@ def predict_landmarks(
         flip_test: average with the mirrored crop (paper, Table 2).
         batch_size: crops a forward pass.
     """
-    models = _load_models(checkpoints, detections)
-    keypoints, likely = np.zeros((len(detections), schema.MAX_LANDMARKS, 3)), np.zeros(len(detections))
-    waiting: dict[int, list[tuple[int, dict]]] = {id(model): [] for model in models.values()}
-
-    def run(model: LandmarkModel, least: int) -> None:
-        batch = waiting[id(model)]
-        if len(batch) >= least:
-            rows, crops = zip(*batch, strict=True)
-            keypoints[list(rows)], likely[list(rows)] = model.locate(list(crops), flip_test=flip_test)
-            batch.clear()
-
+    named = per_category(checkpoints, detections)
+    loaded = {one: LandmarkModel.load(one) if isinstance(one, Path) else one for one in dict.fromkeys(named.values())}
+    models = {kind: loaded[one] for kind, one in named.items()}
     rank, world_size = get_dist_info()
-    photos = list(_rows_by_photo(detections, coco))[rank::world_size]
-    for image, rows in progress(photos, desc="locating landmarks", unit="photo"):
-        photo = photo_of(image, image_dir, bgr=True)
-        for row in rows:
-            model = models[int(detections.category_id[row])]
-            x, y, w, h = detections.bbox_xywh[row]
-            item = {"img": photo, "bbox": np.array([[x, y, x + w, y + h]]), "bbox_score": np.ones(1)}
-            item |= {"category_id": int(detections.category_id[row]), **model.meta}
-            waiting[id(model)].append((row, model.crop(item)))
-            run(model, batch_size)
-    for model in dict.fromkeys(models.values()):
-        run(model, 1)
+    how = {"flip_test": flip_test, "batch_size": batch_size, "part": slice(rank, None, world_size)}
+    found = locate_all(models, detections, coco, image_dir, **how)
     if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
-        keypoints, likely = (sum(all_gather_object(part)) for part in (keypoints, likely))
-    keypoints *= schema.own_landmark_mask()[detections.category_id - 1][..., None]
-    score = instance_score(detections.score, keypoints[..., 2], detections.category_id, likely)
-    return Predictions.on(detections, keypoints, score)
-
-
-def _load_models(
-    checkpoints: Path | LandmarkModel | dict[int, Path | LandmarkModel], detections: Detections
-) -> dict[int, LandmarkModel]:
-    """Return the model of each category that occurs; the same object where the file is the same."""
-    present = [int(value) for value in np.unique(detections.category_id)]
-    if not isinstance(checkpoints, dict):
-        checkpoints = dict.fromkeys(present, checkpoints)
-    missing = [value for value in present if value not in checkpoints]
-    if missing:
-        name = schema.category(missing[0]).name
-        raise InputError(f"expected a checkpoint for category {missing[0]} ({name}), but got none")
-    files = dict.fromkeys(checkpoints[value] for value in present)
-    loaded = {path: path if isinstance(path, LandmarkModel) else LandmarkModel.load(path) for path in files}
-    return {value: loaded[checkpoints[value]] for value in present}
-
-
-def _rows_by_photo(detections: Detections, coco: Coco) -> Iterator[tuple[ImageRow, np.ndarray]]:
-    """Yield each photo with its detections' rows, photos in the order of the COCO file."""
-    unknown = ~np.isin(detections.image_id, coco.image_ids)
-    if unknown.any():
-        image_id = detections.image_id[np.argmax(unknown)]
-        raise InputError(f"{coco.path}: expected image {image_id} of a detection, but it is not in the file")
-    order = np.argsort(detections.image_id, kind="stable")
-    for image in coco.images:
-        bounds = np.searchsorted(detections.image_id, [image.id, image.id + 1], sorter=order)
-        if bounds[0] < bounds[1]:
-            yield image, order[bounds[0] : bounds[1]]
+        found = tuple(sum(all_gather_object(part)) for part in found)
+    return scored(detections, *found)
 
 
 UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second is followed by a variant

@@ -4,6 +4,7 @@
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,39 @@ def ground_truth_detections(coco: Coco) -> Detections:
         bbox_xywh=items.bbox_xywh,
         score=np.ones(len(items)),
     )
+
+
+def photo_boxes(
+    image_id: int,
+    size_wh: tuple[int, int],
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    score_threshold: float,
+    max_per_image: int,
+) -> Detections:
+    """Return the best boxes of one photo, clipped to it; those without an area are left out.
+
+    Args:
+        image_id, size_wh: of the photo, px.
+        boxes, labels, scores: (N, 4) x1, y1, x2, y2 px, category id - 1, and scores; best first.
+        score_threshold: boxes below are dropped.
+        max_per_image: boxes kept.
+    """
+    keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
+    clipped = np.clip(boxes[keep].astype(np.float64), 0, [*size_wh] * 2)
+    sides = clipped[:, 2:] - clipped[:, :2]
+    has_area = (sides >= MIN_BOX_SIDE).all(axis=1)
+    keep, bbox_xywh = keep[has_area], np.concatenate([clipped[:, :2], sides], axis=1)[has_area]
+    ids = np.full(len(keep), image_id, np.int64)
+    return Detections(ids, ids, labels[keep].astype(np.int64) + 1, bbox_xywh, scores[keep].astype(np.float64))
+
+
+def join_detections(parts: Sequence[Detections]) -> Detections:
+    """Return the detections of all photos, numbered from 1."""
+    none = photo_boxes(0, (1, 1), np.zeros((0, 4)), np.zeros(0), np.zeros(0), 0.0, 0)
+    columns = {name: np.concatenate([vars(part)[name] for part in (none, *parts)]) for name in vars(none)}
+    return Detections(**{**columns, "detection_id": np.arange(1, len(columns["score"]) + 1)})
 
 
 def save_detections(path: Path, detections: Detections) -> None:

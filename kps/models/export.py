@@ -1,0 +1,189 @@
+"""Trained models as ONNX files, which `kps.exported` runs without torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import Compose
+from mmdet.models import CascadeRoIHead, TwoStageDetector
+from torch import Tensor, nn
+from torchvision.ops import nms, roi_align
+
+from kps.exported import ABOUT, DETECTOR, LANDMARKS, OF_CATEGORY
+from kps.files import InputError, atomic_path
+from kps.models.detector import build_detector
+from kps.models.landmark_head import OwnLandmarkHead
+from kps.models.landmarks import LandmarkModel
+from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES
+
+OPSET = 17
+INTERPOLATIONS = {"bilinear": "INTER_LINEAR", "area": "INTER_AREA", "bicubic": "INTER_CUBIC"}
+
+
+class Trained(Protocol):
+    """Checkpoints of a detector and of landmarks, one or one for each category id."""
+
+    detector: Path
+    landmarks: Path | dict[int, Path]
+
+
+def export_models(models: Trained, out: Path) -> list[Path]:
+    """Write detector.onnx and landmarks.onnx, or landmarks_01.onnx and so on where a category has its own model.
+
+    InputError: a model of another kind than those below.
+    """
+    own = models.landmarks if isinstance(models.landmarks, dict) else {}
+    files = {Path(out) / OF_CATEGORY.format(kind): path for kind, path in own.items()}
+    files = files or {Path(out) / LANDMARKS: models.landmarks}
+    export_detector(models.detector, Path(out) / DETECTOR)
+    for path, checkpoint in files.items():
+        export_landmarks(checkpoint, path)
+    return [Path(out) / DETECTOR, *files]
+
+
+class Landmarks(nn.Module):
+    """Crops (N, 3, H, W) BGR 0..255, category ids (N,) and the scale of similarity (N, 39) in their px -> landmarks."""
+
+    def __init__(self, model: LandmarkModel, size_wh: Sequence[int]) -> None:
+        super().__init__()
+        self.model, self.size_wh = model.model, tuple(size_wh)
+        self.pixels = _Pixels(model.model.data_preprocessor)
+
+    def forward(self, crops: Tensor, category_id: Tensor, oks_scale: Tensor) -> tuple[Tensor, ...]:
+        """Return places (N, 39, 2) in px of the crops, confidence (N, 39), and (N, 13) of each category."""
+        pixels = self.pixels(crops)
+        both = [self.model.extract_feat(one) for one in (pixels, pixels.flip(-1))]
+        points_xy, confidence, kinds = self.model.head.locate(both, category_id, oks_scale, self.size_wh)
+        return points_xy, confidence, crops.new_ones(crops.shape[0], NUM_CATEGORIES) if kinds is None else kinds
+
+
+def export_landmarks(checkpoint: Path, out: Path) -> None:
+    """Write a landmark model with the flip test; InputError: it has not the head of this project."""
+    model = LandmarkModel.load(checkpoint, "cpu")
+    if not isinstance(model.model.head, OwnLandmarkHead):
+        raise InputError(f"{checkpoint}: expected a head OwnLandmarkHead, but got {type(model.model.head).__name__}")
+    width, height = model.crop.transforms[0].size_wh
+    example = torch.zeros(2, 3, height, width), torch.tensor([1, 2]), torch.ones(2, MAX_LANDMARKS)
+    inputs, outputs = ("crops", "category_id", "oks_scale"), ("points_xy", "confidence", "category_scores")
+    about = {"task": "landmarks", "input_size": [width, height], "flip_test": True}
+    axes = {name: {0: "crop"} for name in inputs}
+    _write(Landmarks(model, (width, height)), example, out, inputs, outputs, axes, about)
+
+
+class Boxes(nn.Module):
+    """A photo (1, 3, H, W) BGR 0..255 -> boxes, by a cascade of mmdet's: its way without batches, masks and training.
+
+    mmdet's own decoding asks for the values of tensors as it goes, which no graph can hold.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.pixels = model, _Pixels(model.data_preprocessor)
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, ...]:
+        """Return boxes (R, 4) x1, y1, x2, y2 px, labels (R,) from 0, and scores (R,)."""
+        height, width = photo.shape[2:]
+        limit = torch._shape_as_tensor(photo)[[3, 2, 3, 2]].to(photo)
+        divisor = self.model.data_preprocessor.pad_size_divisor
+        maps = self.model.extract_feat(F.pad(self.pixels(photo), (0, -width % divisor, 0, -height % divisor)))
+        boxes, logits = self._proposals(maps, limit), []
+        head = self.model.roi_head
+        for extractor, stage in zip(head.bbox_roi_extractor, head.bbox_head, strict=True):
+            found, moved = stage(_pooled(extractor, maps, boxes))
+            logits.append(found)
+            boxes = _inside(stage.bbox_coder.decode(boxes, moved), limit)
+        scores = (sum(logits) / len(logits)).softmax(1)[:, :-1]
+        row, label = (scores > self.model.test_cfg.rcnn.score_thr).nonzero().unbind(1)
+        boxes, scores = boxes[row], scores[row, label]
+        kept = _nms(boxes, scores, label, limit, self.model.test_cfg.rcnn)
+        return boxes[kept], label[kept], scores[kept]
+
+    def _proposals(self, maps: Sequence[Tensor], limit: Tensor) -> Tensor:
+        head, config = self.model.rpn_head, self.model.test_cfg.rpn
+        levels = []
+        anchors = head.prior_generator.grid_priors([one.shape[2:] for one in maps], device="cpu")
+        for number, (found, moved, own) in enumerate(zip(*head(maps), anchors, strict=True)):
+            score, best = found.permute(0, 2, 3, 1).flatten().sigmoid().sort(descending=True)
+            best = best[: config.nms_pre]
+            boxes = head.bbox_coder.decode(own[best], moved.permute(0, 2, 3, 1).reshape(-1, 4)[best])
+            levels.append((_inside(boxes, limit), score[: config.nms_pre], torch.full_like(best, number)))
+        boxes, score, level = (torch.cat(parts) for parts in zip(*levels, strict=True))
+        has_area = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1).nonzero()[:, 0]
+        boxes, score, level = boxes[has_area], score[has_area], level[has_area]
+        return boxes[_nms(boxes, score, level, limit, config)]
+
+
+def export_detector(checkpoint: Path, out: Path) -> None:
+    """Write a detector; InputError: it is no cascade of two stages and more, or its photos go another way."""
+    model, pipeline = build_detector(checkpoint)
+    if not isinstance(model, TwoStageDetector) or not isinstance(model.roi_head, CascadeRoIHead):
+        raise InputError(f"{checkpoint}: expected a cascade such as HTC, but got {type(model).__name__}")
+    scale, interpolation = _resize(pipeline, checkpoint)
+    example = (torch.zeros(1, 3, min(scale), max(scale)),)
+    about = {"task": "boxes", "scale": scale, "interpolation": interpolation}
+    sizes = {"photo": {2: "height", 3: "width"}}
+    _write(Boxes(model.cpu()), example, out, ("photo",), ("boxes", "labels", "scores"), sizes, about)
+
+
+def _resize(pipeline: Compose, checkpoint: Path) -> tuple[list[int], str]:
+    names = [type(one).__name__ for one in pipeline.transforms]
+    resize = pipeline.transforms[1] if names == ["LoadPhoto", "Resize", "PackDetInputs"] else None
+    if resize is None or not resize.keep_ratio or resize.interpolation not in INTERPOLATIONS:
+        raise InputError(f"{checkpoint}: expected photos loaded, resized in proportion and packed, but got {names}")
+    return [int(side) for side in resize.scale], INTERPOLATIONS[resize.interpolation]
+
+
+class _Pixels(nn.Module):
+    """What mmdet's and mmpose's preprocessors do to pixels."""
+
+    def __init__(self, preprocessor: nn.Module) -> None:
+        super().__init__()
+        self.swaps, self.mean, self.std = preprocessor._channel_conversion, preprocessor.mean, preprocessor.std
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return ((pixels.flip(1) if self.swaps else pixels) - self.mean.cpu()) / self.std.cpu()
+
+
+def _inside(boxes: Tensor, limit: Tensor) -> Tensor:
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def _nms(boxes: Tensor, scores: Tensor, group: Tensor, limit: Tensor, config: Any) -> Tensor:
+    """Rows kept, best first; boxes of different groups are moved apart."""
+    apart = boxes + (group.to(boxes) * (limit.max() + 1))[:, None]
+    return nms(apart, scores, config.nms.iou_threshold)[: config.max_per_img]
+
+
+def _pooled(extractor: nn.Module, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
+    """Features (R, C, h, w), each box's from the map of its size, as mmdet's SingleRoIExtractor has them."""
+    side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+    level = (side / extractor.finest_scale + 1e-6).log2().floor().clamp(0, extractor.num_inputs - 1)
+    rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)
+    pooled = 0
+    for number, (layer, features) in enumerate(zip(extractor.roi_layers, maps, strict=False)):
+        how = (layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
+        pooled = pooled + roi_align(features, rois, *how) * (level == number)[:, None, None, None]
+    return pooled
+
+
+def _write(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    out: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: dict[str, dict[int, str]],
+    about: dict[str, Any],
+) -> None:
+    import onnx
+
+    with torch.inference_mode(), atomic_path(out) as temporary:
+        names = {"input_names": list(inputs), "output_names": list(outputs), "dynamic_axes": axes}
+        # By tracing, since boxes are of any number; the newer exporter wants their number known.
+        torch.onnx.export(module.eval(), example, str(temporary), opset_version=OPSET, dynamo=False, **names)
+        graph = onnx.load(temporary)
+        onnx.helper.set_model_props(graph, {ABOUT: json.dumps(about)})
+        onnx.save(graph, temporary)

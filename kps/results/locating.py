@@ -1,0 +1,97 @@
+"""From boxes on photos to landmarks, with whatever runs the models: torch, or onnxruntime (`kps.exported`)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from kps.data.coco import Coco, ImageRow
+from kps.data.photos import photo_of
+from kps.files import InputError, progress
+from kps.results.detections import Detections
+from kps.results.predictions import Predictions, instance_score
+from kps.schema import MAX_LANDMARKS, category, own_landmark_mask
+
+
+class Locator(Protocol):
+    """A landmark model at work."""
+
+    meta: dict[str, Any]  # what its crops carry besides
+
+    def crop(self, item: dict) -> Any:
+        """Return the model's input from img (H, W, 3) BGR, bbox (1, 4) x1, y1, x2, y2 px and category_id."""
+
+    def locate(self, crops: list, *, flip_test: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return own landmarks (N, 39, 3), x, y in photo px and confidence 0..1, zeros on padding; and how likely (N,)
+        the crops are to show their category, 1 where the model does not tell.
+        """
+
+
+def per_category(models: Any, detections: Detections) -> dict[int, Any]:
+    """Return one model, or the models by category id, for each category that occurs; InputError: one is missing."""
+    present = [int(value) for value in np.unique(detections.category_id)]
+    models = models if isinstance(models, dict) else dict.fromkeys(present, models)
+    missing = [value for value in present if value not in models]
+    if missing:
+        raise InputError(f"expected a model for category {missing[0]} ({category(missing[0]).name}), but got none")
+    return {value: models[value] for value in present}
+
+
+def locate_all(
+    models: Mapping[int, Locator],
+    detections: Detections,
+    coco: Coco,
+    image_dir: Path,
+    *,
+    flip_test: bool,
+    batch_size: int,
+    part: slice = slice(None),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `Locator.locate` does, for every detection; zeros on photos that are not in `part`.
+
+    Every photo is decoded once; its crops wait until a batch of their model is full. InputError: a photo that is absent
+    or no image, or an image id that is not in `coco`.
+    """
+    keypoints, likely = np.zeros((len(detections), MAX_LANDMARKS, 3)), np.zeros(len(detections))
+    waiting: dict[int, list[tuple[int, Any]]] = {id(model): [] for model in models.values()}
+
+    def run(model: Locator, least: int) -> None:
+        batch = waiting[id(model)]
+        if len(batch) >= least:
+            rows, crops = zip(*batch, strict=True)
+            keypoints[list(rows)], likely[list(rows)] = model.locate(list(crops), flip_test=flip_test)
+            batch.clear()
+
+    for image, rows in progress(list(_rows_by_photo(detections, coco))[part], desc="locating landmarks", unit="photo"):
+        photo = photo_of(image, image_dir, bgr=True)
+        for row in rows:
+            model = models[int(detections.category_id[row])]
+            x, y, w, h = detections.bbox_xywh[row]
+            item = {"img": photo, "bbox": np.array([[x, y, x + w, y + h]]), "bbox_score": np.ones(1)}
+            item |= {"category_id": int(detections.category_id[row]), **model.meta}
+            waiting[id(model)].append((row, model.crop(item)))
+            run(model, batch_size)
+    for model in {id(model): model for model in models.values()}.values():
+        run(model, 1)
+    return keypoints, likely
+
+
+def scored(detections: Detections, keypoints: np.ndarray, likely: np.ndarray) -> Predictions:
+    """Return landmarks (N, 39, 3) on their boxes with `instance_score`, zeros on padding."""
+    keypoints = keypoints * own_landmark_mask()[detections.category_id - 1][..., None]
+    score = instance_score(detections.score, keypoints[..., 2], detections.category_id, likely)
+    return Predictions.on(detections, keypoints, score)
+
+
+def _rows_by_photo(detections: Detections, coco: Coco) -> Iterator[tuple[ImageRow, np.ndarray]]:
+    """Yield each photo with its detections' rows, photos in the order of the COCO file."""
+    unknown = ~np.isin(detections.image_id, coco.image_ids)
+    if unknown.any():
+        image_id = detections.image_id[np.argmax(unknown)]
+        raise InputError(f"{coco.path}: expected image {image_id} of a detection, but it is not in the file")
+    order = np.argsort(detections.image_id, kind="stable")
+    for image in coco.images:
+        bounds = np.searchsorted(detections.image_id, [image.id, image.id + 1], sorter=order)
+        if bounds[0] < bounds[1]:
+            yield image, order[bounds[0] : bounds[1]]
