@@ -53,11 +53,16 @@ class OnnxModel:
         return self._session.run(None, inputs)
 
 
+def open_detector(path: Path) -> OnnxModel:
+    """Return the detector of a file; InputError: see `OnnxModel`."""
+    return OnnxModel(path, "boxes")
+
+
 def detect(
-    model: Path, coco: Coco, image_dir: Path, *, score_threshold: float = 0.01, max_per_image: int = 100
+    model: Path | OnnxModel, coco: Coco, image_dir: Path, *, score_threshold: float = 0.01, max_per_image: int = 100
 ) -> Detections:
     """As `kps.models.detector.detect`."""
-    onnx, found = OnnxModel(model, "boxes"), []
+    onnx, found = open_detector(model) if isinstance(model, Path) else model, []
     for row in progress(coco.images, desc="detecting garments", unit="photo"):
         photo = broadened(photo_of(row, image_dir, bgr=True))
         sides, most = np.array(photo.shape[1::-1]), np.array(onnx.about["scale"])
@@ -102,7 +107,7 @@ class OnnxLandmarks:
 
 
 def predict_landmarks(
-    models: Path | dict[int, Path],
+    models: Path | OnnxLandmarks | dict[int, Path | OnnxLandmarks],
     detections: Detections,
     coco: Coco,
     image_dir: Path,
@@ -112,7 +117,7 @@ def predict_landmarks(
 ) -> Predictions:
     """As `kps.models.landmarks.predict_landmarks`."""
     named = per_category(models, detections)
-    loaded = {path: OnnxLandmarks(path) for path in dict.fromkeys(named.values())}
-    models = {kind: loaded[path] for kind, path in named.items()}
+    loaded = {one: OnnxLandmarks(one) if isinstance(one, Path) else one for one in dict.fromkeys(named.values())}
+    models = {kind: loaded[one] for kind, one in named.items()}
     found = locate_all(models, detections, coco, image_dir, flip_test=flip_test, batch_size=batch_size)
     return scored(detections, *found)

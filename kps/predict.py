@@ -74,14 +74,18 @@ class Garments:
     def __init__(self, models: Path | str | None = None) -> None:
         found = find_models(models and Path(models))
         if found.exported:
-            self._models = found
-            return
-        from kps.models.detector import build_detector
-        from kps.models.landmarks import LandmarkModel
+            from kps.exported import OnnxLandmarks
+            from kps.exported import open_detector as build_detector
 
+            load = OnnxLandmarks
+        else:
+            from kps.models.detector import build_detector
+            from kps.models.landmarks import LandmarkModel
+
+            load = LandmarkModel.load
         files, one = found.landmarks, isinstance(found.landmarks, Path)
-        loaded = LandmarkModel.load(files) if one else {kind: LandmarkModel.load(file) for kind, file in files.items()}
-        self._models = Models(build_detector(found.detector), loaded, found.name)
+        loaded = load(files) if one else {kind: load(file) for kind, file in files.items()}
+        self._models = found._replace(detector=build_detector(found.detector), landmarks=loaded)
 
     def __call__(
         self, photos: Sequence[np.ndarray | Path | str], *, score_threshold: float = LEAST_SCORE, flip_test: bool = True

@@ -32,7 +32,7 @@ import psutil
 from kps.aggregation import Aggregation
 from kps.data.coco import coco_head, load_coco
 from kps.data.convert import convert_split
-from kps.files import InputError, write_json
+from kps.files import InputError, available_cores, write_json
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions, iter_results, top_rows
 from kps.results.submission import NAME_IN_ZIP, write_submission
@@ -296,6 +296,31 @@ def detectors(folder: Path) -> Iterator[Row]:
     yield row
 
 
+def exported(folder: Path) -> Iterator[Row]:
+    """The ready weights under onnxruntime beside torch, a photo at a time and landmarks with the flip test."""
+    import torch
+
+    from kps.exported import OnnxLandmarks, open_detector
+    from kps.exported import detect as detect_exported
+    from kps.models.detector import build_detector, detect
+    from kps.models.export import export_models
+    from kps.models.landmarks import LandmarkModel, predict_landmarks
+    from kps.predict import find_models
+
+    torch.set_num_threads(available_cores())  # as onnxruntime
+    ready, files = find_models(None), drawn(folder)
+    boxes_file, landmark_file = export_models(ready, folder / "exported")
+    coco = load_coco(files["coco_file"])
+    coco = coco.subset(image_ids=coco.image_ids[:32].tolist())
+    boxes, photos, detector = ground_truth_detections(coco), files["image_dir"], build_detector(ready.detector)
+    both = (partial(detect_exported, open_detector(boxes_file), coco, photos),
+            partial(detect, detector, coco, photos, batch_size=1))  # fmt: skip
+    yield in_turn("detection, exported ready weights", *both, "torch", len(coco.images), "ms a photo")
+    both = [partial(predict_landmarks, one, boxes, coco, photos)
+            for one in (OnnxLandmarks(landmark_file), LandmarkModel.load(ready.landmarks))]  # fmt: skip
+    yield in_turn("landmarks, flip test, exported ready weights", *both, "torch", len(boxes), "ms a garment")
+
+
 def drawn(folder: Path) -> dict[str, Path]:
     """Where the drawn photos lie."""
     return {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
@@ -317,8 +342,8 @@ def models(kind: str) -> list[Row]:
         folder = Path(name)
         write_dataset(folder / "raw", train=POOL_PHOTOS, validation=0, test=0)
         convert_split(folder / "raw", "train", folder / "coco.json")
-        if kind == "detector":
-            return list(detectors(folder))
+        if kind in ("detector", "exported"):
+            return list({"detector": detectors, "exported": exported}[kind](folder))
         if kind in ("step", "prediction"):  # HRNet-w48 takes minutes a step on a CPU
             sizes = sizes[:1]
         maps = ("hand81", "identity") if kind in ("loader", "head") else ("hand81",)
@@ -461,7 +486,7 @@ def score_by(library: str) -> None:
     print(f"AP {evaluation.stats[0]:.9f}")
 
 
-KINDS = ("loader", "head", "step", "prediction", "detector")
+KINDS = ("loader", "head", "step", "prediction", "detector", "exported")
 
 
 def page(rows: list[Row], words: list[str]) -> str:
