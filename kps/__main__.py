@@ -324,7 +324,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add = command("predict", "find garments and landmarks on photos of your own").add_argument
     add("images", type=Path, nargs="+", metavar="IMAGE", help="photos, videos, folders of them")
-    add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
+    add("--models", **a_folder, help="work folder of a run, or what kps export wrote (the ready weights here)")
     add("--out", **a_folder, required=True, help="for pictures and JSON files")
 
     add = command("export", "write models as ONNX files, which kps predict runs without torch").add_argument

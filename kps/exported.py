@@ -49,8 +49,8 @@ class OnnxModel:
             raise InputError(f"{path}: expected a model of {task}, but it is one of {self.about['task']}")
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs, in the file's order."""
-        return self._session.run(None, inputs)
+        """Return the outputs, in the file's order; a graph lacks inputs that its model has no use for."""
+        return self._session.run(None, {one.name: inputs[one.name] for one in self._session.get_inputs()})
 
 
 def open_detector(path: Path) -> OnnxModel:

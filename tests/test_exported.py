@@ -62,12 +62,6 @@ def save_untrained(config, model, path):
     return path
 
 
-def landmark_checkpoint(path, coco, image_dir, **settings):
-    settings |= {"aggregation": Aggregation.named("hand81"), "coco_file": coco.path, "image_dir": image_dir}
-    config = landmarks.landmark_config("hrnet_tiny", **settings, work_dir=path.parent)
-    return save_untrained(config, landmarks.LandmarkModel(config).model, path)
-
-
 def same_landmarks(checkpoint, model, photos, *, share=1.0):
     """The same for that share of the landmarks: where maps are flat, the last digit decides."""
     boxes = ground_truth_detections(photos[0])
@@ -108,12 +102,15 @@ def test_strips_and_small_photos_are_detected_alike(ready, tmp_path):
     same_boxes(READY / "detector.pth", ready / "detector.onnx", (load_coco(tmp_path / "coco.json"), tmp_path))
 
 
-@pytest.mark.parametrize("loss", ["HeatmapCrossEntropyLoss", "HeatmapMSELoss"])
-def test_a_model_of_the_papers_kind(loss, photos, tmp_path):
+@pytest.mark.parametrize("name", ["hrnet_tiny", "squared error", "rtmpose_m"])
+def test_a_model_of_another_kind(name, photos, tmp_path):
     coco, image_dir = photos
     torch.manual_seed(0)
-    options = {"model.head.loss": {"_delete_": True, "type": loss, "sigma": 2.0}}
-    path = landmark_checkpoint(tmp_path / "a.pth", coco, image_dir, options=options)
+    loss = {"model.head.loss": {"_delete_": True, "type": "HeatmapMSELoss", "sigma": 2.0}}
+    shipped, options = ("hrnet_tiny", loss) if name == "squared error" else (name, {})
+    run = {"coco_file": coco.path, "image_dir": image_dir, "work_dir": tmp_path}
+    config = landmarks.landmark_config(shipped, aggregation=Aggregation.named("hand81"), options=options, **run)
+    path = save_untrained(config, landmarks.LandmarkModel(config).model, tmp_path / "a.pth")
     export_landmarks(path, tmp_path / "a.onnx")
     same_landmarks(path, tmp_path / "a.onnx", photos, share=0.8)
 

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmdet.models import CascadeRoIHead, TwoStageDetector
+from mmpose.codecs import SimCCLabel
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from kps.exported import ABOUT, DETECTOR, LANDMARKS, OF_CATEGORY
-from kps.files import InputError, atomic_path
+from kps.files import InputError, atomic_path, progress
 from kps.models.detector import build_detector
 from kps.models.landmark_head import OwnLandmarkHead
 from kps.models.landmarks import LandmarkModel
@@ -38,10 +39,10 @@ def export_models(models: Trained, out: Path) -> list[Path]:
     own = models.landmarks if isinstance(models.landmarks, dict) else {}
     files = {Path(out) / OF_CATEGORY.format(kind): path for kind, path in own.items()}
     files = files or {Path(out) / LANDMARKS: models.landmarks}
-    export_detector(models.detector, Path(out) / DETECTOR)
-    for path, checkpoint in files.items():
-        export_landmarks(checkpoint, path)
-    return [Path(out) / DETECTOR, *files]
+    files = {Path(out) / DETECTOR: models.detector, **files}
+    for path, checkpoint in progress(list(files.items()), desc="exporting", unit="model"):
+        (export_detector if path.name == DETECTOR else export_landmarks)(checkpoint, path)
+    return list(files)
 
 
 class Landmarks(nn.Module):
@@ -51,20 +52,37 @@ class Landmarks(nn.Module):
         super().__init__()
         self.model, self.size_wh = model.model, tuple(size_wh)
         self.pixels = _Pixels(model.model.data_preprocessor)
+        self.own_channels = torch.as_tensor(model.aggregation.own_channels)
+        self.flip_indices = torch.as_tensor(model.aggregation.flip_indices)
 
     def forward(self, crops: Tensor, category_id: Tensor, oks_scale: Tensor) -> tuple[Tensor, ...]:
         """Return places (N, 39, 2) in px of the crops, confidence (N, 39), and (N, 13) of each category."""
         pixels = self.pixels(crops)
-        both = [self.model.extract_feat(one) for one in (pixels, pixels.flip(-1))]
-        points_xy, confidence, kinds = self.model.head.locate(both, category_id, oks_scale, self.size_wh)
+        both, kinds = [self.model.extract_feat(one) for one in (pixels, pixels.flip(-1))], None
+        if isinstance(self.model.head, OwnLandmarkHead):
+            points_xy, confidence, kinds = self.model.head.locate(both, category_id, oks_scale, self.size_wh)
+        else:
+            points_xy, confidence = self._of_vectors(both, category_id)
         return points_xy, confidence, crops.new_ones(crops.shape[0], NUM_CATEGORIES) if kinds is None else kinds
+
+    def _of_vectors(self, both: Sequence, category_id: Tensor) -> tuple[Tensor, Tensor]:
+        """Places and confidence off an x and a y vector of each group, as mmpose's SimCCLabel reads them."""
+        (x, y), (mirrored_x, mirrored_y) = (self.model.head(one) for one in both)
+        x, y = x + mirrored_x[:, self.flip_indices].flip(-1), y + mirrored_y[:, self.flip_indices]
+        (height_x, place_x), (height_y, place_y) = (x / 2).max(2), (y / 2).max(2)
+        confidence = torch.minimum(height_x, height_y)
+        places = torch.where(confidence[..., None] > 0, torch.stack([place_x, place_y], 2), -1)
+        channels = self.own_channels[category_id - 1]  # (N, 39)
+        places = places.gather(1, channels[..., None].expand(-1, -1, 2))
+        return places / self.model.head.decoder.simcc_split_ratio, confidence.gather(1, channels)
 
 
 def export_landmarks(checkpoint: Path, out: Path) -> None:
-    """Write a landmark model with the flip test; InputError: it has not the head of this project."""
+    """Write a landmark model with the flip test; InputError: it has neither this project's head nor plain SimCC."""
     model = LandmarkModel.load(checkpoint, "cpu")
-    if not isinstance(model.model.head, OwnLandmarkHead):
-        raise InputError(f"{checkpoint}: expected a head OwnLandmarkHead, but got {type(model.model.head).__name__}")
+    head = model.model.head
+    if not isinstance(head, OwnLandmarkHead) and (not isinstance(head.decoder, SimCCLabel) or head.decoder.use_dark):
+        raise InputError(f"{checkpoint}: expected OwnLandmarkHead or SimCC without DARK, but got {type(head).__name__}")
     width, height = model.crop.transforms[0].size_wh
     example = torch.zeros(2, 3, height, width), torch.tensor([1, 2]), torch.ones(2, MAX_LANDMARKS)
     inputs, outputs = ("crops", "category_id", "oks_scale"), ("points_xy", "confidence", "category_scores")
