@@ -157,7 +157,10 @@ def export(arguments: Namespace) -> None:
     from kps.predict import find_models
 
     warnings.simplefilter("ignore")  # of tracing: its results are compared by tests
-    for path in export_models(find_models(arguments.models), arguments.out):
+    models = find_models(arguments.models)
+    if models.exported:
+        raise InputError(f"{arguments.models}: expected a run with trained models, but they are exported already")
+    for path in export_models(models.detector, models.landmarks, arguments.out):
         print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
@@ -329,7 +332,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add = command("export", "write models as ONNX files, which kps predict runs without torch").add_argument
     add("--models", **a_folder, help="work folder of a run (the ready weights of this package)")
-    add("--out", **a_folder, required=True, help="for detector.onnx and landmarks.onnx")
+    add("--out", **a_folder, required=True, help="new folder, for detector.onnx and landmarks.onnx")
 
     add = command("view", "write a page to look at results: photos, truth, predictions, the worst first").add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="work folder; a second one is shown beside")

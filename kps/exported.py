@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kps.data.coco import Coco
-from kps.data.crops import PADDING, apply_affine, crop_affine, cut_patch, invert_affine
+from kps.data.crops import apply_affine, crop_affine, cut_patch, invert_affine
 from kps.data.photos import broadened, photo_of
 from kps.files import InputError, available_cores, progress
 from kps.results.detections import Detections, join_detections, photo_boxes
@@ -43,10 +43,11 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             self.about: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
+            got = self.about["task"]
         except Exception as error:  # onnxruntime's own kinds share no base
             raise InputError(f"{path}: expected a model of kps export, but {str(error).splitlines()[0]}") from None
-        if self.about["task"] != task:
-            raise InputError(f"{path}: expected a model of {task}, but it is one of {self.about['task']}")
+        if got != task:
+            raise InputError(f"{path}: expected a model of {task}, but it is one of {got}")
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs, in the file's order; a graph lacks inputs that its model has no use for."""
@@ -68,7 +69,7 @@ def detect(
         sides, most = np.array(photo.shape[1::-1]), np.array(onnx.about["scale"])
         factor = min(most.max() / sides.max(), most.min() / sides.min())
         size = tuple((sides * factor + 0.5).astype(int).tolist())
-        small = cv2.resize(photo, size, interpolation=getattr(cv2, onnx.about["interpolation"]))
+        small = cv2.resize(photo, size, interpolation=onnx.about["interpolation"])
         boxes, labels, scores = onnx(photo=small.transpose(2, 0, 1)[None].astype(np.float32))
         order, boxes = np.argsort(-scores, kind="stable"), boxes / np.tile(size / sides, 2)
         best = boxes[order], labels[order], scores[order]
@@ -81,20 +82,21 @@ class OnnxLandmarks:
 
     def __init__(self, path: Path) -> None:
         self._model, self.meta = OnnxModel(path, "landmarks"), {}
-        self._path, self._size = path, tuple(self._model.about["input_size"])
+        self._path, about = path, self._model.about
+        self._size, self._padding = tuple(about["input_size"]), about["padding"]
 
     def crop(self, item: dict) -> tuple[np.ndarray, np.ndarray, int, float]:
         """Return the crop (3, H, W), where it lies (an affine photo -> crop), the category and its box's side px."""
         x1, y1, x2, y2 = item["bbox"][0]
         box = np.array([x1, y1, x2 - x1, y2 - y1])
-        affine = crop_affine(box, self._size, padding=PADDING)
-        pixels = cut_patch(item["img"], box, self._size, PADDING).crop(affine, self._size)
+        affine = crop_affine(box, self._size, padding=self._padding)
+        pixels = cut_patch(item["img"], box, self._size, self._padding).crop(affine, self._size)
         return pixels.transpose(2, 0, 1), affine, item["category_id"], float(np.sqrt(box[2] * box[3]))
 
     def locate(self, crops: list, *, flip_test: bool) -> tuple[np.ndarray, np.ndarray]:
-        """As `Locator.locate`; InputError: the file was exported with the flip test, which it cannot do without."""
-        if flip_test != self._model.about["flip_test"]:
-            raise InputError(f"{self._path}: expected flip_test {self._model.about['flip_test']}, but got {flip_test}")
+        """As `Locator.locate`; InputError: not the flip test, which is part of the graph."""
+        if not flip_test:
+            raise InputError(f"{self._path}: expected the flip test, which an exported model cannot do without")
         pixels, affines, kinds, sides = (np.array(part) for part in zip(*crops, strict=True))
         kind, zoom = kinds - 1, affines[:, 0, 0]
         oks_scale = 2 * np.where(own_landmark_mask()[kind], own_sigmas()[kind], 0) * (sides * zoom)[:, None]
@@ -116,8 +118,6 @@ def predict_landmarks(
     batch_size: int = 32,
 ) -> Predictions:
     """As `kps.models.landmarks.predict_landmarks`."""
-    named = per_category(models, detections)
-    loaded = {one: OnnxLandmarks(one) if isinstance(one, Path) else one for one in dict.fromkeys(named.values())}
-    models = {kind: loaded[one] for kind, one in named.items()}
-    found = locate_all(models, detections, coco, image_dir, flip_test=flip_test, batch_size=batch_size)
+    loaded = per_category(models, detections, OnnxLandmarks)
+    found = locate_all(loaded, detections, coco, image_dir, flip_test=flip_test, batch_size=batch_size)
     return scored(detections, *found)

@@ -309,7 +309,7 @@ def exported(folder: Path) -> Iterator[Row]:
 
     torch.set_num_threads(available_cores())  # as onnxruntime
     ready, files = find_models(None), drawn(folder)
-    boxes_file, landmark_file = export_models(ready, folder / "exported")
+    landmark_file, boxes_file = export_models(ready.detector, ready.landmarks, folder / "exported")
     coco = load_coco(files["coco_file"])
     coco = coco.subset(image_ids=coco.image_ids[:32].tolist())
     boxes, photos, detector = ground_truth_detections(coco), files["image_dir"], build_detector(ready.detector)

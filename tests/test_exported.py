@@ -156,6 +156,15 @@ def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):
     assert [(a.category, a.score) for a in one] == [(b.category, b.score) for b in other]
 
 
+def test_models_of_two_runs_do_not_mix(ready, capsys):
+    before = {path.name: path.stat().st_mtime_ns for path in ready.iterdir()}
+    assert main(["export", "--out", str(ready)]) == 1
+    assert "expected a new or an empty folder" in capsys.readouterr().err
+    assert main(["export", "--models", str(ready), "--out", str(ready / "again")]) == 1
+    assert "exported already" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in ready.iterdir()} == before
+
+
 def test_what_is_refused(ready, photos, tmp_path):
     boxes = ground_truth_detections(photos[0])
     with pytest.raises(InputError, match="expected a model of boxes, but it is one of landmarks"):
@@ -165,7 +174,7 @@ def test_what_is_refused(ready, photos, tmp_path):
         exported.detect(tmp_path / "detector.onnx", *photos)
     with pytest.raises(InputError, match=r"expected landmarks.onnx beside detector.onnx"):
         predict.find_models(tmp_path)
-    with pytest.raises(InputError, match="expected flip_test True, but got False"):
+    with pytest.raises(InputError, match="expected the flip test"):
         exported.predict_landmarks(ready / "landmarks.onnx", boxes, *photos, flip_test=False)
     with pytest.raises(InputError, match="expected a landmark model"):
         export_landmarks(READY / "detector.pth", tmp_path / "a.onnx")

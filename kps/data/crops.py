@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+PADDING = 1.25  # growth of a box before it is cropped (paper)
 # A patch keeps this many of its pixels for one input pixel: more is wasted, less blurs where crops zoom in.
 PATCH_OVERSAMPLING = 1.5
 # Augmentation reaches this far around the plain crop: rotation of 30 degrees, scale 1.25 and a small shift.
@@ -15,7 +16,7 @@ def crop_affine(
     bbox_xywh: np.ndarray,
     size_wh: tuple[int, int],
     *,
-    padding: float = 1.25,
+    padding: float = PADDING,
     scale: float = 1.0,
     rotation: float = 0.0,
     shift_xy: tuple[float, float] = (0.0, 0.0),
@@ -107,6 +108,3 @@ def cut_patch(
     return Patch(
         pixels, compose_affine(np.array([[shrink, 0, (shrink - 1) / 2], [0, shrink, (shrink - 1) / 2]]), to_photo)
     )
-
-
-PADDING = 1.25  # growth of a box before it is cropped (paper)

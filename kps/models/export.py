@@ -1,10 +1,12 @@
 """Trained models as ONNX files, which `kps.exported` runs without torch."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import cv2
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import Compose
@@ -21,25 +23,19 @@ from kps.models.landmarks import LandmarkModel
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES
 
 OPSET = 17
-INTERPOLATIONS = {"bilinear": "INTER_LINEAR", "area": "INTER_AREA", "bicubic": "INTER_CUBIC"}
+INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "bicubic": cv2.INTER_CUBIC}
 
 
-class Trained(Protocol):
-    """Checkpoints of a detector and of landmarks, one or one for each category id."""
+def export_models(detector: Path, landmarks: Path | dict[int, Path], out: Path) -> list[Path]:
+    """Write landmarks.onnx, or landmarks_01.onnx and so on where a category has its own model, then detector.onnx.
 
-    detector: Path
-    landmarks: Path | dict[int, Path]
-
-
-def export_models(models: Trained, out: Path) -> list[Path]:
-    """Write detector.onnx and landmarks.onnx, or landmarks_01.onnx and so on where a category has its own model.
-
-    InputError: a model of another kind than those below.
+    InputError: `out` exists and is no empty folder, or a checkpoint is of another kind than those below.
     """
-    own = models.landmarks if isinstance(models.landmarks, dict) else {}
-    files = {Path(out) / OF_CATEGORY.format(kind): path for kind, path in own.items()}
-    files = files or {Path(out) / LANDMARKS: models.landmarks}
-    files = {Path(out) / DETECTOR: models.detector, **files}
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out}: expected a new or an empty folder, since models of two runs would mix there")
+    own = landmarks if isinstance(landmarks, dict) else {}
+    files = {out / OF_CATEGORY.format(kind): path for kind, path in own.items()} or {out / LANDMARKS: landmarks}
+    files[out / DETECTOR] = detector  # last: it makes the folder one of models
     for path, checkpoint in progress(list(files.items()), desc="exporting", unit="model"):
         (export_detector if path.name == DETECTOR else export_landmarks)(checkpoint, path)
     return list(files)
@@ -83,10 +79,14 @@ def export_landmarks(checkpoint: Path, out: Path) -> None:
     head = model.model.head
     if not isinstance(head, OwnLandmarkHead) and (not isinstance(head.decoder, SimCCLabel) or head.decoder.use_dark):
         raise InputError(f"{checkpoint}: expected OwnLandmarkHead or SimCC without DARK, but got {type(head).__name__}")
-    width, height = model.crop.transforms[0].size_wh
+    names = [type(one).__name__ for one in model.crop.transforms]
+    if names != ["GarmentCrop", "PackPoseInputs"]:
+        raise InputError(f"{checkpoint}: expected crops by GarmentCrop, then packed, but got {names}")
+    crop = model.crop.transforms[0]
+    width, height = crop.size_wh
     example = torch.zeros(2, 3, height, width), torch.tensor([1, 2]), torch.ones(2, MAX_LANDMARKS)
     inputs, outputs = ("crops", "category_id", "oks_scale"), ("points_xy", "confidence", "category_scores")
-    about = {"task": "landmarks", "input_size": [width, height], "flip_test": True}
+    about = {"task": "landmarks", "input_size": [width, height], "padding": crop.padding}
     axes = {name: {0: "crop"} for name in inputs}
     _write(Landmarks(model, (width, height)), example, out, inputs, outputs, axes, about)
 
@@ -129,7 +129,7 @@ class Boxes(nn.Module):
             boxes = head.bbox_coder.decode(own[best], moved.permute(0, 2, 3, 1).reshape(-1, 4)[best])
             levels.append((_inside(boxes, limit), score[: config.nms_pre], torch.full_like(best, number)))
         boxes, score, level = (torch.cat(parts) for parts in zip(*levels, strict=True))
-        has_area = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1).nonzero()[:, 0]
+        has_area = ((boxes[:, 2:] - boxes[:, :2]) > config.min_bbox_size).all(1).nonzero()[:, 0]
         boxes, score, level = boxes[has_area], score[has_area], level[has_area]
         return boxes[_nms(boxes, score, level, limit, config)]
 
@@ -139,6 +139,11 @@ def export_detector(checkpoint: Path, out: Path) -> None:
     model, pipeline = build_detector(checkpoint)
     if not isinstance(model, TwoStageDetector) or not isinstance(model.roi_head, CascadeRoIHead):
         raise InputError(f"{checkpoint}: expected a cascade such as HTC, but got {type(model).__name__}")
+    if {model.test_cfg.rpn.nms.type, model.test_cfg.rcnn.nms.type} != {"nms"}:
+        raise InputError(f"{checkpoint}: expected plain NMS, but got {model.test_cfg.rcnn.nms.type}")
+    head = model.roi_head
+    if getattr(head, "with_semantic", False) or not all(stage.reg_class_agnostic for stage in head.bbox_head):
+        raise InputError(f"{checkpoint}: expected boxes refined for all categories alike, without a semantic branch")
     scale, interpolation = _resize(pipeline, checkpoint)
     example = (torch.zeros(1, 3, min(scale), max(scale)),)
     about = {"task": "boxes", "scale": scale, "interpolation": interpolation}
@@ -146,7 +151,7 @@ def export_detector(checkpoint: Path, out: Path) -> None:
     _write(Boxes(model.cpu()), example, out, ("photo",), ("boxes", "labels", "scores"), sizes, about)
 
 
-def _resize(pipeline: Compose, checkpoint: Path) -> tuple[list[int], str]:
+def _resize(pipeline: Compose, checkpoint: Path) -> tuple[list[int], int]:
     names = [type(one).__name__ for one in pipeline.transforms]
     resize = pipeline.transforms[1] if names == ["LoadPhoto", "Resize", "PackDetInputs"] else None
     if resize is None or not resize.keep_ratio or resize.interpolation not in INTERPOLATIONS:
@@ -162,7 +167,7 @@ class _Pixels(nn.Module):
         self.swaps, self.mean, self.std = preprocessor._channel_conversion, preprocessor.mean, preprocessor.std
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return ((pixels.flip(1) if self.swaps else pixels) - self.mean.cpu()) / self.std.cpu()
+        return ((pixels.flip(1) if self.swaps else pixels) - self.mean) / self.std
 
 
 def _inside(boxes: Tensor, limit: Tensor) -> Tensor:

@@ -140,9 +140,7 @@ def predict_landmarks(
         flip_test: average with the mirrored crop (paper, Table 2).
         batch_size: crops a forward pass.
     """
-    named = per_category(checkpoints, detections)
-    loaded = {one: LandmarkModel.load(one) if isinstance(one, Path) else one for one in dict.fromkeys(named.values())}
-    models = {kind: loaded[one] for kind, one in named.items()}
+    models = per_category(checkpoints, detections, LandmarkModel.load)
     rank, world_size = get_dist_info()
     how = {"flip_test": flip_test, "batch_size": batch_size, "part": slice(rank, None, world_size)}
     found = locate_all(models, detections, coco, image_dir, **how)

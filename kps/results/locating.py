@@ -1,6 +1,6 @@
 """From boxes on photos to landmarks, with whatever runs the models: torch, or onnxruntime (`kps.exported`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,14 +28,19 @@ class Locator(Protocol):
         """
 
 
-def per_category(models: Any, detections: Detections) -> dict[int, Any]:
-    """Return one model, or the models by category id, for each category that occurs; InputError: one is missing."""
+def per_category(models: Any, detections: Detections, load: Callable[[Path], Locator]) -> dict[int, Locator]:
+    """Return the model of each category that occurs, of one or of those by category id; each file is loaded once.
+
+    InputError: one is missing.
+    """
     present = [int(value) for value in np.unique(detections.category_id)]
     models = models if isinstance(models, dict) else dict.fromkeys(present, models)
     missing = [value for value in present if value not in models]
     if missing:
         raise InputError(f"expected a model for category {missing[0]} ({category(missing[0]).name}), but got none")
-    return {value: models[value] for value in present}
+    wanted = dict.fromkeys(models[value] for value in present)
+    loaded = {one: load(one) if isinstance(one, Path) else one for one in wanted}
+    return {value: loaded[models[value]] for value in present}
 
 
 def locate_all(
