@@ -19,7 +19,8 @@ from kps.schema import own_landmark_mask, own_sigmas
 
 DETECTOR, LANDMARKS = "detector.onnx", "landmarks.onnx"  # the second for all categories, or one for each:
 OF_CATEGORY = "landmarks_{:02d}.onnx"
-ABOUT = "kps"  # the file's property that says how it is fed
+ABOUT = "kps"  # the file's property that says how it is fed: a task, and for each
+FED = {"boxes": {"scale": list, "interpolation": int}, "landmarks": {"input_size": list, "padding": float}}
 
 
 def exported_landmarks(root: Path) -> Path | dict[int, Path]:
@@ -48,6 +49,8 @@ class OnnxModel:
             raise InputError(f"{path}: expected a model of kps export, but {str(error).splitlines()[0]}") from None
         if got != task:
             raise InputError(f"{path}: expected a model of {task}, but it is one of {got}")
+        if any(not isinstance(self.about.get(name), kind) for name, kind in FED[task].items()):
+            raise InputError(f"{path}: expected its property {ABOUT} with {', '.join(FED[task])}, but got {self.about}")
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs, in the file's order; a graph lacks inputs that its model has no use for."""

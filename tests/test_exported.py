@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import orjson
 import pytest
 import torch
@@ -171,6 +172,11 @@ def test_what_is_refused(ready, photos, tmp_path):
         exported.detect(ready / "landmarks.onnx", *photos)
     (tmp_path / "detector.onnx").write_bytes(b"nothing")
     with pytest.raises(InputError, match="expected a model of kps export, but"):
+        exported.detect(tmp_path / "detector.onnx", *photos)
+    graph = onnx.load(ready / "detector.onnx")
+    onnx.helper.set_model_props(graph, {"kps": '{"task": "boxes", "scale": [256, 192], "interpolation": "area"}'})
+    onnx.save(graph, tmp_path / "detector.onnx")
+    with pytest.raises(InputError, match="expected its property kps with scale, interpolation, but got"):
         exported.detect(tmp_path / "detector.onnx", *photos)
     with pytest.raises(InputError, match=r"expected landmarks.onnx beside detector.onnx"):
         predict.find_models(tmp_path)
