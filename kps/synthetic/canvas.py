@@ -116,7 +116,7 @@ class Canvas:
         if layer.shadow:
             self._cast_shadow(mask, box, layer.shadow, scale)
         target = self.image[y1:y2, x1:x2]
-        weight = mask.astype(np.float32) / 255
+        weight = mask.astype(np.float32) * ((1 - layer.sheer) / 255)
         target[:] = cv2.blendLinear(colour, np.ascontiguousarray(target), weight, 1 - weight)
         self.owner[y1:y2, x1:x2][mask > 127] = len(self.layers)
 

@@ -301,6 +301,7 @@ class Layer:
     relief: float = 1.0  # strength of the rounded shading
     shadow: float = 0.3  # cast on what lies below
     crumple: float = 0.25  # strength of small folds everywhere
+    sheer: float = 0.0  # share of what lies behind that shows through
     bands: list[tuple[Points, str]] = field(default_factory=list)
     strokes: list[tuple[Points, float, str]] = field(default_factory=list)
     folds: list[tuple[Points, float, float]] = field(default_factory=list)

@@ -142,13 +142,14 @@ def sample_figure(rng: Rng, view: str) -> Figure:
     front, aside, behind = rng.normal(0, 0.2), rng.choice([-1, 1]) * rng.uniform(0.6, 1.2), rng.normal(0, 0.2)
     upper_arm, elbow = zip(*(_sample_arm(rng) for _ in range(2)), strict=True)
     stance = rng.uniform(-0.03, 0.15)
-    leg, knee = (stance + rng.normal(0, 0.02), stance + rng.normal(0, 0.02)), [0.0, 0.0]
-    if rng.random() < 0.35:  # one knee turned in or one leg crossing
-        knee[int(rng.integers(2))] = rng.uniform(-0.2, 0.4)
+    leg, knee = [stance + rng.normal(0, 0.02), stance + rng.normal(0, 0.02)], [0.0, 0.0]
+    if rng.random() < 0.45:  # one knee turned in, one leg crossing or lifted
+        bent, lifted = int(rng.integers(2)), rng.uniform(0, 0.3)
+        leg[bent], knee[bent] = leg[bent] + lifted, 1.5 * lifted + rng.uniform(-0.2, 0.4)
     return Figure(
         upper_arm,
         elbow,
-        leg,
+        tuple(leg),
         tuple(knee),
         yaw=float(aside if view == "side" else np.clip(behind if view == "back" else front, -0.5, 0.5)),
         back=view == "back",
@@ -255,7 +256,7 @@ def _head(figure: Figure, skin: Fabric, rng: Rng) -> list[Layer]:
     hair = drawing.streaked(colour, rng)
     if not back:
         _face(head, centre, turn)
-    hat = _hat(centre, lean, rng) if rng.random() < 0.13 else []
+    hat = _hat(centre, lean, rng) if rng.random() < 0.22 else []
     return [head, *_hair(centre, turn, hair, back, rng), *hat]
 
 

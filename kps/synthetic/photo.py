@@ -66,8 +66,11 @@ def _garment(number: int, item: Item, look: Look, figure: Figure, rng: Rng, *, t
     build = build_lower if item.category_id in BOTTOMS else build_upper
     garment = build(item.category_id, look, figure, fabric, rng)
     crumple = rng.gamma(1.6, 0.5)
+    sleeves = random_fabric(identity) if identity.random() < 0.12 else fabric
     for layer in garment.layers:
-        layer.garment, layer.crumple = number, crumple
+        layer.garment, layer.crumple, layer.sheer = number, crumple, look.sheer
+        if layer.panel.startswith("sleeve"):
+            layer.fabric = sleeves
         if tucked and item.category_id in TOPS and layer.panel.startswith("torso"):
             layer.z = drawing.Z_UNDER  # the bottom is painted over it
     return garment
@@ -133,7 +136,7 @@ def random_background(width: int, height: int, rng: Rng, plain: bool) -> Image:
     """
     size = -(-width // _COARSE), -(-height // _COARSE)
     image = _material(size, _wall_colour(rng), rng, rough=0.04 if plain else 0.14)
-    if not plain:
+    if not plain and rng.random() < 0.75:  # else a bare wall
         horizon = rng.uniform(0.35, 0.95) if rng.random() < 0.75 else 1.0
         if rng.random() < 0.7:
             _things(image, horizon, rng, boxes=True)
@@ -315,7 +318,7 @@ def render_photo(seed: int, split: str, index: int, plan: PhotoPlan) -> tuple[Im
 
 def _draw(plan: PhotoPlan, rng: Rng) -> tuple[Image, dict[str, Any]]:
     scene = compose(plan, rng)
-    plain = (plan.source == "shop" and rng.random() < 0.5) or (scene.view == "flat" and rng.random() < 0.6)
+    plain = rng.random() < (0.6 if scene.view == "flat" else 0.5 if plan.source == "shop" else 0.2)
     background = random_background(scene.camera.width, scene.camera.height, rng, plain)
     angle = rng.uniform(0, 2 * np.pi)
     strength = rng.uniform(0.6, 1.1)

@@ -38,6 +38,7 @@ class Look:
     pleats: bool
     waist_seam: bool
     print_size: float  # chest print, 0 for none
+    sheer: float  # share of what lies behind that shows through
 
 
 def sample_look(category_id: int, rng: Rng) -> Look:
@@ -46,7 +47,7 @@ def sample_look(category_id: int, rng: Rng) -> Look:
     loose = rng.beta(1.4, 2.0)
     look = Look(
         ease=0.8 + 4.2 * loose,
-        waist_ease=1.0 + 6.0 * loose * rng.uniform(0.4, 1.0),
+        waist_ease=1.0 + 7.0 * loose * rng.uniform(0.4, 1.0),
         hem_y=rng.normal(58, 4.5),
         flare=rng.uniform(-0.5, 2.0) + 2.5 * loose,
         hem_curve=rng.uniform(0.2, 2.5),
@@ -54,7 +55,7 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         neck_depth=rng.uniform(4.5, 9.0) if neck_shape == "round" else rng.uniform(7, 16),
         neck_shape=neck_shape,
         collar=str(rng.choice(["none", "band", "shirt"], p=[0.4, 0.45, 0.15])),
-        sleeve=rng.uniform(17, 26),
+        sleeve=rng.uniform(10, 29),
         cuff_width=rng.uniform(6.0, 9.5),
         cuff=str(rng.choice(["plain", "band", "rolled"], p=[0.45, 0.35, 0.2])),
         shoulder_drop=max(0.0, rng.normal(0.6, 1.6)),
@@ -67,7 +68,8 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         placket=bool(rng.random() < 0.2),
         pleats=bool(rng.random() < 0.3),
         waist_seam=bool(rng.random() < 0.7),
-        print_size=float(rng.choice([0.0, rng.uniform(5, 10)], p=[0.6, 0.4])),
+        print_size=float(rng.choice([0.0, rng.uniform(4, 15)], p=[0.6, 0.4])),
+        sheer=0.0,
     )
     if category_id in LONG_SLEEVED:
         look.sleeve = float(rng.choice([rng.uniform(46, 52), rng.uniform(32, 44)], p=[0.72, 0.28]))
@@ -84,11 +86,14 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         look.collar = str(rng.choice(["none", "lapel", "shirt"], p=[0.35, 0.4, 0.25]))
         look.cuff_width += 0.8
         look.print_size = 0.0
+        look.sheer = rng.uniform(0.15, 0.5) if rng.random() < 0.2 else 0.0
     if category_id in DRESSES:
         look.hem_y = float(np.clip(rng.normal(97, 13), 74, 140))
         look.flare = rng.uniform(1, 7) if rng.random() < 0.5 else rng.uniform(7, 20)
         look.waist_ease = 1.0 + 5.0 * rng.beta(1.1, 2.0)
         look.print_size *= rng.random() < 0.3
+        if rng.random() < 0.25:  # falls from the chest, without a waist
+            look.waist_ease, look.flare, look.waist_seam = rng.uniform(6, 14), rng.uniform(6, 22), False
     if category_id in {5, 12}:
         look.neck_width, look.ease = rng.uniform(6.5, 11), rng.uniform(0.4, 2.6)
         look.neck_depth = rng.uniform(5, 17)
