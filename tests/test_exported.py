@@ -141,10 +141,10 @@ def test_photos_of_ones_own_without_torch(ready, photos, tmp_path):
 
 
 def approximately(garment):
-    marks = [mark | {name: pytest.approx(mark[name], abs=0.02) for name in ("x", "y", "score")}
+    marks = [mark | {name: pytest.approx(mark[name], abs=0.05) for name in ("x", "y", "score")}
              for mark in garment["landmarks"]]  # fmt: skip
-    box = pytest.approx(garment["bbox_xywh"], abs=0.02)
-    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=2e-4)}
+    box = pytest.approx(garment["bbox_xywh"], abs=0.05)
+    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=1e-3)}
 
 
 def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):
