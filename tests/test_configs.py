@@ -127,7 +127,7 @@ def test_mmdets_inferencer_returns_our_boxes(photos, tmp_path):
 def test_mmposes_inferencer_finds_our_places(photos, tmp_path):
     from mmpose.apis import MMPoseInferencer
 
-    options = {**SMALL, "train_cfg.max_epochs": 1}
+    options = {**SMALL, "train_cfg.max_epochs": 20}  # maps of less are so flat that their last digits move the place
     alone = Aggregation.named("identity")  # else maps are smoothed by a group's mean sigma where no category is known
     final = train(landmark_config("hrnet_tiny", aggregation=alone, work_dir=tmp_path, options=options, **photos))
     coco = load_coco(photos["coco_file"])
@@ -143,7 +143,7 @@ def test_mmposes_inferencer_finds_our_places(photos, tmp_path):
     channels = alone.channels(8)
     assert np.shape(found["keypoints"]) == (alone.num_groups, 2)
     apart = np.abs(np.array(found["keypoints"])[channels] - ours.keypoints[0, : len(channels), :2]).max(1)
-    assert np.quantile(apart, 0.8) < 0.1  # a map of a model that has hardly learnt may have two peaks
+    assert apart.max() < 0.1
 
 
 LITTLE_VIT = {

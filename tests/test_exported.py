@@ -16,6 +16,7 @@ from kps.__main__ import main
 from kps.aggregation import Aggregation
 from kps.data.coco import load_coco, save_coco
 from kps.data.convert import convert_split
+from kps.data.crops import PADDING
 from kps.files import InputError, read_json
 from kps.models import detector, landmarks
 from kps.models.checkpoints import save_checkpoint
@@ -141,10 +142,13 @@ def test_photos_of_ones_own_without_torch(ready, photos, tmp_path):
 
 
 def approximately(garment):
-    marks = [mark | {name: pytest.approx(mark[name], abs=0.05) for name in ("x", "y", "score")}
+    # OpenCV samples a crop at multiples of 1/32 of its pixels: boxes apart by their last digits may be one step apart.
+    step = max(garment["bbox_xywh"][2:]) * PADDING / 128 / 32
+    near = {"x": step, "y": step, "score": 0.02}
+    marks = [mark | {name: pytest.approx(mark[name], abs=near[name]) for name in near}
              for mark in garment["landmarks"]]  # fmt: skip
-    box = pytest.approx(garment["bbox_xywh"], abs=0.05)
-    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=1e-3)}
+    box = pytest.approx(garment["bbox_xywh"], abs=0.02)
+    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=2e-4)}
 
 
 def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):
