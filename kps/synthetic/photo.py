@@ -228,13 +228,9 @@ _LEAST_INSIDE = 0.2  # of its landmarks in the photo
 def annotate(scene: Scene, canvas: Canvas, plan: PhotoPlan, rng: Rng) -> dict[str, Any]:
     """The raw annotation of a photo: items, source and pair_id."""
     annotation: dict[str, Any] = {"source": plan.source, "pair_id": plan.pair_id}
-    number = 0
-    for index, garment in enumerate(scene.garments):
-        item = _item(index, garment, scene, canvas, rng)
-        if item is not None:
-            number += 1
-            item["style"] = plan.items[index].style
-            annotation[f"item{number}"] = item
+    items = (_item(index, garment, scene, canvas, rng) for index, garment in enumerate(scene.garments))
+    shown = [item | {"style": planned.style} for planned, item in zip(plan.items, items, strict=True) if item]
+    annotation |= {f"item{number}": item for number, item in enumerate(shown, start=1)}
     return annotation
 
 
@@ -243,10 +239,8 @@ def _item(index: int, garment: Garment, scene: Scene, canvas: Canvas, rng: Rng) 
     visible = of_garment[canvas.owner].astype(np.uint8)
     area = int(visible.sum())
     landmarks = landmark_rows(index, garment, canvas)
-    if area < _LEAST_PIXELS or (landmarks[:, 2] > 0).mean() < _LEAST_INSIDE:
-        return None
     polygons = _polygons(visible)
-    if not polygons:
+    if area < _LEAST_PIXELS or (landmarks[:, 2] > 0).mean() < _LEAST_INSIDE or not polygons:
         return None
     x, y, width, height = cv2.boundingRect(visible)
     known = landmarks[landmarks[:, 2] > 0, :2]
@@ -320,8 +314,7 @@ def _draw(plan: PhotoPlan, rng: Rng) -> tuple[Image, dict[str, Any]]:
     scene = compose(plan, rng)
     plain = rng.random() < (0.6 if scene.view == "flat" else 0.5 if plan.source == "shop" else 0.2)
     background = random_background(scene.camera.width, scene.camera.height, rng, plain)
-    angle = rng.uniform(0, 2 * np.pi)
-    strength = rng.uniform(0.6, 1.1)
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.1)
     canvas = Canvas(background, scene.camera, (strength * np.cos(angle), strength * np.sin(angle)), rng)
     for layer in scene.layers:
         canvas.paint(layer)

@@ -30,15 +30,15 @@ class Look:
     shoulder_drop: float
     opening: float  # outwear: 0 closed to 1 wide open
     rise: float  # bottoms: height of the waistband
-    leg_length: float  # bottoms: along the leg from the hip joint
-    leg_width: float  # bottoms: ease of the leg at its hem
     asymmetry: float  # of the hem, cm
     strap: float  # slings: half width of a strap
     placket: bool
     pleats: bool
     waist_seam: bool
     print_size: float  # chest print, 0 for none
-    sheer: float  # share of what lies behind that shows through
+    leg_length: float = 0.0  # bottoms: along the leg from the hip joint
+    leg_width: float = 0.0  # bottoms: ease of the leg at its hem
+    sheer: float = 0.0  # share of what lies behind that shows through
 
 
 def sample_look(category_id: int, rng: Rng) -> Look:
@@ -61,15 +61,12 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         shoulder_drop=max(0.0, rng.normal(0.6, 1.6)),
         opening=float(rng.beta(1.6, 1.8)),
         rise=rng.uniform(38, 47),
-        leg_length=0.0,
-        leg_width=0.0,
         asymmetry=rng.normal(0, 0.7),
         strap=rng.uniform(0.35, 1.1),
         placket=bool(rng.random() < 0.2),
         pleats=bool(rng.random() < 0.3),
         waist_seam=bool(rng.random() < 0.7),
         print_size=float(rng.choice([0.0, rng.uniform(4, 15)], p=[0.6, 0.4])),
-        sheer=0.0,
     )
     if category_id in LONG_SLEEVED:
         look.sleeve = float(rng.choice([rng.uniform(46, 52), rng.uniform(32, 44)], p=[0.72, 0.28]))
@@ -216,9 +213,7 @@ def _paired(outfits: list[tuple[int, ...]], rng: Rng) -> list[PhotoPlan]:
         group = groups[number]
         shared = int(rng.integers(2**31))
         for place, photo in enumerate(group):
-            source = "shop" if place == 0 else "user"
-            if len(group) == 1:
-                source = str(rng.choice(["shop", "user"]))
+            source = str(rng.choice(["shop", "user"])) if len(group) == 1 else "user" if place else "shop"
             own = rng.integers(2**31, size=len(outfits[photo]))
             items = tuple(
                 Item(category, int(i == 0 and len(group) > 1), shared if i == 0 else int(own[i]))
