@@ -2,6 +2,8 @@
 
 _base_ = ["./htc_demo.py", "../_lite.py"]
 
+public_weights = "{{ fileDirname }}/../../weights/detector.pth"
+
 model = {{_base_.lite}}
 train_cfg = {{_base_.one_epoch}}
 param_scheduler = {{_base_.one_epoch_schedule}}

@@ -2,6 +2,8 @@
 
 _base_ = ["./hrnet_demo.py", "../_lite.py"]
 
+public_weights = "{{ fileDirname }}/../../weights/landmarks.pth"
+
 model = dict(
     data_preprocessor={{_base_.lite_pixels}},
     backbone={{_base_.lite_backbone}},
