@@ -38,6 +38,7 @@ from kps.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
 SAME_PX = 0.01
+SURE = 0.05  # a score above those of the last proposals
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,9 @@ def same_landmarks(checkpoint, model, photos, *, share=1.0):
 
 
 def same_boxes(checkpoint, model, photos):
-    ours = detector.detect(checkpoint, *photos, batch_size=1)
-    theirs = exported.detect(model, *photos)
+    # The last of the 50 proposals is the best by a last digit, which processors round differently: its box is unsure.
+    ours = detector.detect(checkpoint, *photos, batch_size=1, score_threshold=SURE)
+    theirs = exported.detect(model, *photos, score_threshold=SURE)
     assert len(ours) == len(theirs) > 0
     for image in photos[0].images:  # boxes of equal scores have no order
         a, b = (found.take(np.flatnonzero(found.image_id == image.id)) for found in (ours, theirs))
@@ -148,7 +150,8 @@ def approximately(garment):
     marks = [mark | {name: pytest.approx(mark[name], abs=near[name]) for name in near}
              for mark in garment["landmarks"]]  # fmt: skip
     box = pytest.approx(garment["bbox_xywh"], abs=0.02)
-    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=2e-4)}
+    # The scores of all names are summed, and a name of the last proposal (see `same_boxes`) adds up to 3e-4.
+    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=5e-4)}
 
 
 def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):

@@ -92,20 +92,24 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     fine = POOL + 1  # px around the centre in which the peak is
     # In a traced graph the reach would be a constant of the example: there the window is the whole map.
     reach = fine + (max(height, width) if torch.jit.is_tracing() else math.ceil(REACH * float(sigma.max())))
-    windows, kernels, starts = [], [], []
+    windows, kernels, ends = [], [], []
     for middle, size in zip(centre, (height, width), strict=True):
         around, near = ((middle - r).clamp(0, max(size - 2 * r - 1, 0)) for r in (reach, fine))
-        step = torch.arange(min(2 * reach + 1, size), device=heatmaps.device)
-        windows.append(around[..., None] + step)
-        wanted = near[..., None] + step[: 2 * fine + 1]
-        apart = (wanted[..., :, None] - windows[-1][..., None, :]).to(sigma)
-        within = apart.abs() <= REACH * sigma[..., None, None]  # so that no map depends on the others' sigmas
-        kernels.append(torch.exp(-(apart**2) / (2 * sigma[..., None, None] ** 2)) * within)
-        starts.append(near)
-    index = windows[0][..., :, None] * width + windows[1][..., None, :]
-    window = heatmaps.flatten(2).gather(2, index.flatten(2)).view(index.shape)
+        span = min(2 * reach + 1, size)
+        step = torch.arange(span + 2 * fine, device=heatmaps.device)
+        windows.append(around[..., None] + step[:span])
+        # A row of the kernel is the next one's, shifted: so few distances, and rows from the last pixel to the first.
+        apart = ((near - around + 2 * fine)[..., None] - step).to(sigma)
+        within = apart.abs() <= REACH * sigma[..., None]  # so that no map depends on the others' sigmas
+        weights = torch.exp(-(apart**2) / (2 * sigma[..., None] ** 2)) * within
+        kernels.append(weights[..., step[: 2 * fine + 1, None] + step[:span]])
+        ends.append(near + 2 * fine)
+    window = heatmaps
+    if windows[0].shape[-1] < height or windows[1].shape[-1] < width:
+        index = windows[0][..., :, None] * width + windows[1][..., None, :]
+        window = heatmaps.flatten(2).gather(2, index.flatten(2)).view(index.shape)
     points_xy, score = decode(kernels[0] @ window @ kernels[1].transpose(-1, -2))
-    return points_xy + torch.stack(starts[::-1], -1), score
+    return torch.stack(ends[::-1], -1) - points_xy, score
 
 
 MIN_SCALE = 0.7  # heatmap px; a sharper weight would follow the noise of single pixels
