@@ -1,5 +1,8 @@
 """Public weights to start from: names of every zoo are understood, another backbone is refused by name."""
 
+from pathlib import Path
+
+import mmdet.registry
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -7,8 +10,9 @@ from mmpose.registry import MODELS
 from small_models import detector_config, landmark_config
 
 from kps.aggregation import Aggregation
+from kps.configs import load_config
 from kps.files import InputError
-from kps.models import landmarks  # noqa: F401  (fills the registry)
+from kps.models import detector, landmarks  # noqa: F401  (fill the registries)
 from kps.models.checkpoints import load_pretrained
 
 
@@ -80,6 +84,24 @@ def test_public_names_are_urls(tmp_path):
     hand = Aggregation.named("hand81")
     assert landmark_config(size="demo", aggregation=hand, pretrained="w.pth", **files).pretrained.endswith("/w.pth")
     assert landmark_config(aggregation=hand, **files).pretrained is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "registry"),
+    [
+        ("landmarks", "lite", MODELS),
+        ("detectors", "htc_lite", mmdet.registry.MODELS),
+        ("detectors", "cascade_lite", mmdet.registry.MODELS),
+    ],
+)
+def test_small_models_start_from_the_ready_weights(kind, name, registry):
+    config = load_config(name, kind)
+    with DefaultScope.overwrite_default_scope(registry.scope):
+        model = registry.build(config.model)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    assert load_pretrained(model, config.public_weights) == []
+    changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
+    assert Path(config.public_weights).resolve().parent.name == "weights" and len(changed) > len(before) / 2
 
 
 def test_crafted_weights_are_refused(tmp_path):
