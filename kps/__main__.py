@@ -341,7 +341,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--split", default="validation", choices=("train", "validation"), help="whose truth is known (validation)")
 
     add = command("run", "run the whole flow; what is done is not done again").add_argument
-    add("--profile", default="demo", help="demo, imagenet, hrnet, tiny, ready, paper, or a YAML file (demo)")
+    add("--profile", default="demo", help="demo, hrnet, tiny, ready, paper, or a YAML file (demo)")
     add("--experiment", **repeated, metavar="NAME", help="instead of the profile's; all: every one")
     add("--workspace", **a_folder, help="work folder (runs/PROFILE)")
     add("--cores", type=_positive, metavar="N", help="cores to use (all)")

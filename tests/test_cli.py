@@ -82,7 +82,7 @@ def test_wrong_usage_is_2(arguments, capsys):
         (["submit", "{}/empty.json", "--out", "{}/x.zip"], "empty.json: expected at least one result"),
         (["validate", "{}/empty.json"], "empty.json: expected a zip"),
         (["predict", "{}/gt.json", "--models", "{}", "--out", "{}/out"], "workspace with trained models"),
-        (["run", "--profile", "huge"], "no profile 'huge'; there are demo, imagenet, hrnet, tiny, ready, paper"),
+        (["run", "--profile", "huge"], "no profile 'huge'; there are demo, hrnet, tiny, ready, paper"),
         (["run", "--profile", "paper"], "profile paper needs --data-root"),
         (["run", "--profile", "tiny", "--coco-file", "x.json"], "--coco-file and --image-dir"),
         (["run", "--coco-file", "train=x", "--image-dir", "x"], "the validation split needs a file"),

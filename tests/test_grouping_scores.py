@@ -11,18 +11,9 @@ from hypothesis import strategies as st
 
 from kps.aggregation import Aggregation
 from kps.files import InputError
-from kps.likeness.grouping import (
-    adjusted_rand,
-    placed,
-    random_map,
-    same_number,
-    score,
-    score_table,
-    stability,
-    v_measure,
-)
+from kps.likeness.grouping import adjusted_rand, placed, random_map, same_number, score, score_table, stability
 from kps.likeness.shapes import category_shapes
-from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
+from kps.schema import FLIP_INDICES, LANDMARK_NAMES, NUM_LANDMARKS
 
 HAND, IDENTITY = Aggregation.named("hand81"), Aggregation.named("identity")
 
@@ -30,7 +21,7 @@ HAND, IDENTITY = Aggregation.named("hand81"), Aggregation.named("identity")
 def test_a_map_agrees_with_itself_under_any_numbering():
     order = np.random.default_rng(0).permutation(81)
     assert asdict(score(order[HAND.group], HAND)) == pytest.approx(
-        {"num_groups": 81, "adjusted_rand": 1, "v_measure": 1, "precision": 1, "recall": 1}
+        {"num_groups": 81, "adjusted_rand": 1, "precision": 1, "recall": 1}
     )
 
 
@@ -59,13 +50,6 @@ def test_the_adjusted_rand_index_is_the_textbook_one_when_all_decisions_count():
     assert index == pytest.approx(0.384, abs=0.001)
     assert adjusted_rand(same_number(), HAND) == pytest.approx(0.424, abs=0.001)
     assert len(np.unique(same_number())) == 39
-
-
-def test_v_measure_of_a_small_table_by_hand():
-    first, second = np.zeros(NUM_LANDMARKS, int), (LANDMARK_CATEGORY > 6).astype(int)
-    assert v_measure(first, second) == 0  # one group says nothing about two
-    assert v_measure(second, second) == 1
-    assert v_measure(first, first) == 1
 
 
 @settings(max_examples=20, deadline=None)

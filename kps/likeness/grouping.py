@@ -13,9 +13,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
-from scipy.stats import entropy
 
 from kps.aggregation import Aggregation, members
 from kps.files import InputError
@@ -139,6 +137,8 @@ class MergeTree:
 
     def labels(self, threshold: float) -> np.ndarray:
         """(O,) clusters after all merges below the threshold."""
+        from scipy.cluster.hierarchy import fcluster
+
         return fcluster(self.linkage, np.nextafter(min(threshold, 2.0), -1), criterion="distance") - 1
 
     def aggregation(self, threshold: float) -> Aggregation:
@@ -152,6 +152,8 @@ def merge_tree(orbits: OrbitDistances) -> MergeTree:
     Forbidden pairs enter SciPy's linkage at a huge distance, which is the same thing: a mean with one of them
     in it never comes first.
     """
+    from scipy.cluster.hierarchy import linkage  # here and above: figures do without
+
     full = np.where(orbits.known, orbits.distance, FORBIDDEN)
     np.fill_diagonal(full, 0)
     return MergeTree(linkage(squareform(full, checks=False), method="average"), orbits.side)
@@ -304,7 +306,6 @@ class Scores:
 
     num_groups: int
     adjusted_rand: float
-    v_measure: float
     precision: float
     recall: float
 
@@ -332,7 +333,6 @@ def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -
     return Scores(
         num_groups=len(np.unique(group)),
         adjusted_rand=(both - expected) / room if room else 1.0,
-        v_measure=v_measure(group, wanted),
         precision=both / merged if merged else float("nan"),
         recall=both / right if right else float("nan"),
     )
@@ -341,20 +341,6 @@ def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -
 def adjusted_rand(first: Aggregation | np.ndarray, second: Aggregation | np.ndarray) -> float:
     """The adjusted Rand index alone; 1 for equal maps, about 0 for unrelated ones."""
     return score(first, second).adjusted_rand
-
-
-def v_measure(first: np.ndarray, second: np.ndarray) -> float:
-    """Harmonic mean of homogeneity and completeness (Rosenberg and Hirschberg, 2007).
-
-    Over landmarks, each orbit (a landmark and its mirror image) weighing 1. Unlike pairs, this cannot leave
-    categories out, so even a map that merges nothing scores high: read it beside the controls.
-    """
-    weight = np.where(SIDED, 0.5, 1.0)
-    table = np.zeros((first.max() + 1, second.max() + 1))
-    np.add.at(table, (first, second), weight)
-    joint, rows, columns = entropy(table.ravel()), entropy(table.sum(1)), entropy(table.sum(0))
-    shared = rows + columns - joint
-    return float(2 * shared / (rows + columns)) if rows + columns else 1.0
 
 
 def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:

@@ -8,8 +8,6 @@ model = {{_base_.lite}}
 train_cfg = {{_base_.one_epoch}}
 param_scheduler = {{_base_.one_epoch_schedule}}
 optim_wrapper = {{_base_.lite_training}}
-train_pipeline = {{_base_.varied}}
-test_pipeline = {{_base_.as_it_is}}
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline={{_base_.varied}})))
 val_dataloader = dict(dataset=dict(pipeline={{_base_.as_it_is}}))
 test_dataloader = val_dataloader
