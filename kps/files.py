@@ -10,9 +10,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
@@ -297,6 +297,7 @@ def _prepare_worker() -> None:
     # Ctrl-C reaches every process of a terminal: only the parent's exception is to be seen.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # there are as many processes as cores
+    Thread(target=lambda: parent_process().join() or os._exit(1), daemon=True).start()  # where that is killed
 
 
 def _map_chunk(function: Callable[[T], R], part: Sequence[T]) -> list[R]:

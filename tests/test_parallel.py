@@ -110,16 +110,27 @@ def group_lives(number: int) -> bool:
     return True
 
 
-def test_an_interrupt_ends_every_process_without_their_tracebacks(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
+def start(script: Path) -> subprocess.Popen:
+    """Run INTERRUPTED in a process group of its own until the first line."""
     script.write_text(INTERRUPTED)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env=environment,
+        start_new_session=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert process.stdout.readline() == "slept\n"
+    return process
+
+
+def test_an_interrupt_ends_every_process_without_their_tracebacks(tmp_path: Path) -> None:
+    process = start(tmp_path / "script.py")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate()
     assert err.count("Traceback") == 1 and err.splitlines()[-1] == "KeyboardInterrupt"
+    wait_until(lambda: not group_lives(process.pid))
+
+
+def test_nothing_outlives_a_process_that_was_killed(tmp_path: Path) -> None:
+    process = start(tmp_path / "script.py")
+    process.kill()
+    process.communicate()
     wait_until(lambda: not group_lives(process.pid))
