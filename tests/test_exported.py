@@ -25,7 +25,8 @@ from kps.predict import READY
 from kps.results.detections import ground_truth_detections
 from kps.synthetic import write_dataset
 
-NO_TORCH = """
+UNSURE = 0.05  # boxes of the last proposals score less
+NO_TORCH = f"""
 import sys
 
 class Absent:
@@ -34,11 +35,12 @@ class Absent:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent)
+from kps import predict
 from kps.__main__ import main
+predict.LEAST_BOX_SCORE = {UNSURE}
 sys.exit(main(sys.argv[1:]))
 """
 SAME_PX = 0.01
-SURE = 0.05  # a score above those of the last proposals
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +78,19 @@ def same_landmarks(checkpoint, model, photos, *, share=1.0):
 
 
 def same_boxes(checkpoint, model, photos):
-    # The last of the 50 proposals is the best by a last digit, which processors round differently: its box is unsure.
-    ours = detector.detect(checkpoint, *photos, batch_size=1, score_threshold=SURE)
-    theirs = exported.detect(model, *photos, score_threshold=SURE)
-    assert len(ours) == len(theirs) > 0
+    """The same boxes; but the last of 50 proposals may hang on a last digit, and so may a box of low score."""
+    ours = detector.detect(checkpoint, *photos, batch_size=1)
+    theirs = exported.detect(model, *photos)
+    partners = []
     for image in photos[0].images:  # boxes of equal scores have no order
         a, b = (found.take(np.flatnonzero(found.image_id == image.id)) for found in (ours, theirs))
-        nearest = np.abs(a.bbox_xywh[:, None] - b.bbox_xywh).max(2) + 1e6 * (a.category_id[:, None] != b.category_id)
-        assert len(a) == len(b)
-        assert max(nearest.min(axis, initial=np.inf).max(initial=0) for axis in (0, 1)) < 0.1
-        assert np.allclose(a.score, b.score, atol=1e-3)
+        apart = np.abs(a.bbox_xywh[:, None] - b.bbox_xywh).max(2) + 1e6 * (a.category_id[:, None] != b.category_id)
+        row, other = np.nonzero(apart < 0.1)
+        assert np.allclose(a.score[row], b.score[other], atol=1e-3)
+        for one, found in ((a, row), (b, other)):
+            partners.append(np.isin(np.arange(len(one)), found))
+            assert partners[-1][one.score >= UNSURE].all()
+    assert np.concatenate(partners).mean() > 0.95
     return ours
 
 
@@ -130,7 +135,8 @@ def test_the_papers_detectors(architecture, photos, tmp_path):
     same_boxes(path, tmp_path / "a.onnx", photos)
 
 
-def test_photos_of_ones_own_without_torch(ready, photos, tmp_path):
+def test_photos_of_ones_own_without_torch(ready, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "LEAST_BOX_SCORE", UNSURE)
     images = sorted(map(str, photos[1].glob("*.jpg")))[:3]
     command = [sys.executable, "-c", NO_TORCH, "predict", *images, "--models", str(ready), "--out", str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -150,8 +156,7 @@ def approximately(garment):
     marks = [mark | {name: pytest.approx(mark[name], abs=near[name]) for name in near}
              for mark in garment["landmarks"]]  # fmt: skip
     box = pytest.approx(garment["bbox_xywh"], abs=0.02)
-    # The scores of all names are summed, and a name of the last proposal (see `same_boxes`) adds up to 3e-4.
-    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=5e-4)}
+    return garment | {"landmarks": marks, "bbox_xywh": box, "score": pytest.approx(garment["score"], abs=2e-4)}
 
 
 def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):

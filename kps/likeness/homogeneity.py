@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import mannwhitneyu, spearmanr
 
 from kps.aggregation import Aggregation
 from kps.data.coco import Instances
@@ -124,8 +125,6 @@ def separation(distance: np.ndarray, aggregation: Aggregation | np.ndarray) -> f
         distance: (294, 294).
         aggregation: the map, or (294,) labels that are equal for landmarks that belong together.
     """
-    from scipy.stats import mannwhitneyu  # here, since figures do without
-
     label = aggregation.group if isinstance(aggregation, Aggregation) else np.asarray(aggregation)
     values, merged = distance[CROSS_PAIRS], np.equal(*label[list(CROSS_PAIRS)])
     near, far = (values[np.isfinite(values) & part] for part in (merged, ~merged))
@@ -172,8 +171,6 @@ def split_half(instances: Instances, *, seed: int = 0) -> float:
 
     Over all pairs of landmarks of different categories that both halves know; NaN where there are none.
     """
-    from scipy.stats import spearmanr
-
     first, second = (measure(half).fused[CROSS_PAIRS] for half in halves(instances, seed))
     known = np.isfinite(first) & np.isfinite(second)
     if not known.any():
