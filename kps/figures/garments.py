@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib as mpl
@@ -17,14 +18,16 @@ from PIL import Image, ImageOps
 from kps.data.coco import Coco
 from kps.data.photos import photo_of
 from kps.figures.style import CATEGORY_COLOURS, INK, OURS, STYLE, blank, draw_mean_shape, draw_outline, new_figure
-from kps.likeness import Shapes
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, Category, category
 
+if TYPE_CHECKING:
+    from kps.likeness import Shapes
+
 
 @mpl.rc_context(STYLE)
-def mean_shapes(shapes: Shapes) -> Figure:
+def mean_shapes(shapes: "Shapes") -> Figure:
     """Mean shape of each category; an ellipse holds where a landmark lies in about two cases out of three."""
     figure, panels = new_figure(2, 7, (15, 6.2))
     blank(panels.flat[-1])

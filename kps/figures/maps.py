@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -28,8 +29,10 @@ from kps.figures.style import (
     draw_mean_shape,
     new_figure,
 )
-from kps.likeness import Choice, Shapes
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, Category
+
+if TYPE_CHECKING:
+    from kps.likeness import Choice, Shapes
 
 ALONE = "#aeb4bb"  # a landmark that shares its channel with nobody
 DOUBT = "#d62246"
@@ -75,7 +78,7 @@ def likeness_matrices(
 
 
 @mpl.rc_context(STYLE)
-def map_poster(shapes: Shapes, maps: Mapping[str, Aggregation]) -> Figure:
+def map_poster(shapes: "Shapes", maps: Mapping[str, Aggregation]) -> Figure:
     """Every garment under one map or several: landmarks of one colour and number share a group.
 
     Numbers are the first map's. A group of a later map takes colour and number of the one that it shares most
@@ -120,7 +123,7 @@ def group_colour(number: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(number * 0.618034 % 1.0, saturation, value)
 
 
-def _garment(axes: Axes, item: Category, shapes: Shapes) -> np.ndarray:
+def _garment(axes: Axes, item: Category, shapes: "Shapes") -> np.ndarray:
     """The outline of a mean shape in an axes of its own; returns the shape (n_c, 2)."""
     mean = shapes.mean[item.id - 1, : item.num_landmarks]
     draw_mean_shape(axes, item, mean, margin=0.2, square=True, colors=FAINT, linewidths=2.4)
@@ -141,7 +144,7 @@ def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, 
 
 
 @mpl.rc_context(STYLE)
-def doubtful_pairs(table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, np.ndarray] | None = None) -> Figure:
+def doubtful_pairs(table: pd.DataFrame, shapes: "Shapes", *, crops: Mapping[int, np.ndarray] | None = None) -> Figure:
     """Pairs of landmarks of an audit's table, each as two garments with the landmark marked.
 
     `table` holds rows of `kps.likeness.audit_merges` or `audit_missed`; `crops` a picture (h, w, 3) by landmark index,
@@ -169,7 +172,7 @@ def doubtful_pairs(table: pd.DataFrame, shapes: Shapes, *, crops: Mapping[int, n
     return figure
 
 
-def _marked(axes: Axes, landmark: int, shapes: Shapes) -> None:
+def _marked(axes: Axes, landmark: int, shapes: "Shapes") -> None:
     """A garment with one landmark in red, the others numbered in grey."""
     item = CATEGORIES[LANDMARK_CATEGORY[landmark] - 1]
     mean, own = _garment(axes, item, shapes), landmark - item.first_index
@@ -182,7 +185,7 @@ def _marked(axes: Axes, landmark: int, shapes: Shapes) -> None:
 
 @mpl.rc_context(STYLE)
 def threshold_curve(
-    table: pd.DataFrame, *, choice: Choice, reference_groups: Mapping[str, int] | None = None
+    table: pd.DataFrame, *, choice: "Choice", reference_groups: Mapping[str, int] | None = None
 ) -> Figure:
     """Number of groups and scores over the threshold, with the chosen threshold marked.
 

@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from kps.aggregation import Aggregation, members
@@ -137,8 +138,6 @@ class MergeTree:
 
     def labels(self, threshold: float) -> np.ndarray:
         """(O,) clusters after all merges below the threshold."""
-        from scipy.cluster.hierarchy import fcluster
-
         return fcluster(self.linkage, np.nextafter(min(threshold, 2.0), -1), criterion="distance") - 1
 
     def aggregation(self, threshold: float) -> Aggregation:
@@ -152,8 +151,6 @@ def merge_tree(orbits: OrbitDistances) -> MergeTree:
     Forbidden pairs enter SciPy's linkage at a huge distance, which is the same thing: a mean with one of them
     in it never comes first.
     """
-    from scipy.cluster.hierarchy import linkage  # here and above: figures do without
-
     full = np.where(orbits.known, orbits.distance, FORBIDDEN)
     np.fill_diagonal(full, 0)
     return MergeTree(linkage(squareform(full, checks=False), method="average"), orbits.side)
@@ -292,8 +289,7 @@ def _relative_height(shapes: Shapes) -> np.ndarray:
     return place.to_numpy().T[own_landmark_mask()]
 
 
-SIDED = np.arange(NUM_LANDMARKS) != FLIP_INDICES
-WEIGHT = np.where(SIDED[CROSS_PAIRS[0]] | SIDED[CROSS_PAIRS[1]], 0.5, 1.0)  # counts mirror images once
+WEIGHT = np.where(_ON_AXIS[CROSS_PAIRS[0]] & _ON_AXIS[CROSS_PAIRS[1]], 1.0, 0.5)  # counts mirror images once
 
 
 @dataclass(frozen=True)
