@@ -148,7 +148,7 @@ HANDLING = ("kps.files", "kps.workspace", "kps.flow.steps")
 def code_sha256(names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
     """Digests, by name, of the package's modules that are named or imported by these, within functions too.
 
-    Tables of kps/data that a module names count as well; comments, docstrings and layout do not.
+    Tables of kps/data and configurations that a module names count as well; comments, docstrings and layout do not.
     `names` of other packages are passed over; modules whose names begin as one of `without` do not count, nor what only
     they import.
     """
@@ -164,7 +164,7 @@ def code_sha256(names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[
 
 
 def imported_names(tree: ast.AST) -> set[str]:
-    """The modules and tables of this package that code names; of `from a import b` a.b if it is a module."""
+    """The modules, tables and configurations of this package that code names; of `from a import b` a.b if a module."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -172,7 +172,7 @@ def imported_names(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             parts = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {part for part in parts if _file(part)} or {str(node.module)}
-        elif isinstance(node, ast.Constant) and str(node.value).endswith((".json", ".yaml")):
+        elif isinstance(node, ast.Constant) and str(node.value).endswith((".json", ".yaml", ".py")):
             names.add(str(node.value))
     return {name for name in names if _file(name)}
 
@@ -206,9 +206,11 @@ def content_sha256(path: Path, without: Path) -> str:
 
 @cache
 def _file(name: str) -> Path | None:
-    """The file of a module of this package, or of a table that it carries."""
+    """The file of a module of this package, of a table that it carries, or of a shipped configuration."""
     if re.fullmatch(r"\w+/[\w/]+\.(json|yaml)", name):
         choices = [PACKAGE / name]
+    elif re.fullmatch(r"[./]*(?!__)\w+\.py", name):  # "lite.py", or "./lite.py" as another's base
+        choices = list(PACKAGE.glob(f"configs/**/{Path(name).name}"))
     elif re.fullmatch(r"kps(\.\w+)*", name):
         module = PACKAGE.parent.joinpath(*name.split("."))
         choices = [module.with_suffix(".py"), module / "__init__.py"]

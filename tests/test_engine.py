@@ -20,7 +20,7 @@ from kps.flow.batch import load_profile, make_plan, parse_overrides
 from kps.flow.notebook import PrefixedOutput, run_notebook, step_file, step_state
 from kps.flow.run import run_plan, steps_to_run
 from kps.flow.steps import check_parameters, convert, find_notebook, read_parameters
-from kps.workspace import REPOSITORY, Workspace
+from kps.workspace import REPOSITORY, Workspace, load_record
 
 PROFILE = """
 parameters:
@@ -400,3 +400,26 @@ def test_every_path_from_outside_counts_by_content(tmp_path, monkeypatch, name, 
         happens(label)
         states.append(step_state(name, given, work))
     assert states[0] == states[1] != states[2]
+
+
+def test_a_shipped_configuration_counts_with_its_bases(monkeypatch):
+    monkeypatch.delenv("KPS_NOTEBOOKS")
+
+    def named(config: str) -> set[str]:
+        code = step_state(steps.LANDMARKS, {"config": config}, Workspace(Path("none")))["code_sha256"]
+        return {Path(name).stem for name in code if name.endswith(".py")}
+
+    assert named("lite") == {"lite", "_lite", "hrnet_demo", "hrnet_w48"}
+    assert named("rtmpose_m") == {"rtmpose_m"} and named("elsewhere/mine.py") == set()
+
+
+@pytest.mark.parametrize("weights", [None, "https://zoo/w.pth", "w.pth"])
+def test_weights_to_start_from_are_an_input(tmp_path, monkeypatch, weights):
+    monkeypatch.delenv("KPS_NOTEBOOKS")
+    monkeypatch.chdir(tmp_path)
+    Path("w.pth").write_bytes(b"weights")
+    names = {name: item.default for name, item in read_parameters(find_notebook(steps.LANDMARKS)).items()}
+    names |= {"workspace": str(tmp_path), "started": 0.0}
+    steps.record(steps.LANDMARKS, names, inputs={"weights": weights}, outputs={}, metrics={})
+    inputs = load_record(Workspace(tmp_path).record("05_train_landmarks_hand81")).inputs
+    assert inputs.keys() == ({"weights"} if weights == "w.pth" else set())

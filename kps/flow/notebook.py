@@ -65,15 +65,16 @@ def step_file(work: Workspace, step: str, suffix: str) -> Path:
 def step_state(name: str, given: Mapping[str, Any], work: Workspace) -> dict[str, dict[str, Any]]:
     """What a step's result depends on: "parameters", "code_sha256" and "inputs_sha256", each by name.
 
-    The code is the notebook's (text, outputs and metadata may change without a new run) and what it runs of
-    this package; inputs are the files and folders that a parameter names. `given` are checked parameters. The
-    workspace is none of them: a moved one is still done.
+    The code is the notebook's (text, outputs and metadata may change without a new run), what it runs of this package,
+    and a shipped configuration with its bases; inputs are the files and folders that a parameter names. `given` are
+    checked parameters. The workspace is none of them: a moved one is still done.
     """
     notebook = steps.find_notebook(name)
     source = "\n".join(cell["source"] for cell in steps.code_cells(notebook))
-    code = code_sha256(imported_names(ast.parse(source)), without=steps.NOT_RUN.get(name, ()))
     known = steps.read_parameters(notebook)
     parameters = {key: given.get(key, item.default) for key, item in known.items() if key != "workspace"}
+    names = imported_names(ast.parse(source)) | {f"{parameters.get('config')}.py"}
+    code = code_sha256(names, without=steps.NOT_RUN.get(name, ()))
     paths = {
         text: REPOSITORY / Path(text).expanduser()
         for key, value in parameters.items() if key not in steps.OUTPUTS

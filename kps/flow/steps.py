@@ -58,9 +58,10 @@ def begin() -> float:
 def record(notebook: str, names: Mapping[str, Any], **results: Mapping[str, Any]) -> None:
     """Write the record of a notebook's run, its last act.
 
-    `names` are the notebook's variables (`globals()`), `started` and its parameters among them; `results` its inputs,
-    outputs and metrics (see `kps.workspace.write_record`).
+    `names` are the notebook's variables (`globals()`), `started` and its parameters among them; `results` its inputs
+    (None and addresses are none), outputs and metrics (see `kps.workspace.write_record`).
     """
+    results["inputs"] = {key: file for key, file in results["inputs"].items() if file and "://" not in str(file)}
     parameters = {name: names[name] for name in read_parameters(find_notebook(notebook))}
     step, seconds = step_name(notebook, parameters), time.monotonic() - names["started"]
     path = Workspace(parameters["workspace"]).record(step)

@@ -1,7 +1,6 @@
 """The demo's Cascade R-CNN on EfficientNet-Lite0."""
 
 _base_ = ["./cascade_demo.py", "../_lite.py"]
-
 public_weights = "{{ fileDirname }}/../../weights/detector.pth"  # without its masks
 
 model = {{_base_.lite}}

@@ -1,7 +1,6 @@
 """The demo's HTC on EfficientNet-Lite0."""
 
 _base_ = ["./htc_demo.py", "../_lite.py"]
-
 public_weights = "{{ fileDirname }}/../../weights/detector.pth"
 
 model = {{_base_.lite}}

@@ -1,7 +1,6 @@
 """EfficientNet-Lite0 that has seen ImageNet, its maps of four strides summed; it tells categories as well."""
 
 _base_ = ["./hrnet_demo.py", "../_lite.py"]
-
 public_weights = "{{ fileDirname }}/../../weights/landmarks.pth"
 
 model = dict(
