@@ -54,7 +54,7 @@ lite = dict(
     rpn_head=dict(anchor_generator=dict(scales=[8])),
     # the second is for a mask head, which HTC alone has
     roi_head=dict(bbox_roi_extractor=dict(finest_scale=56), mask_roi_extractor=dict(finest_scale=56)),
-    test_cfg=dict(rcnn=dict(score_thr=0.05)),  # half of the boxes are below it and bring less than 0.002 AP
+    test_cfg=dict(rcnn=dict(score_thr=0.05)),  # two fifths of the boxes from 0.01 up bring 0.003 AP_box
 )
 one_epoch = dict(max_epochs=1, val_interval=1)
 one_epoch_schedule = [
