@@ -33,9 +33,10 @@ def test_the_libraries_are_quiet_in_a_fresh_process():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0):
+def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0, **given):
     torch.manual_seed(seed)
     config = {"type": "OwnLandmarkHead", "aggregation": aggregation, "in_channels": 8, "deconv_out_channels": None}
+    config |= given
     with DefaultScope.overwrite_default_scope("mmpose"):
         head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}})
     torch.nn.init.normal_(head.final_layer.weight)
@@ -114,6 +115,20 @@ def test_flipping_twice_is_no_change(aggregation):
     own = head.own_heatmaps(feats, kind)
     assert torch.allclose(mirrored, own.gather(1, flip[..., None, None].expand_as(own)), atol=1e-5)
     assert (flip.gather(1, flip) == torch.arange(39)).all()
+
+
+def test_a_residual_is_a_landmarks_own():
+    """A map with residuals is a channel for each landmark: its group's and the residual, in mirrored crops as well."""
+    soft, each, groups = make_head(residual=True), make_head(aggregation="identity"), Aggregation.named("hand81").group
+    torch.nn.init.normal_(soft.residual)
+    each.final_layer.weight.data = soft.final_layer.weight[groups] + soft.residual[:, :-1, None, None]
+    each.final_layer.bias.data = soft.final_layer.bias[groups] + soft.residual[:, -1]
+    feats, kind = make_feats(13), torch.arange(1, 14)
+    for flipped in (False, True):
+        own, wanted = (head.own_heatmaps(feats, kind, flipped=flipped) for head in (soft, each))
+        assert torch.allclose(own, wanted, atol=1e-5)
+    soft.loss(feats, packed(make_samples(range(1, 14))))["loss_kpt"].backward()
+    assert soft.residual.grad.abs().sum(1).all()
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -6,6 +6,7 @@ centres; input pixel x lies at (x + 0.5) * W / input width - 0.5, so that mirror
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         apart = ((near - around + 2 * fine)[..., None] - step).to(sigma)
         within = apart.abs() <= REACH * sigma[..., None]  # so that no map depends on the others' sigmas
         weights = torch.exp(-(apart**2) / (2 * sigma[..., None] ** 2)) * within
-        kernels.append(weights[..., step[: 2 * fine + 1, None] + step[:span]])
+        kernels.append(torch.stack([weights[..., row : row + span] for row in range(2 * fine + 1)], -2))
         ends.append(near + 2 * fine)
     window = heatmaps
     if windows[0].shape[-1] < height or windows[1].shape[-1] < width:
@@ -187,6 +188,8 @@ class OwnLandmarkHead(HeatmapHead):
 
     Args:
         aggregation: the map, see `kps.models.landmark_data.aggregation_of`.
+        residual: a landmark's channel is its group's and a part of its own, from zero: the map as a prior. The decay of
+            the optimizer's `residual` says how strong a one (0: a channel for each landmark; infinite: the map alone).
         norm_eval: keep the batch norm statistics as they are in training.
         category_channels: of all maps but the last, from which, pooled, a linear layer tells the garment's category;
             with 0 there is none.
@@ -197,6 +200,7 @@ class OwnLandmarkHead(HeatmapHead):
     def __init__(
         self,
         aggregation: str | Sequence[int],
+        residual: bool = False,
         norm_eval: bool = False,
         category_channels: int = 0,
         category_weight: float = 0.0,
@@ -212,6 +216,11 @@ class OwnLandmarkHead(HeatmapHead):
         flip_indices = torch.as_tensor(self.aggregation.flip_indices)
         tables = {"own_channels": own_channels, "flipped_channels": flip_indices[own_channels]}
         tables |= {"own_mask": torch.as_tensor(schema.own_landmark_mask()), "flip_indices": flip_indices}
+        own = np.maximum(schema.own_indices(), 0)
+        mirrored = torch.as_tensor(schema.FLIP_INDICES[own])
+        tables |= {"own_landmarks": torch.as_tensor(own), "mirrored_landmarks": mirrored}
+        channels = self.final_layer.in_channels + 1  # the last is the bias
+        self.residual = nn.Parameter(torch.zeros(schema.NUM_LANDMARKS, channels)) if residual else None
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
 
@@ -232,10 +241,14 @@ class OwnLandmarkHead(HeatmapHead):
         features = self.conv_layers(self.deconv_layers(feats[-1]))
         channels = (self.flipped_channels if flipped else self.own_channels)[category_id - 1]  # (N, L)
         gain = self.own_mask[category_id - 1][..., None] * self.loss_module.sharpness
-        weight = self.final_layer.weight.flatten(1)[channels] * gain  # (N, L, C)
-        bias = self.final_layer.bias[channels][..., None] * gain
+        weight = self.final_layer.weight.flatten(1)[channels]  # (N, L, C)
+        bias = self.final_layer.bias[channels][..., None]
+        if self.residual is not None:
+            own = self.residual[(self.mirrored_landmarks if flipped else self.own_landmarks)[category_id - 1]]
+            weight, bias = weight + own[..., :-1], bias + own[..., -1:]
         with torch.autocast(features.device.type, enabled=False):  # a peak's place is finer than half precision has it
-            maps = torch.baddbmm(bias, weight, features.flatten(2).float()).unflatten(2, features.shape[-2:])
+            maps = torch.baddbmm(bias * gain, weight * gain, features.flatten(2).float())
+        maps = maps.unflatten(2, features.shape[-2:])
         return maps.flip(-1) if flipped else maps
 
     def loss(self, feats: Sequence[Tensor], batch_data_samples: list, train_cfg: dict | None = None) -> dict:
@@ -319,7 +332,7 @@ class OwnLandmarkHead(HeatmapHead):
             maps[1:] = [one.flip(-1)[:, self.flip_indices] for one in maps[1:]]
         else:
             maps = [self.own_heatmaps(one, category_id, flipped=bool(number)) for number, one in enumerate(both)]
-        maps = sum(self.loss_module.activate(one) for one in maps) / len(both)
+        maps = reduce(Tensor.add, map(self.loss_module.activate, maps)).div_(len(both))
         stride = torch.tensor([s / m for s, m in zip(input_size, maps.shape[:1:-1], strict=True)]).to(maps)
         points_xy, confidence = self.loss_module.decode(maps, oks_scale / stride.mean())
         kinds = None
