@@ -2,7 +2,7 @@
 """Ours beside its peers: models against stock mmpose and mmdet, scores against three scorers, files against the plain
 way.
 
-    python scripts/bench.py > docs/benchmarks.md        # everything; --only NAME... for a part, --json FILE for rows
+    python scripts/bench.py                # everything, as a page; --only NAME... for a part, --json FILE for rows
 
 Models are timed in one process, ours and the peer in turn, medians of pairs; files and scores as whole commands, each
 in a process of its own, with its peak of memory. Peers that are not installed (hotcoco, faster-coco-eval) are "not
@@ -14,25 +14,27 @@ import contextlib
 import io
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import psutil
 
 from kps.aggregation import Aggregation
 from kps.data.coco import coco_head, load_coco
 from kps.data.convert import convert_split
 from kps.files import InputError, available_cores, write_json
+from kps.report import markdown
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions, iter_results, top_rows
 from kps.results.submission import NAME_IN_ZIP, write_submission
@@ -57,6 +59,16 @@ class Row(NamedTuple):
     ratio: float | None
     spread: float | None
 
+    @classmethod
+    def of_pairs(cls, name: str, pairs: Sequence[Sequence[float]], peer_name: str, unit: str) -> "Row":
+        """Summarise pairs of ours and the peer's."""
+        mine, theirs = np.median(pairs, axis=0).tolist()
+        low, ratio, high = np.quantile([peer / own for own, peer in pairs], (0.25, 0.5, 0.75)).tolist()
+        return cls(name, mine, theirs, peer_name, unit, ratio, (high - low) / ratio)
+
+
+# Models
+
 
 def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: float = 1, unit: str = "ms") -> Row:
     """Time two functions in turn, milliseconds for each of `per` things."""
@@ -74,13 +86,8 @@ def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: floa
         timed(function)
     while len(pairs) < LEAST or time.monotonic() - started < seconds:
         pairs.append((timed(ours), timed(peer)))
-    ratios = sorted(theirs / mine for mine, theirs in pairs)
-    low, ratio, high = (float(np.quantile(ratios, q)) for q in (0.25, 0.5, 0.75))
-    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return Row(name, mine, theirs, peer_name, unit, ratio, (high - low) / ratio)
+    return Row.of_pairs(name, pairs, peer_name, unit)
 
-
-# Models
 
 CODECS = {
     "argmax": {"type": "MSRAHeatmap", "unbiased": False},
@@ -89,11 +96,11 @@ CODECS = {
 }
 
 
-def cuda() -> bool:
-    """Whether models run on a GPU."""
+def device() -> str:
+    """Where models run."""
     import torch
 
-    return torch.cuda.is_available()
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Bench:
@@ -104,15 +111,13 @@ class Bench:
 
         from kps.models.landmarks import landmark_config
 
-        self.files = drawn(folder)
+        self.files, groups = drawn(folder), Aggregation.named(map_name)
         config = {"demo": "hrnet_demo", "paper": "hrnet_w48"}[size]
-        groups = Aggregation.named(map_name)
         self.config = landmark_config(config, aggregation=groups, work_dir=folder, **self.files)
         self.name = f"{size}'s size, {groups.num_groups} channels"
         self.input_size, self.build = self.config.test_dataloader.dataset.pipeline[0].input_size, MODELS.build
-        self.stride = 4
-        self.map_size = [side // self.stride for side in self.input_size]
-        self.crops = BATCH * (2 if cuda() else 1)
+        self.map_size = [side // 4 for side in self.input_size]
+        self.crops = BATCH * (2 if device() == "cuda" else 1)
 
     def stock_config(self, codec: str = "DARK", *, tuned: bool = False) -> dict:
         """The configuration's model with mmpose's own head and loss."""
@@ -123,8 +128,8 @@ class Bench:
         head["loss"] = {"type": "KeypointMSELoss", "use_target_weight": True}
         return {**model, "head": head, "train_cfg": {"compute_acc": not tuned}}
 
-    def loader(self, *, stock: bool = False, cache: bool = False) -> Iterator[dict]:
-        """Yield batches of augmented crops with their targets, for ever."""
+    def loader(self, *, stock: bool = False, cache: bool = False) -> Callable[[], dict]:
+        """A function that returns the next batch of augmented crops with their targets; patches are kept by now."""
         from mmengine.dataset import pseudo_collate
         from mmpose.registry import DATASETS
 
@@ -138,28 +143,24 @@ class Bench:
             dataset.pipeline = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}, augment, *crop]
         else:
             dataset.pipeline[0].cache = cache
-        built, place = DATASETS.build(dataset), 0
-        while True:
-            items = [built[(place + k) % len(built)] for k in range(self.crops)]
-            place += self.crops
-            yield (pseudo_collate if stock else stack_crops)(items)
-
-    def model(self, config: dict | None = None, *, fast: bool = True) -> Any:
-        """A landmark model to train."""
-        return trained(self.build(config or self.config.model), fast=fast)
+        built, collate = DATASETS.build(dataset), pseudo_collate if stock else stack_crops
+        rows = (number % len(built) for number in range(10**9))
+        for _ in range(len(built) if cache else 0):
+            built[next(rows)]
+        return lambda: collate([built[next(rows)] for _ in range(self.crops)])
 
 
-def trained(model: Any, *, fast: bool) -> Any:
-    """Put a model on the GPU where there is one, with the optimizer that trains it; `fast`: bfloat16, channels last."""
+def trained(model: Any, *, fast: bool = True) -> Any:
+    """Put a model where models run, with the optimizer that trains it; `fast`: bfloat16 on a GPU, channels last."""
     import torch
     from mmengine.optim import build_optim_wrapper
 
     from kps.models.ops import memory_format
 
-    model.to("cuda" if cuda() else "cpu", memory_format=memory_format() if fast else torch.contiguous_format)
-    wrapper = {"type": "AmpOptimWrapper", "dtype": "bfloat16"} if cuda() and fast else {"type": "OptimWrapper"}
-    optimizer = {"type": "Adam", "lr": 1e-4, "fused": cuda() and fast}
-    model.wrapper = build_optim_wrapper(model, {**wrapper, "optimizer": optimizer})
+    model.to(device(), memory_format=memory_format() if fast else torch.contiguous_format)
+    fast = fast and device() == "cuda"
+    wrapper = {"type": "AmpOptimWrapper", "dtype": "bfloat16"} if fast else {"type": "OptimWrapper"}
+    model.wrapper = build_optim_wrapper(model, {**wrapper, "optimizer": {"type": "Adam", "lr": 1e-4, "fused": fast}})
     return model.train()
 
 
@@ -180,11 +181,8 @@ def loaders(bench: Bench) -> Iterator[Row]:
     """A crop with its target and collating, decoded anew or kept."""
     stock = bench.loader(stock=True)
     for cache, words in ((False, "each photo read anew"), (True, "patches kept")):
-        ours = bench.loader(cache=cache)
-        for _ in range(-(-4 * POOL_PHOTOS // bench.crops) if cache else 1):
-            next(ours)
         name = f"loader, {words}, {bench.name}"
-        yield in_turn(name, partial(next, ours), partial(next, stock), "mmpose", bench.crops, "ms a crop")
+        yield in_turn(name, bench.loader(cache=cache), stock, "mmpose", bench.crops, "ms a crop")
 
 
 def heads(bench: Bench) -> Iterator[Row]:
@@ -192,48 +190,41 @@ def heads(bench: Bench) -> Iterator[Row]:
     import torch
 
     torch.manual_seed(0)
-    device = "cuda" if cuda() else "cpu"
-    deconv = 2 ** len(bench.config.model.head.deconv_out_channels or ())
-    size = [side // deconv for side in bench.map_size[::-1]]
-    feats = (torch.randn(bench.crops, bench.config.model.head.in_channels, *size, device=device, requires_grad=True),)
-    ours, stock = next(bench.loader()), next(bench.loader(stock=True))
-    head = bench.build(bench.config.model.head).to(device)
-    peer = bench.build(bench.stock_config(tuned=True)["head"]).to(device)
+    head = bench.config.model.head
+    size = [side // 2 ** len(head.deconv_out_channels or ()) for side in bench.map_size[::-1]]
+    feats = (torch.randn(bench.crops, head.in_channels, *size, device=device(), requires_grad=True),)
+    samples, stock_samples = (bench.loader(stock=stock)()["data_samples"] for stock in (False, True))
 
     def learn(head: Any, samples: list) -> None:
-        given = [sample.to(device) for sample in samples]
+        given = [sample.to(device()) for sample in samples]
         sum(head.loss(feats, given, train_cfg={"compute_acc": False}).values()).backward()
 
-    both = (partial(learn, head, ours["data_samples"]), partial(learn, peer, stock["data_samples"]))
+    ours, peer = (bench.build(one).to(device()) for one in (head, bench.stock_config(tuned=True)["head"]))
+    both = (partial(learn, ours, samples), partial(learn, peer, stock_samples))
     yield in_turn(f"head, loss and gradient, {bench.name}", *both, "mmpose", unit="ms a batch")
-    samples = ours["data_samples"]
     for sample in samples:
-        sample.gt_instances.bboxes = np.array([[0.0, 0, *sample.input_size]])
-        sample.set_metainfo(
-            {"input_scale": np.array(sample.input_size), "input_center": np.array(sample.input_size) / 2}
-        )
+        wh = np.array(sample.input_size)
+        sample.gt_instances.bboxes = np.array([[0.0, 0, *wh]])
+        sample.set_metainfo({"input_scale": wh, "input_center": wh / 2})
     with torch.no_grad():
         for codec in CODECS:
-            peer = bench.build(bench.stock_config(codec)["head"]).to(device).eval()
-            both = (partial(head.eval().predict, feats, samples), partial(peer.predict, feats, samples))
+            peer = bench.build(bench.stock_config(codec)["head"]).to(device()).eval()
+            both = (partial(ours.eval().predict, feats, samples), partial(peer.predict, feats, samples))
             yield in_turn(f"decoding, {bench.name}", *both, f"mmpose, {codec}", unit="ms a batch")
 
 
 def steps(bench: Bench) -> Iterator[Row]:
     """A step of training, and with its loader; stock as it is shipped, then as fast as its options make it."""
-    ours, batch = bench.model(), next(bench.loader())
-    stock_batch = next(bench.loader(stock=True))
+    ours, kept, anew = trained(bench.build(bench.config.model)), bench.loader(cache=True), bench.loader(stock=True)
+    batch, stock_batch = kept(), anew()
     for tuned, words in ((False, "as shipped"), (True, "tuned")):
-        stock = bench.model(bench.stock_config(tuned=tuned), fast=tuned)
+        stock = trained(bench.build(bench.stock_config(tuned=tuned)), fast=tuned)
         both = (partial(ours.train_step, batch, ours.wrapper), partial(stock.train_step, stock_batch, stock.wrapper))
         row = in_turn(f"step of training, {bench.name}", *both, f"mmpose {words}", bench.crops, "ms a crop")
         yield row
-    if cuda():
+    if device() == "cuda":
         yield matrix_rate(both[0], row.ours * bench.crops, row.name)
-    kept, anew = bench.loader(cache=True), bench.loader(stock=True)
-    for _ in range(-(-4 * POOL_PHOTOS // bench.crops)):
-        next(kept)
-    both = (lambda: ours.train_step(next(kept), ours.wrapper), lambda: stock.train_step(next(anew), stock.wrapper))
+    both = (lambda: ours.train_step(kept(), ours.wrapper), lambda: stock.train_step(anew(), stock.wrapper))
     yield in_turn(f"epoch of training, {bench.name}", *both, "mmpose tuned", bench.crops, "ms a crop")
 
 
@@ -243,17 +234,15 @@ def predictions(bench: Bench) -> Iterator[Row]:
 
     from kps.models.landmarks import LandmarkModel, predict_landmarks
 
-    coco = load_coco(bench.files["coco_file"])
-    coco = coco.subset(image_ids=coco.image_ids[:12].tolist())
-    boxes, photos = ground_truth_detections(coco), bench.files["image_dir"]
+    coco, photos = some_photos(bench.files, 12)
+    boxes = ground_truth_detections(coco)
     tuned = {item.id: LandmarkModel(bench.config) for item in CATEGORIES}
-    stock = bench.model(bench.stock_config()).eval()
+    stock = trained(bench.build(bench.stock_config())).eval()
     stock.test_cfg = {"flip_test": True, "flip_mode": "heatmap", "shift_heatmap": False}
     crop = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}]
     crop += [{"type": "TopdownAffine", "input_size": bench.input_size}, {"type": "PackPoseInputs"}]
-    stock.cfg = bench.config.copy()
+    stock.cfg, stock.dataset_meta = bench.config.copy(), tuned[1].meta
     stock.cfg.test_dataloader.dataset.pipeline = crop
-    stock.dataset_meta = next(iter(tuned.values())).meta
 
     def theirs() -> None:
         for image in coco.images:
@@ -261,9 +250,7 @@ def predictions(bench: Bench) -> Iterator[Row]:
             inference_topdown(stock, str(photos / image.file_name), found, bbox_format="xywh")
 
     both = (lambda: list(iter_results(predict_landmarks(tuned, boxes, coco, photos))), theirs)
-    with contextlib.redirect_stdout(io.StringIO()):
-        row = in_turn(f"prediction, 13 models, flip test, {bench.name}", *both, "mmpose", len(boxes), "ms a garment")
-    yield row
+    yield in_turn(f"prediction, 13 models, flip test, {bench.name}", *both, "mmpose", len(boxes), "ms a garment")
 
 
 def detectors(folder: Path) -> Iterator[Row]:
@@ -275,25 +262,21 @@ def detectors(folder: Path) -> Iterator[Row]:
 
     from kps.models.detector import detect, detector_config, new_detector
 
-    files, name = drawn(folder), "htc_x101" if cuda() else "htc_demo"
+    files, name = drawn(folder), "htc_x101" if device() == "cuda" else "htc_demo"
     config = detector_config(name, work_dir=folder, **files)
     dataset, number = DATASETS.build(config.train_dataloader.dataset), config.train_dataloader.batch_size
     batch = pseudo_collate([dataset[k] for k in range(number)])
-    ours = trained(MODELS.build(config.model), fast=True)
-    for fast, words in ((False, "as shipped"), (True, "in bfloat16") if cuda() else (False, "")):
-        if words:
-            stock = trained(MODELS.build(config.model), fast=fast).to(memory_format=torch.contiguous_format)
-            both = (partial(one.train_step, batch, one.wrapper) for one in (ours, stock))
-            yield in_turn(f"step of training, {name}", *both, f"mmdet {words}", number, "ms a photo")
+    ours = trained(MODELS.build(config.model))
+    for words in ("as shipped", *(["in bfloat16"] if device() == "cuda" else [])):
+        stock = trained(MODELS.build(config.model), fast=words != "as shipped")
+        stock.to(memory_format=torch.contiguous_format)
+        both = (partial(one.train_step, batch, one.wrapper) for one in (ours, stock))
+        yield in_turn(f"step of training, {name}", *both, f"mmdet {words}", number, "ms a photo")
     stock.eval().cfg = config
-    found = new_detector(config, stock.state_dict())
-    coco = load_coco(files["coco_file"])
-    coco = coco.subset(image_ids=coco.image_ids[:16].tolist())
-    paths = [str(files["image_dir"] / image.file_name) for image in coco.images]
-    both = (lambda: detect(found, coco, files["image_dir"]), lambda: inference_detector(stock, paths))
-    with contextlib.redirect_stdout(io.StringIO()):
-        row = in_turn(f"detection, {name}", *both, "mmdet", len(paths), "ms a photo")
-    yield row
+    found, (coco, photos) = new_detector(config, stock.state_dict()), some_photos(files, 16)
+    paths = [str(photos / image.file_name) for image in coco.images]
+    both = (lambda: detect(found, coco, photos), lambda: inference_detector(stock, paths))
+    yield in_turn(f"detection, {name}", *both, "mmdet", len(paths), "ms a photo")
 
 
 def exported(folder: Path) -> Iterator[Row]:
@@ -308,22 +291,29 @@ def exported(folder: Path) -> Iterator[Row]:
     from kps.predict import find_models
 
     torch.set_num_threads(available_cores())  # as onnxruntime
-    ready, files = find_models(None), drawn(folder)
+    ready, (coco, photos) = find_models(None), some_photos(drawn(folder), 32)
     landmark_file, boxes_file = export_models(ready.detector, ready.landmarks, folder / "exported")
-    coco = load_coco(files["coco_file"])
-    coco = coco.subset(image_ids=coco.image_ids[:32].tolist())
-    boxes, photos, detector = ground_truth_detections(coco), files["image_dir"], build_detector(ready.detector)
-    both = (partial(detect_exported, open_detector(boxes_file), coco, photos),
-            partial(detect, detector, coco, photos, batch_size=1))  # fmt: skip
+    ours, peer = open_detector(boxes_file), build_detector(ready.detector)
+    both = (partial(detect_exported, ours, coco, photos), partial(detect, peer, coco, photos, batch_size=1))
     yield in_turn("detection, exported ready weights", *both, "torch", len(coco.images), "ms a photo")
-    both = [partial(predict_landmarks, one, boxes, coco, photos)
-            for one in (OnnxLandmarks(landmark_file), LandmarkModel.load(ready.landmarks))]  # fmt: skip
+    boxes, models = ground_truth_detections(coco), (OnnxLandmarks(landmark_file), LandmarkModel.load(ready.landmarks))
+    both = (partial(predict_landmarks, model, boxes, coco, photos) for model in models)
     yield in_turn("landmarks, flip test, exported ready weights", *both, "torch", len(boxes), "ms a garment")
 
 
 def drawn(folder: Path) -> dict[str, Path]:
     """Where the drawn photos lie."""
     return {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
+
+
+def some_photos(files: dict[str, Path], count: int) -> tuple[Any, Path]:
+    """The first photos of a file, and their folder."""
+    coco = load_coco(files["coco_file"])
+    return coco.subset(image_ids=coco.image_ids[:count].tolist()), files["image_dir"]
+
+
+OF_SIZES = {"loader": loaders, "head": heads, "step": steps, "prediction": predictions}
+OF_PHOTOS = {"detector": detectors, "exported": exported}
 
 
 def models(kind: str) -> list[Row]:
@@ -336,94 +326,79 @@ def models(kind: str) -> list[Row]:
     torch.set_num_threads(1)
     init_default_scope("mmdet" if kind == "detector" else "mmpose")
     torch.backends.cudnn.benchmark = True
-    sizes = ("paper",) if cuda() and kind != "loader" else ("demo", "paper")
-    wanted = {"loader": loaders, "head": heads, "step": steps, "prediction": predictions}
-    with tempfile.TemporaryDirectory() as name:
+    sizes = ("demo", "paper") if kind == "loader" or device() == "cpu" else ("paper",)
+    if kind in ("step", "prediction"):  # HRNet-w48 takes minutes a step on a CPU
+        sizes = sizes[:1]
+    maps = ("hand81", "identity") if kind in ("loader", "head") else ("hand81",)
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         folder = Path(name)
         write_dataset(folder / "raw", train=POOL_PHOTOS, validation=0, test=0)
         convert_split(folder / "raw", "train", folder / "coco.json")
-        if kind in ("detector", "exported"):
-            return list({"detector": detectors, "exported": exported}[kind](folder))
-        if kind in ("step", "prediction"):  # HRNet-w48 takes minutes a step on a CPU
-            sizes = sizes[:1]
-        maps = ("hand81", "identity") if kind in ("loader", "head") else ("hand81",)
-        return [row for size in sizes for each in maps for row in wanted[kind](Bench(folder, size, each))]
+        if kind in OF_PHOTOS:
+            return list(OF_PHOTOS[kind](folder))
+        return [row for size in sizes for each in maps for row in OF_SIZES[kind](Bench(folder, size, each))]
 
 
 # Files and scores: each a whole command in a process of its own
 
 TREE, COCO_FILE, RESULT_FILE, RUN, ZIP = map(Path, ("tree", "coco.json", "results.json", "run.npz", "submission.zip"))
-KPS = [sys.executable, "-m", "kps"]
-PLAIN = [sys.executable, str(Path(__file__).resolve()), "--plain"]
-COMMANDS = {  # name: ours, and its peers
+SCORERS = ("hotcoco", "faster_coco_eval", "pycocotools")
+COMMANDS = {  # name: ours, and the peers, each with what `plainly` does for it
     "conversion, validation": (
-        [*KPS, "convert", TREE, "--split", "validation", "--out", "out.json"], {"json and PIL": [*PLAIN, "convert"]},
+        ["convert", TREE, "--split", "validation", "--out", "out.json"], {"json and PIL": "convert"},
     ),
-    "scores, landmarks": (
-        [*KPS, "evaluate", COCO_FILE, RESULT_FILE],
-        {name: [*PLAIN, name] for name in ("hotcoco", "faster_coco_eval", "pycocotools")},
+    "scores, landmarks": (["evaluate", COCO_FILE, RESULT_FILE], {name: name for name in SCORERS}),
+    "scores with intervals and subsets": (
+        ["evaluate", COCO_FILE, RESULT_FILE, "--intervals", "--by", "scale"], {"hotcoco, scores alone": "hotcoco"},
     ),
-    "writing the submission": (
-        [*KPS, "submit", RUN, "--out", "out.zip"], {"json.dumps and zipfile": [*PLAIN, "write"]},
-    ),
-    "validating the submission": ([*KPS, "validate", ZIP], {"json.load": [*PLAIN, "validate"]}),
-    "looking at every file": ([*KPS, "doctor", TREE], {"json and PIL": [*PLAIN, "convert"]}),
+    "writing the submission": (["submit", RUN, "--out", "out.zip"], {"json.dumps and zipfile": "write"}),
+    "validating the submission": (["validate", ZIP], {"json.load": "validate"}),
+    "looking at every file": (["doctor", TREE], {"json and PIL": "convert"}),
 }  # fmt: skip
 
 
-def files(scale: float, name: str, repeats: int) -> list[Row]:
+def files(name: str, repeats: int) -> Iterator[Row]:
     """Time the commands of a name in turn, in the folder that `prepare` filled."""
     ours, peers = COMMANDS[name]
-    rows = []
-    for peer_name, peer in peers.items():
-        try:
-            version(peer_name.replace("_", "-")) if "coco" in peer_name else None
-        except PackageNotFoundError:
-            peer = None
-        pairs = [(measured(ours), measured(peer) if peer else None) for _ in range(repeats)]
-        for place, unit in enumerate(("s", "GB")):
-            mine = statistics.median(pair[0][place] for pair in pairs)
-            if not peer:
-                rows.append(Row(f"{name} ({unit})", mine, None, f"{peer_name}: not run", unit, None, None))
-                continue
-            theirs = statistics.median(pair[1][place] for pair in pairs)
-            ratios = [pair[1][place] / max(pair[0][place], 1e-9) for pair in pairs]
-            spread = (max(ratios) - min(ratios)) / statistics.median(ratios)
-            rows.append(Row(f"{name} ({unit})", mine, theirs, peer_name, unit, statistics.median(ratios), spread))
-    return rows
+    for peer_name, what in peers.items():
+        there = what not in SCORERS or find_spec(what) is not None
+        commands = [["-m", "kps", *ours], *([[Path(__file__).resolve(), "--plain", what]] if there else [])]
+        rounds = np.array([[measured(command) for command in commands] for _ in range(repeats)])
+        for unit, pairs in (("s", rounds[:, :, 0]), ("GB", rounds[:, :, 1])):
+            title = f"{name} ({unit})"
+            if there:
+                yield Row.of_pairs(title, pairs, peer_name, unit)
+            else:
+                yield Row(title, float(np.median(pairs)), None, f"{peer_name}: not run", unit, None, None)
 
 
-def measured(command: list) -> tuple[float, float]:
-    """Seconds and the peak of resident memory, GB, of a command and its workers."""
-    started, peak = time.perf_counter(), 0
-    process = psutil.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def measured(words: list) -> tuple[float, float]:
+    """Seconds and the peak of resident memory, GB, of a call of Python and its workers."""
+    started, peak, silent = time.perf_counter(), 1, subprocess.DEVNULL
+    process = psutil.Popen([sys.executable, *map(str, words)], stdout=silent, stderr=silent)
     while process.poll() is None:
         with contextlib.suppress(psutil.NoSuchProcess):
             members = (process, *process.children(recursive=True))
             peak = max(peak, sum(member.memory_info().rss for member in members))
         time.sleep(0.02)
     if process.returncode not in (0, 1, 2):  # the doctor's verdict is in the code
-        raise InputError(f"{' '.join(map(str, command))} ended with {process.returncode}")
+        raise InputError(f"{' '.join(map(str, words))} ended with {process.returncode}")
     return time.perf_counter() - started, peak / 1e9
 
 
 def prepare(scale: float) -> None:
     """Make what the commands read, or a share of it: drawn photos many times, and results that stray from the truth."""
     write_dataset(Path("pool"), train=POOL_PHOTOS, validation=0, test=0)
-    for folder in ("validation/annos", "validation/image", "test/image"):
-        (TREE / folder).mkdir(parents=True)
-    for split, kind, end, count in (
-        ("validation", "annos", "json", VALIDATION_PHOTOS), ("validation", "image", "jpg", VALIDATION_PHOTOS),
-        ("test", "image", "jpg", TEST_PHOTOS),
-    ):  # fmt: skip
-        for number in range(1, max(1, round(scale * count)) + 1):
+    counts = {"validation": VALIDATION_PHOTOS, "test": TEST_PHOTOS}
+    for split, kind, end in (("validation", "annos", "json"), ("validation", "image", "jpg"), ("test", "image", "jpg")):
+        (TREE / split / kind).mkdir(parents=True)
+        for number in range(1, max(1, round(scale * counts[split])) + 1):
             source = f"pool/train/{kind}/{1 + number % POOL_PHOTOS:06d}.{end}"
             os.link(source, TREE / split / kind / f"{number:06d}.{end}")
     convert_split(TREE, "validation", COCO_FILE)
     rng, items = np.random.default_rng(0), load_coco(COCO_FILE).instances
     items = items.take(rng.permutation(np.arange(round(1.1 * scale * RESULTS)) % len(items)))
-    distance = rng.gamma(2.0, 0.02, len(items))
-    keypoints = items.keypoints.copy()
+    distance, keypoints = rng.gamma(2.0, 0.02, len(items)), items.keypoints.copy()
     spread = (distance * items.bbox_xywh[:, 2:].max(axis=1))[:, None, None]
     keypoints[:, :, :2] += rng.standard_normal((*keypoints.shape[:2], 2)) * spread
     keypoints *= keypoints[:, :, 2:] > 0
@@ -438,24 +413,9 @@ def prepare(scale: float) -> None:
 
 
 def plainly(what: str) -> None:
-    """Do one thing as one writes it first, in one process with everything in memory, or with another's scorer."""
+    """Do one thing as one writes it first, in one process with everything in memory, or score with another library."""
     if what == "convert":
-        from PIL import Image
-
-        images, annotations = [], []
-        for path in sorted((TREE / "validation" / "annos").iterdir()):
-            with Image.open(TREE / "validation" / "image" / f"{path.stem}.jpg") as image:
-                images.append({"id": int(path.stem), "file_name": f"{path.stem}.jpg", "width": image.width})
-                images[-1]["height"] = image.height
-            for key, item in json.loads(path.read_text()).items():
-                if key.startswith("item"):
-                    keypoints, start = [0] * (3 * NUM_LANDMARKS), 3 * CATEGORIES[item["category_id"] - 1].first_index
-                    keypoints[start : start + len(item["landmarks"])] = item["landmarks"]
-                    x1, y1, x2, y2 = item["bounding_box"]
-                    row = {"id": len(annotations) + 1, "image_id": int(path.stem), "category_id": item["category_id"]}
-                    row |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-                    annotations.append(row | {"keypoints": keypoints, "segmentation": item["segmentation"]})
-        Path("out.json").write_text(json.dumps(coco_head("") | {"images": images, "annotations": annotations}))
+        convert_plainly()
     elif what == "write":
         with zipfile.ZipFile("out.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(NAME_IN_ZIP, json.dumps(list(iter_results(Predictions.load(RUN)))))
@@ -466,56 +426,58 @@ def plainly(what: str) -> None:
         score_by(what)
 
 
+def convert_plainly() -> None:
+    """Convert annotations, with the sizes of their photos."""
+    from PIL import Image
+
+    images, annotations = [], []
+    for path in sorted((TREE / "validation" / "annos").iterdir()):
+        with Image.open(TREE / "validation" / "image" / f"{path.stem}.jpg") as image:
+            images.append({"id": int(path.stem), "file_name": f"{path.stem}.jpg"})
+            images[-1] |= {"width": image.width, "height": image.height}
+        for item in (value for key, value in json.loads(path.read_text()).items() if key.startswith("item")):
+            keypoints, start = [0] * (3 * NUM_LANDMARKS), 3 * CATEGORIES[item["category_id"] - 1].first_index
+            keypoints[start : start + len(item["landmarks"])] = item["landmarks"]
+            x1, y1, x2, y2 = item["bounding_box"]
+            row = {"id": len(annotations) + 1, "image_id": int(path.stem), "category_id": item["category_id"]}
+            row |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+            annotations.append(row | {"keypoints": keypoints, "segmentation": item["segmentation"]})
+    Path("out.json").write_text(json.dumps(coco_head("") | {"images": images, "annotations": annotations}))
+
+
 def score_by(library: str) -> None:
     """Score with pycocotools, or with what offers its interface."""
-    if library == "hotcoco":
-        from hotcoco import COCO, COCOeval
-    elif library == "faster_coco_eval":
-        from faster_coco_eval import COCO
-        from faster_coco_eval import COCOeval_faster as COCOeval
-    else:
+    found = import_module(library)
+    if library == "pycocotools":
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
+    else:
+        COCO, COCOeval = found.COCO, getattr(found, "COCOeval_faster", None) or found.COCOeval
+    sigmas = list(SIGMAS) if library == "hotcoco" else np.array(SIGMAS)
+    extra = {"kpt_oks_sigmas": sigmas} if library == "faster_coco_eval" else {}
     truth = COCO(str(COCO_FILE))
-    extra = {"kpt_oks_sigmas": np.array(SIGMAS)} if library == "faster_coco_eval" else {}
     evaluation = COCOeval(truth, truth.loadRes(str(RESULT_FILE)), "keypoints", **extra)
-    evaluation.params.kpt_oks_sigmas = list(SIGMAS) if library == "hotcoco" else np.array(SIGMAS)
+    evaluation.params.kpt_oks_sigmas = sigmas
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
     print(f"AP {evaluation.stats[0]:.9f}")
 
 
-KINDS = ("loader", "head", "step", "prediction", "detector", "exported")
-
-
 def page(rows: list[Row], words: list[str]) -> str:
     """The rows in Markdown, with what they were measured on."""
-    cells = [
-        [row.name, f"{row.ours:.3g}", "" if row.peer is None else f"{row.peer:.3g}", row.unit, row.peer_name]
-        + ["" if value is None else f"{value:.{digits}f}" for value, digits in ((row.ratio, 2), (row.spread, 2))]
-        for row in rows
-    ]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in cells)
+    table = pd.DataFrame([row._asdict() for row in rows]).set_index("name")
+    for name, form in (("ours", "{:.3g}"), ("peer", "{:.3g}"), ("ratio", "{:.2f}"), ("spread", "{:.2f}")):
+        table[name] = ["" if pd.isna(value) else form.format(value) for value in table[name]]
     used = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return f"""# Benchmarks
-
-Output of `python scripts/bench.py{"".join(f" {word}" for word in words)}`: ours beside a peer, measured in turn; a
-ratio above 1 is in our favour, the spread is the distance of its quartiles (of whole commands: of its extremes) over
-it.
-
-| what | ours | peer | unit | peer's name | ratio | spread |
-| --- | ---: | ---: | --- | --- | ---: | ---: |
-{table}
-
-Machine: {hardware()}; {used}.
-"""
+    return f"`{' '.join(['scripts/bench.py', *words])}`\n\n{markdown(table)}\n\nMachine: {hardware()}; {used}."
 
 
 def main(words: list[str]) -> int:
     """Measure what is asked for; 1 where a command failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    names = [*KINDS, *COMMANDS]
+    kinds = [*OF_SIZES, *OF_PHOTOS]
+    names = [*kinds, *COMMANDS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {names}")
     parser.add_argument("--scale", type=float, default=1.0, help="of the files, for a quick look (1)")
     parser.add_argument("--repeats", type=int, default=3, help="of the commands (3)")
@@ -527,23 +489,20 @@ def main(words: list[str]) -> int:
     if arguments.plain:
         plainly(arguments.plain)
         return 0
-    rows: list[Row] = []
+    rows, out = [], arguments.json and arguments.json.absolute()
     try:
-        for kind in (name for name in KINDS if name in arguments.only):
-            print(f"measuring: {kind}", file=sys.stderr, flush=True)
-            rows += models(kind)
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            wanted = [name for name in COMMANDS if name in arguments.only]
-            prepare(arguments.scale) if wanted else None
-            for name in wanted:
+            if set(arguments.only) & set(COMMANDS):
+                prepare(arguments.scale)
+            for name in (name for name in names if name in arguments.only):
                 print(f"measuring: {name}", file=sys.stderr, flush=True)
-                rows += files(arguments.scale, name, arguments.repeats)
+                rows += models(name) if name in kinds else files(name, arguments.repeats)
     except InputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
-        if arguments.json:
-            write_json(arguments.json.absolute(), [row._asdict() for row in rows], indent=True)
+        if out:
+            write_json(out, [row._asdict() for row in rows], indent=True)
     print(page(rows, words))
     return 0
 

@@ -2,9 +2,10 @@
 """What does a map buy? Train universal landmark models that differ in their map alone, and compare them in pairs.
 
 Reads a workspace in which 01_prepare_data has run and, for the maps "derived" and "random" (of the derived map's group
-sizes), 03_aggregation_mapping with aggregation=derived. Runs have the same photos, draws and seed as their rivals;
-scores are on ground-truth boxes of validation, without flip test. What is trained is not trained again; Ctrl-C and the
-same command go on.
+sizes), 03_aggregation_mapping with aggregation=derived. "hand81+100" is the map as a prior: a landmark's channel is its
+group's and a residual of its own, which decays 100 times as fast as other weights. Runs have the same photos, draws and
+seed as their rivals; scores are on ground-truth boxes of validation, without flip test. What is trained is not trained
+again; Ctrl-C and the same command go on.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from functools import partial
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,10 +36,11 @@ Run = tuple[int, float, str]  # seed of photos and weights, share of the photos,
 
 def map_of(work: Workspace, run: Run) -> Aggregation:
     """The map of a run; InputError where there is none of that name, or 03_aggregation_mapping has not run."""
-    if run[2] not in (DERIVED, RANDOM):
-        return Aggregation.resolve(run[2])
+    name = run[2].partition("+")[0]
+    if name not in (DERIVED, RANDOM):
+        return Aggregation.resolve(name)
     derived = Aggregation.load(work.aggregation(DERIVED))
-    return derived if run[2] == DERIVED else random_map(derived, run[0])
+    return derived if name == DERIVED else random_map(derived, run[0])
 
 
 def train_and_predict(work: Workspace, config: str, epochs: int, draws: int, run: Run) -> Predictions:
@@ -53,9 +56,13 @@ def train_and_predict(work: Workspace, config: str, epochs: int, draws: int, run
     photos = np.random.default_rng(seed).permutation(load_coco(train_file).image_ids)  # the same for all maps
     part = work.root / "study" / "data" / f"{share:g}_{seed}.json"
     save_selection(train_file, part, photos[: max(1, round(share * len(photos)))].tolist())
+    options: dict[str, Any] = {"train_dataloader.sampler.samples_per_epoch": draws}
+    if decay := name.partition("+")[2]:
+        options |= {"model.head.residual": True}
+        options |= {"optim_wrapper.paramwise_cfg.custom_keys": {"residual": {"decay_mult": float(decay)}}}
     settings = landmark_config(
         config, aggregation=map_of(work, run), coco_file=part, image_dir=work.image_dir("train"), work_dir=folder,
-        epochs=epochs, options={"train_dataloader.sampler.samples_per_epoch": draws}, seed=seed,
+        epochs=epochs, options=options, seed=seed,
     )  # fmt: skip
     checkpoint, truth = train(settings), load_coco(work.coco("validation"))
     boxes = ground_truth_detections(truth)
