@@ -7,7 +7,7 @@ import pytest
 from builders import make_predictions
 
 from kps.files import InputError, write_json
-from kps.results.predictions import Predictions, concatenate, empty_predictions, iter_results, keep_top, load_results
+from kps.results.predictions import Predictions, concatenate, empty_predictions, iter_results, load_results, top_rows
 
 
 def test_npz_survives_the_round_trip(tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_something_else_than_an_archive_is_refused(tmp_path: Path) -> None:
         Predictions.load(tmp_path / "bad.npz")
 
 
-def test_keep_top_keeps_the_best_of_each_image_and_category_in_order() -> None:
+def test_top_rows_are_the_best_of_each_image_and_category_in_order() -> None:
     count = 50
     predictions = make_predictions(count, image_id=np.repeat([1, 2], 25), category_id=np.tile([3], count))
-    kept = keep_top(predictions, 20)
+    kept = predictions.take(top_rows(predictions, 20))
     assert len(kept) == 40
     assert (np.diff(kept.detection_id) > 0).all()
     for image in (1, 2):

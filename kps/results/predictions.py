@@ -165,11 +165,6 @@ def empty_predictions() -> Predictions:
     )
 
 
-def keep_top(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> Predictions:
-    """Keep the `count` best scored of each image and category; the order of rows stays."""
-    return predictions.take(top_rows(predictions, count))
-
-
 def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
     """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
     order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
