@@ -71,7 +71,7 @@ def train_and_predict(work: Workspace, config: str, epochs: int, draws: int, run
 
 
 def compare(work: Workspace, found: dict[Run, Predictions]) -> pd.DataFrame:
-    """A row a share and map: AP of each seed, their mean, that of the RARE categories, the paired gain over BASELINE."""
+    """A row a share and map: AP of each seed, their mean, that of the RARE categories, the gain over BASELINE."""
     truth, rows = load_coco(work.coco("validation")), {}
     rarest = np.argsort(category_counts(load_coco(work.coco("train")).instances.category_id), kind="stable")[:RARE] + 1
     for share, name in dict.fromkeys((share, name) for _, share, name in found):

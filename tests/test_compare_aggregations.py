@@ -22,7 +22,7 @@ def work(tmp_path_factory) -> Workspace:
 
 
 def run(work: Workspace, *maps: str) -> subprocess.CompletedProcess[str]:
-    short = "--shares 0.5 --seeds 0 --config hrnet_tiny --epochs 1 --draws 8 --jobs 1".split()
+    short = ["--shares", "0.5", "--seeds", "0", "--config", "hrnet_tiny", "--epochs", "1", "--draws", "8", "--jobs", "1"]
     command = [sys.executable, REPOSITORY / "scripts" / "compare_aggregations.py", "--workspace", work.root]
     return subprocess.run([*command, *short, "--maps", *maps], capture_output=True, text=True, check=False)
 
@@ -31,7 +31,7 @@ def test_a_map_and_the_same_as_a_prior(work):
     done = run(work, "hand81", "hand81+100")
     assert done.returncode == 0, done.stderr
     head, hard, soft = (line.split() for line in done.stdout.splitlines()[-3:])
-    assert head == "seed 0 mean 5 rarest over hand81 low high".split()
+    assert head == ["seed", "0", "mean", "5", "rarest", "over", "hand81", "low", "high"]
     assert hard[:2] == ["0.5", "hand81"] and hard[-3:] == ["NaN"] * 3  # the map that others are held against
     assert soft[:2] == ["0.5", "hand81+100"] and float(soft[-2]) <= float(soft[-3]) <= float(soft[-1])
     weights = [load_weights(work.root / "study" / f"{name}_0.5_0" / "final.pth") for name in ("hand81", "hand81+100")]
