@@ -22,7 +22,7 @@ def work(tmp_path_factory) -> Workspace:
 
 
 def run(work: Workspace, *maps: str) -> subprocess.CompletedProcess[str]:
-    short = ["--shares", "0.5", "--seeds", "0", "--config", "hrnet_tiny", "--epochs", "1", "--draws", "8", "--jobs", "1"]
+    short = ["--shares", "0.5", "--seeds", "0", "--config", "hrnet_tiny", "--epochs", "1", "--draws", "8"]
     command = [sys.executable, REPOSITORY / "scripts" / "compare_aggregations.py", "--workspace", work.root]
     return subprocess.run([*command, *short, "--maps", *maps], capture_output=True, text=True, check=False)
 
