@@ -105,6 +105,11 @@ def make_predictions(count: int = 5, *, seed: int = 0, **changes: np.ndarray) ->
     return Predictions(**{**values, **changes})
 
 
+def together(*parts: Predictions) -> Predictions:
+    """All predictions, in the given order."""
+    return Predictions(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
 def wait_until(condition: Callable[[], object], *, limit: float = 600.0) -> None:
     """Wait for what has to come, however slow the machine; the limit (s) only ends a test that would hang."""
     end = time.monotonic() + limit

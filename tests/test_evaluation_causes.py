@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_coco
+from builders import make_coco, make_predictions, together
 from evaluation_cases import distinct_scores, perfect, random_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from kps.evaluation.causes import CAUSES, KINDS, MEAN, UNLABELLED, Causes, analy
 from kps.evaluation.matching import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, Association, associate, oks
 from kps.evaluation.scores import evaluate_landmarks
 from kps.files import InputError
-from kps.results.predictions import Predictions, concatenate, empty_predictions
+from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, own_flip_indices, own_landmark_mask, own_sigmas
 
 GARMENTS = (1, 8, 13)
@@ -59,7 +59,7 @@ def moved(results: Predictions, pixels: float, *, box: float = 0, score: float =
 
 
 def joined(pair: Coco, *parts: Predictions, counted: tuple[bool, bool] = (True, True)) -> Association:
-    return associate(pair.instances, np.array(counted), concatenate(parts))
+    return associate(pair.instances, np.array(counted), together(*parts))
 
 
 def test_the_best_fit_stands_for_an_item_not_the_best_score(pair: Coco) -> None:
@@ -143,7 +143,7 @@ def missed(coco: Coco, results: Predictions) -> Predictions:
 
 def doubled(coco: Coco, results: Predictions) -> Predictions:
     copies = replace(results, detection_id=results.detection_id + 100, score=results.score - 1e-3)
-    return concatenate([results, copies.take(np.arange(48) % 3 == 0)])
+    return together(results, copies.take(np.arange(48) % 3 == 0))
 
 
 def on_nothing(coco: Coco, results: Predictions) -> Predictions:
@@ -154,7 +154,7 @@ def on_nothing(coco: Coco, results: Predictions) -> Predictions:
         keypoints=results.keypoints + [0, 5000, 0],
         score=results.score + 0.1,
     )
-    return concatenate([results, away.take(np.arange(48) % 2 == 0)])
+    return together(results, away.take(np.arange(48) % 2 == 0))
 
 
 def of_another_category(coco: Coco, results: Predictions) -> Predictions:
@@ -164,7 +164,7 @@ def of_another_category(coco: Coco, results: Predictions) -> Predictions:
 
 def worse_one_leads(coco: Coco, results: Predictions) -> Predictions:
     worse = replace(shifted(coco, results, 0.72), detection_id=results.detection_id + 100)
-    return concatenate([replace(worse, score=results.score + 1), results])
+    return together(replace(worse, score=results.score + 1), results)
 
 
 def far_off(coco: Coco, results: Predictions) -> Predictions:
@@ -259,7 +259,7 @@ def test_losses_and_ap_sum_to_one(seed: int, visible_only: bool) -> None:
 
 
 def test_without_results_every_box_is_missed(garments) -> None:
-    found = analyse_causes(garments[0], empty_predictions())
+    found = analyse_causes(garments[0], make_predictions(0))
     assert found.loss.loc["missed box", MEAN] == 1 and sums_to_one(found)
     assert found.counts.loc["missed box"].sum() == 48
     assert (found.landmarks["labelled"] == 0).all()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import REAL_SAMPLE, make_coco, needs_real_sample
+from builders import REAL_SAMPLE, make_coco, make_predictions, needs_real_sample
 from evaluation_cases import as_list, boxes_of, distinct_scores, perfect, random_case, repeated, stock_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ from kps.evaluation.scores import (
 )
 from kps.files import InputError
 from kps.results.detections import Detections, ground_truth_detections
-from kps.results.predictions import Predictions, empty_predictions, instance_score
+from kps.results.predictions import Predictions, instance_score
 from kps.schema import CATEGORIES, MAX_LANDMARKS, full_from_own
 
 SEEDS = st.integers(0, 10**6)
@@ -140,7 +140,7 @@ def test_perfect_results_score_one_and_none_score_zero(tmp_path: Path) -> None:
         "AP", "AP50", "AP75", "AR", "per_category", "num_images", "num_items", "num_results",
     }  # fmt: skip
     np.testing.assert_allclose(evaluate_boxes(coco, ground_truth_detections(coco)).AP, 1)
-    assert evaluate_landmarks(coco, empty_predictions()).AP == 0
+    assert evaluate_landmarks(coco, make_predictions(0)).AP == 0
 
 
 def test_results_on_unknown_images_are_refused(tmp_path: Path) -> None:

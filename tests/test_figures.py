@@ -26,7 +26,6 @@ from kps.files import InputError
 from kps.likeness.audit import audit_merges
 from kps.likeness.grouping import Choice, derive_map
 from kps.results.detections import ground_truth_detections
-from kps.results.predictions import empty_predictions
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
 HAND = Aggregation.named("hand81")
@@ -350,6 +349,6 @@ def test_a_category_without_garments_says_so(causes: Causes, tmp_path) -> None:
 
 
 def test_without_results_the_garment_is_drawn_bare(tmp_path) -> None:
-    found = analyse_causes(make_coco(tmp_path, (8,)), empty_predictions())
+    found = analyse_causes(make_coco(tmp_path, (8,)), make_predictions(0))
     assert drawn(figures.landmark_errors(found, 8), tmp_path) > 1000
     assert drawn(figures.causes_of_loss(found), tmp_path) > 1000

@@ -7,7 +7,7 @@ import pytest
 from builders import make_predictions
 
 from kps.files import InputError, write_json
-from kps.results.predictions import Predictions, concatenate, empty_predictions, iter_results, load_results, top_rows
+from kps.results.predictions import Predictions, iter_results, load_results, top_rows
 
 
 def test_npz_survives_the_round_trip(tmp_path: Path) -> None:
@@ -83,11 +83,6 @@ def test_top_rows_are_the_best_of_each_image_and_category_in_order() -> None:
     for image in (1, 2):
         scores = np.sort(predictions.score[predictions.image_id == image])[-20:]
         assert np.array_equal(np.sort(kept.score[kept.image_id == image]), scores)
-
-
-def test_concatenate() -> None:
-    both = concatenate([make_predictions(2), make_predictions(3)])
-    assert len(both) == 5 and len(concatenate([])) == 0 == len(empty_predictions())
 
 
 ROW = next(iter(iter_results(make_predictions(1))))

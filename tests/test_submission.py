@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import kps.results.submission
 from kps.files import InputError, write_json
-from kps.results.predictions import empty_predictions, iter_results, load_results
+from kps.results.predictions import iter_results, load_results
 from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission
 from kps.schema import category
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_submitted_leaves_no_file(tmp_path: Path) -> None:
     bad = make_predictions(3)
     bad.keypoints[1, 0, 0] = np.nan
     with pytest.raises(InputError, match="at least one prediction"):
-        write_submission(empty_predictions(), out)
+        write_submission(make_predictions(0), out)
     with pytest.raises(InputError, match="finite numbers in keypoints"):
         write_submission(bad, out)
     with pytest.raises(InputError, match="row 2: image id 3 is not in"):

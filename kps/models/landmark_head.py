@@ -212,17 +212,13 @@ class OwnLandmarkHead(HeatmapHead):
         if category_channels:
             self.category_layer = nn.Linear(2 * category_channels, schema.NUM_CATEGORIES)
             self.category_layer.requires_grad_(category_weight > 0)
-        own_channels = torch.as_tensor(self.aggregation.own_channels)
-        flip_indices = torch.as_tensor(self.aggregation.flip_indices)
-        tables = {"own_channels": own_channels, "flipped_channels": flip_indices[own_channels]}
-        tables |= {"own_mask": torch.as_tensor(schema.own_landmark_mask()), "flip_indices": flip_indices}
-        own = np.maximum(schema.own_indices(), 0)
-        mirrored = torch.as_tensor(schema.FLIP_INDICES[own])
-        tables |= {"own_landmarks": torch.as_tensor(own), "mirrored_landmarks": mirrored}
         channels = self.final_layer.in_channels + 1  # the last is the bias
         self.residual = nn.Parameter(torch.zeros(schema.NUM_LANDMARKS, channels)) if residual else None
+        tables = {"own_landmarks": np.maximum(schema.own_indices(), 0), "own_mask": schema.own_landmark_mask()}
+        tables |= {"group": self.aggregation.group, "mirrored": schema.FLIP_INDICES}
+        tables["flip_indices"] = self.aggregation.flip_indices
         for name, table in tables.items():
-            self.register_buffer(name, table, persistent=False)
+            self.register_buffer(name, torch.tensor(table), persistent=False)
 
     def train(self, mode: bool = True) -> "OwnLandmarkHead":
         """Switch to training, batch norm excepted where its statistics are frozen."""
@@ -239,13 +235,13 @@ class OwnLandmarkHead(HeatmapHead):
             flipped: the input was mirrored: take each landmark's mirror channel and mirror the map back.
         """
         features = self.conv_layers(self.deconv_layers(feats[-1]))
-        channels = (self.flipped_channels if flipped else self.own_channels)[category_id - 1]  # (N, L)
+        landmarks = self.own_landmarks[category_id - 1]  # (N, L)
+        landmarks = self.mirrored[landmarks] if flipped else landmarks
         gain = self.own_mask[category_id - 1][..., None] * self.loss_module.sharpness
-        weight = self.final_layer.weight.flatten(1)[channels]  # (N, L, C)
-        bias = self.final_layer.bias[channels][..., None]
+        weight = self.final_layer.weight.flatten(1)[self.group[landmarks]]  # (N, L, C)
+        bias = self.final_layer.bias[self.group[landmarks]][..., None]
         if self.residual is not None:
-            own = self.residual[(self.mirrored_landmarks if flipped else self.own_landmarks)[category_id - 1]]
-            weight, bias = weight + own[..., :-1], bias + own[..., -1:]
+            weight, bias = weight + self.residual[landmarks][..., :-1], bias + self.residual[landmarks][..., -1:]
         with torch.autocast(features.device.type, enabled=False):  # a peak's place is finer than half precision has it
             maps = torch.baddbmm(bias * gain, weight * gain, features.flatten(2).float())
         maps = maps.unflatten(2, features.shape[-2:])
@@ -264,7 +260,7 @@ class OwnLandmarkHead(HeatmapHead):
         labels = [sample.gt_instances for sample in batch_data_samples]
         visible = np.concatenate([one.keypoints_visible for one in labels])[..., None]
         grouped = np.concatenate([np.concatenate([one.keypoints for one in labels]), visible], 2)
-        channels, own_mask = self.own_channels[category_id - 1], self.own_mask[category_id - 1]
+        channels, own_mask = self.group[self.own_landmarks[category_id - 1]], self.own_mask[category_id - 1]
         landmarks = torch.as_tensor(grouped).to(device, torch.float32)
         landmarks = landmarks.gather(1, channels[..., None].expand(-1, -1, 3))  # (N, L, 3)
         maps = self.own_heatmaps(feats, category_id)

@@ -148,23 +148,6 @@ def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
 
 
-def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """Join predictions in the given order."""
-    if not parts:
-        return empty_predictions()
-    return Predictions(
-        **{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Predictions)}
-    )
-
-
-def empty_predictions() -> Predictions:
-    """No predictions at all."""
-    integers, numbers = np.zeros(0, dtype=np.int64), np.zeros(0)
-    return Predictions(
-        integers, integers, integers, np.zeros((0, 4)), numbers, numbers, np.zeros((0, MAX_LANDMARKS, 3))
-    )
-
-
 def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
     """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
     order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
