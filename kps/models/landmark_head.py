@@ -184,7 +184,7 @@ class OwnLandmarkHead(HeatmapHead):
 
     The last 1 x 1 convolution is applied as a gather of its rows, so other channels get no gradient at all, and no map
     is computed for nothing. Parameters, data samples and results are those of `HeatmapHead`; where a sample knows no
-    category, all G groups are located.
+    category, all G groups are located, without residuals.
 
     Args:
         aggregation: the map, see `kps.models.landmark_data.aggregation_of`.
