@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,7 +145,7 @@ class Bench:
         else:
             dataset.pipeline[0].cache = cache
         built, collate = DATASETS.build(dataset), pseudo_collate if stock else stack_crops
-        rows = (number % len(built) for number in range(10**9))
+        rows = cycle(range(len(built)))
         for _ in range(len(built) if cache else 0):
             built[next(rows)]
         return lambda: collate([built[next(rows)] for _ in range(self.crops)])
@@ -466,7 +467,7 @@ def score_by(library: str) -> None:
 
 def page(rows: list[Row], words: list[str]) -> str:
     """The rows in Markdown, with what they were measured on."""
-    table = pd.DataFrame([row._asdict() for row in rows]).set_index("name")
+    table = pd.DataFrame([row._asdict() for row in rows]).set_index("name").rename(columns={"peer_name": "peer's name"})
     for name, form in (("ours", "{:.3g}"), ("peer", "{:.3g}"), ("ratio", "{:.2f}"), ("spread", "{:.2f}")):
         table[name] = ["" if pd.isna(value) else form.format(value) for value in table[name]]
     used = ", ".join(f"{name} {number}" for name, number in versions().items())

@@ -111,15 +111,19 @@ def test_strips_and_small_photos_are_detected_alike(ready, tmp_path):
     same_boxes(READY / "detector.pth", ready / "detector.onnx", (load_coco(tmp_path / "coco.json"), tmp_path))
 
 
-@pytest.mark.parametrize("name", ["hrnet_tiny", "squared error", "rtmpose_m"])
+@pytest.mark.parametrize("name", ["hrnet_tiny", "squared error", "residuals", "rtmpose_m"])
 def test_a_model_of_another_kind(name, photos, tmp_path):
     coco, image_dir = photos
     torch.manual_seed(0)
-    loss = {"model.head.loss": {"_delete_": True, "type": "HeatmapMSELoss", "sigma": 2.0}}
-    shipped, options = ("hrnet_tiny", loss) if name == "squared error" else (name, {})
+    others = {"squared error": {"model.head.loss": {"_delete_": True, "type": "HeatmapMSELoss", "sigma": 2.0}}}
+    others["residuals"] = {"model.head.residual": True}
+    shipped, options = ("hrnet_tiny", others[name]) if name in others else (name, {})
     run = {"coco_file": coco.path, "image_dir": image_dir, "work_dir": tmp_path}
     config = landmarks.landmark_config(shipped, aggregation=Aggregation.named("hand81"), options=options, **run)
-    path = save_untrained(config, landmarks.LandmarkModel(config).model, tmp_path / "a.pth")
+    model = landmarks.LandmarkModel(config).model
+    if name == "residuals":
+        torch.nn.init.normal_(model.head.residual)
+    path = save_untrained(config, model, tmp_path / "a.pth")
     export_landmarks(path, tmp_path / "a.onnx")
     same_landmarks(path, tmp_path / "a.onnx", photos, share=0.8)
 
