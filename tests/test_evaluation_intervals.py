@@ -94,6 +94,28 @@ def test_a_paired_difference_is_sharper_than_two_intervals(many) -> None:
     assert turned.AP.estimate == -paired.AP.estimate and turned.AP.share_better == 0
 
 
+def test_an_interval_over_seeds_holds_photos_and_seeds(many) -> None:
+    """Equal seeds say what one says; seeds that differ widen the interval by their own variance."""
+    coco, first = many
+
+    def right(count: int) -> Predictions:
+        """As many more right than `first`, on photos in turn."""
+        moved = first.keypoints.copy()
+        moved[: 2 * count : 2, :, :2] -= 500
+        return replace(first, keypoints=moved)
+
+    alone = paired_bootstrap(coco, first, right(4), samples=300).AP
+    equal = paired_bootstrap(coco, [first] * 3, [right(4)] * 3, samples=300).AP
+    assert vars(equal) == pytest.approx(vars(alone))
+    seeds = [paired_bootstrap(coco, first, right(count), samples=300).AP.estimate for count in (1, 4, 10)]
+    spread = paired_bootstrap(coco, [first] * 3, [right(count) for count in (1, 4, 10)], samples=300).AP
+    assert spread.estimate == pytest.approx(np.mean(seeds))
+    assert spread.standard_error > np.std(seeds, ddof=1) / np.sqrt(3)
+    assert spread.high - spread.low > 2 * 1.97 * spread.standard_error, "three seeds are few: Student's quantile"
+    with pytest.raises(InputError, match="as many seeds"):
+        paired_bootstrap(coco, first, [first] * 2)
+
+
 def test_values_are_json_without_nan(many) -> None:
     value = bootstrap(*many, samples=20).to_json()
     assert set(value["AP"]) == {"estimate", "low", "high", "standard_error"}

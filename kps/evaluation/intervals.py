@@ -8,11 +8,11 @@ Letters: S resamples, I images, D results, K right results, T thresholds.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from kps.data.coco import Coco
 from kps.evaluation.matching import Comparison, Matches, compare
@@ -141,18 +141,19 @@ def paired_bootstrap(
 ) -> PairedDifference:
     """Compare two results on the same images: second minus first.
 
-    Far sharper than two intervals side by side, since what makes a photo hard is hard for both. Either may be the
-    results of several seeds, whose scores are averaged: the interval is then of the mean over these seeds.
-    InputError: as `bootstrap`, or one holds landmarks and the other boxes.
+    Far sharper than two intervals side by side, since what makes a photo hard is hard for both. Both may be the results
+    of several seeds, in the same order: the interval is then of what very many photos and seeds would give, by the
+    variance over the halves, of the seeds' mean, plus that between the seeds over their number.
+    InputError: as `bootstrap`, or one holds landmarks and the other boxes, or another number of seeds.
     """
     groups = [[results] if isinstance(results, Results) else list(results) for results in (first, second)]
-    if len({type(results) for group in groups for results in group}) != 1:
-        raise InputError("expected two results of one kind, but got landmarks and boxes, or none")
+    if len({type(results) for group in groups for results in group}) != 1 or len(groups[0]) != len(groups[1]):
+        raise InputError("expected two results of one kind and as many seeds, but got landmarks and boxes, or others")
     weights = _draw(len(truth.images), samples, seed)
     before, after = (
-        np.mean([_statistics(truth, results, weights, visible_only) for results in group], axis=0) for group in groups
+        np.array([_statistics(truth, results, weights, visible_only) for results in group]) for group in groups
     )
-    differences = [_difference(column) for column in (after - before).round(DECIMALS).T]
+    differences = [_difference(columns) for columns in np.moveaxis((after - before).round(DECIMALS), 2, 0)]
     return PairedDifference(LEVEL, samples, len(truth.images), *_named(differences))
 
 
@@ -196,23 +197,31 @@ def _mean_present(values: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _interval(column: np.ndarray, lowest: float = 0) -> Interval:
-    """Of (1 + S,) scores in lowest..1, the first on all images."""
+def _interval(column: np.ndarray, lowest: float = 0, seeds: np.ndarray | None = None) -> Interval:
+    """Of (1 + S,) scores in lowest..1, the first on all images; `seeds` (N,) are those whose mean the first one is.
+
+    With seeds the normal quantile gives way to Student's, of Satterthwaite's degrees of freedom (1946): three seeds
+    say little of how far seeds vary.
+    """
     estimate, halves = float(column[0]), column[1:][np.isfinite(column[1:])]
     if len(halves) < 2:
         return Interval(estimate, float("nan"), float("nan"), float("nan"))
-    error = float(halves.std(ddof=1))
-    reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
+    photos, freedom, of_seeds = halves.var(ddof=1), np.inf, 0.0
+    if seeds is not None and len(seeds) > 1 and (of_seeds := seeds.var(ddof=1) / len(seeds)) > 0:
+        freedom = (len(seeds) - 1) * (1 + photos / of_seeds) ** 2
+    error = float(np.sqrt(photos + of_seeds))
+    reach = student.ppf((1 + LEVEL) / 2, freedom) * error
     middle = estimate - np.clip(2 * (halves.mean() - estimate), -reach, reach)  # the estimate stays inside
     low, high = np.clip([middle - reach, middle + reach], lowest, 1).tolist()
     return Interval(estimate, low, high, error)
 
 
-def _difference(column: np.ndarray) -> Difference:
-    """Of (1 + S,) differences, the first on all images."""
+def _difference(columns: np.ndarray) -> Difference:
+    """Of (N, 1 + S) differences of N seeds, the first of each on all images."""
+    column = columns.mean(axis=0)
     known = column[1:][np.isfinite(column[1:])]
     share_better = float((known > 0).mean()) if len(known) else float("nan")
-    return Difference(**vars(_interval(column, lowest=-1)), share_better=share_better)
+    return Difference(**vars(_interval(column, -1, columns[:, 0])), share_better=share_better)
 
 
 def _named(values: list[Any]) -> tuple[Any, ...]:
