@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from broken_inputs import DEEP, HUGE, LFS_POINTER, TEXTS, Command, Row, compact
-from builders import make_predictions
+from builders import iter_results, make_predictions
 
 from kps.files import write_json
-from kps.results.predictions import iter_results
 
 NAME = "results.json"
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
@@ -213,11 +212,11 @@ def zips() -> list[Row]:
         ("a wrong checksum", validate(patched(CENTRAL, 16, "<I", 12345)), "damaged", "CRC"),
         ("a changed digit", validate(stored_with_damage()), "damaged", "CRC"),
         ("a cut stream", validate(sound[:first] + bytes(60) + sound[first + 60 :]), NAME),
-        ("an empty list", holding(b"[]"), NAME, "at least one row", "empty"),
+        ("an empty list", holding(b"[]"), NAME, "at least one result", "empty"),
         ("an object", holding(b'{"rows": []}'), NAME, "expected a JSON list"),
         ("a row of 5 MB", holding(b'[{"a":"' + bytes(range(32, 42)) * 600_000 + b'"}]'), "row 0", "at most"),
         ("a row of brackets", holding(b'[{"a":' + b"[" * DEEP + b"]" * DEEP + b"}]"), "row 0", "expected JSON"),
-        ("an unknown photo", unknown_image, "row 2", "image id 3", "information file"),
+        ("an unknown photo", unknown_image, "row 2", "image id 3 is not in"),
     ]
     fields = [
         ("881 numbers", row(keypoints=[0] * 881), "keypoints of 882 numbers", "881"),

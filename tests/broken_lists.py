@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from broken_inputs import HUGE, Command, Row, broken_texts, compact
-from builders import make_coco, make_predictions
+from builders import iter_results, make_coco, make_predictions
 
 from kps.files import write_json
-from kps.results.predictions import iter_results
 
 Change = Callable[[Any], Any]  # of a file's value, in place or returned
 BOX = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.5, "id": 1}

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from kps.data.coco import Coco, coco_annotation, load_coco, save_coco
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
-from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
+from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_LANDMARKS, category, own_landmark_mask
 from kps.workspace import REPOSITORY
 
 BESIDE = REPOSITORY.parent / "shared" / "deepfashion2" / "sample"
@@ -85,6 +85,23 @@ def make_raw_folder(
     photo = np.random.default_rng(image_id).integers(0, 255, (624, 468, 3), dtype=np.uint8)
     cv2.imwrite(str(images / f"{image_id:06d}.jpg"), photo)
     return path
+
+
+def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
+    """Yield public rows: 882 numbers, coordinates rounded to 0.01 px, v = 1, foreign slots integer 0."""
+    mask = own_landmark_mask()
+    for row in range(len(predictions)):
+        item = category(int(predictions.category_id[row]))
+        own = predictions.keypoints[row, mask[item.id - 1]]
+        triples = np.column_stack([np.round(own[:, :2], 2), np.ones(len(own))])
+        keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
+        keypoints[3 * item.first_index : 3 * item.first_index + triples.size] = triples.ravel().tolist()
+        yield {
+            "image_id": int(predictions.image_id[row]),
+            "category_id": item.id,
+            "keypoints": keypoints,
+            "score": float(predictions.score[row]),
+        }
 
 
 def make_predictions(count: int = 5, *, seed: int = 0, **changes: np.ndarray) -> Predictions:

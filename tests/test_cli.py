@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_coco, make_item, make_raw_folder
+from builders import iter_results, make_coco, make_item, make_raw_folder
 from small_notebooks import write_notebooks
 
 from kps.__main__ import main
 from kps.files import read_json, write_json
 from kps.results.detections import ground_truth_detections, save_detections
-from kps.results.predictions import Predictions, iter_results
+from kps.results.predictions import Predictions
 from kps.workspace import REPOSITORY, SPLITS
 
 COMMANDS = ("synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import make_predictions
+from builders import iter_results, make_predictions
 
 from kps.files import InputError, write_json
-from kps.results.predictions import Predictions, iter_results, load_results, top_rows
+from kps.results import predictions as module
+from kps.results.predictions import Predictions, load_results, top_rows
 
 
 def test_npz_survives_the_round_trip(tmp_path: Path) -> None:
@@ -25,6 +26,53 @@ def test_public_rows_survive_the_round_trip_to_a_hundredth_of_a_pixel(tmp_path: 
     assert np.array_equal(loaded.category_id, predictions.category_id)
     assert np.array_equal(loaded.score, predictions.score)
     assert np.abs(loaded.keypoints[:, :, :2] - predictions.keypoints[:, :, :2]).max() <= 0.005 + 1e-9
+
+
+def test_rows_read_at_once_are_those_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, asked = tmp_path / "results.json", []
+    write_json(path, list(iter_results(make_predictions(600, seed=4))))
+    at_once = load_results(path)
+    monkeypatch.setattr(module, "_read_row", lambda row, read=module._read_row: asked.append(0) or read(row))
+    load_results(path)
+    assert len(asked) < 10, "the last ones of a file, whose end is not known before"
+    monkeypatch.setattr(module, "_read_at_once", lambda text: text.nothing)
+    one_by_one = load_results(path)
+    for name, value in vars(one_by_one).items():
+        assert np.array_equal(getattr(at_once, name), value) and getattr(at_once, name).dtype == value.dtype, name
+
+
+RIGHT = f'{{"image_id": 1, "category_id": 1, "score": 0.5, "keypoints": [{"7.5," * 75}{"0," * 806}0]}}'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("[7.5", "[[7.5]", "keypoints as numbers"),
+        ("[7.5", "[true", "keypoints as numbers"),
+        ("[7.5", "[2e9", "keypoints within"),
+        ("[7.5", "[1, 7.5", "keypoints of 882 numbers, but got 883"),
+        ('id": 1, "s', 'id": 2, "s', "slots of a long sleeve top"),
+        ('id": 1, "s', 'id": 14, "s', "14"),
+        ('id": 1, "s', 'id": 1.0, "s', "1.0"),
+        ('id": 1, "s', 'id": true, "s', "True"),
+        ("0.5", "true", "a number as score"),
+        ("0.5", "-2e9", "a score within"),
+        ("0]}", '0], "score": true}', "a number as score"),
+        ('"score": 0.5,', "", "a field 'score'"),
+        ('"image_id": 1', '"image_id": 99999999999999999999', "image_id"),
+    ],
+)
+def test_of_rows_read_at_once_the_wrong_one_is_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(f"[{RIGHT}, {RIGHT}, {RIGHT.replace(right, wrong, 1)}, {RIGHT}, {RIGHT}]")
+    with pytest.raises(InputError, match=f"results.json: row 2: .*{message}"):
+        load_results(path)
+
+
+def test_rows_with_more_fields_and_rows_of_no_place_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(f'[{RIGHT}, {RIGHT[:-1]}, "segmentation": [[1]]}}, {RIGHT.replace("7.5", "0")}, {RIGHT}]')
+    assert load_results(path).keypoints[:, 0, 0].tolist() == [7.5, 7.5, 0, 7.5]
 
 
 def test_a_pickle_inside_an_archive_is_refused(tmp_path: Path) -> None:

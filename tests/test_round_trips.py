@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from builders import make_image_row, plain
+from builders import iter_results, make_image_row, plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, save_coco, visible_only_annotation
 from kps.files import read_json, write_json
 from kps.results.detections import Detections, load_detections, save_detections
-from kps.results.predictions import Predictions, iter_results, load_results
+from kps.results.predictions import Predictions, load_results
 from kps.results.submission import validate_submission, write_submission
 from kps.schema import CATEGORIES, MAX_LANDMARKS, category, full_from_own, own_landmark_mask
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import make_predictions
+from builders import iter_results, make_predictions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kps.results.submission
 from kps.files import InputError, write_json
-from kps.results.predictions import iter_results, load_results
+from kps.results.predictions import load_results
 from kps.results.submission import NAME_IN_ZIP, validate_submission, write_submission
 from kps.schema import category
 
@@ -152,7 +152,7 @@ def test_what_the_scorer_accepts_but_does_not_expect_is_a_warning(tmp_path: Path
     ("change", "message"),
     [
         ({"image_id": "1"}, "expected a whole number as image_id"),
-        ({"image_id": 5}, "image id 5 is not in the information file"),
+        ({"image_id": 5}, "image id 5 is not in"),
         ({"category_id": 0}, "expected a category id from 1 to 13"),
         ({"category_id": None}, "expected a category id from 1 to 13"),
         ({"keypoints": [0] * 881}, "expected keypoints of 882 numbers, but got 881"),
@@ -230,7 +230,7 @@ def other_method(path: Path) -> None:
         (lambda path: pack(path, [], name="folder/a.json"), "without folders"),
         (lambda path: pack(path, [], name="../a.json"), "without folders"),
         (lambda path: pack(path, [], name="a.txt"), "a .json at the root"),
-        (lambda path: pack(path, []), "expected at least one row, but the list is empty"),
+        (lambda path: pack(path, []), "expected at least one result, but the list is empty"),
         (lambda path: pack(path, {"rows": []}), "expected a JSON list"),
         (lambda path: pack(path, b'[{"image_id": 1}'), "row 0: expected a field 'category_id'"),
         (lambda path: path.mkdir(), "s.zip"),

@@ -14,6 +14,7 @@ import orjson
 from kps.files import InputError, kind_of
 
 Read = Callable[[int], bytes]
+Take = Callable[[bytes], int]
 Row = dict[str, Any]
 
 MAX_ROW_BYTES = 4 * 2**20  # 882 numbers of 20 characters take 20 kB
@@ -25,16 +26,17 @@ _NUMBER_OR_WORD = re.compile(rb'[^,:{}\[\]" \t\r\n]*')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 
 
-def iter_json_rows(read: Read, where: str) -> Iterator[tuple[int, Row]]:
+def iter_json_rows(read: Read, where: str, take: Take | None = None) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 0, row) of a JSON list of objects.
 
     Args:
         read: as a binary file's: returns at most that many bytes, none at the end.
         where: names the file in messages; InputError names the row that is broken, no object, or absurdly long.
+        take: gets many rows as the text of a list and says how many it took: all, or 0, so that they are yielded.
     """
     scanner = _Scanner(read, where)
     scanner.step(b"[", "expected a JSON list")
-    yield from enumerate(scanner.rows())
+    yield from scanner.rows(take)
     scanner.end()
 
 
@@ -61,7 +63,7 @@ def read_json_lists(read: Read, where: str, takers: Mapping[str, Callable[[int, 
             continue
         scanner.where = f"{where}: {key}"
         scanner.step(b"[", "expected a list of objects")
-        for number, row in enumerate(scanner.rows()):
+        for number, row in scanner.rows():
             takers[key](number, row)
         scanner.where = where
     scanner.end()
@@ -109,26 +111,31 @@ class _Scanner:
             self.step(b",", f"{what} {number}: expected a comma or the closing bracket")
         return True
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the objects of the list whose opening bracket was read, and step over the closing one."""
+    def rows(self, take: Take | None = None) -> Iterator[tuple[int, Row]]:
+        """Yield the objects of the list whose opening bracket was read, numbered, and step over the closing one."""
         number = 0
         while self.has_next(b"]", "row", number):
-            for row in self.some_rows(number):
+            rows = self.some_rows(number, take)
+            if isinstance(rows, int):
+                number += rows
+                continue
+            for row in rows:
                 if not isinstance(row, dict):
                     raise InputError(f"{self.where}: row {number}: expected an object, but got {str(row)[:20]!r}")
-                yield row
+                yield number, row
                 number += 1
 
-    def some_rows(self, number: int) -> list[Any]:
-        """Return the rows up to the last that certainly ends in what was read, at least one."""
+    def some_rows(self, number: int, take: Take | None) -> list[Any] | int:
+        """Return the rows up to the last that certainly ends in what was read, at least one, or how many were taken."""
         cut = len(self.buffer)
         while (cut := -1 if self.one_by_one else self.buffer.rfind(b"}", self.start, cut)) >= 0:
             if _NEXT_ROW.match(self.buffer, cut + 1):  # inside a row it may look so too
                 break
         if cut >= 0:
+            # Text that is a list of values when brackets are put around it was cut between two of them.
+            text = b"[" + self.buffer[self.start : cut + 1] + b"]"
             try:
-                # Text that is a list of values when brackets are put around it was cut between two of them.
-                rows = orjson.loads(b"[" + self.buffer[self.start : cut + 1] + b"]")
+                rows = (take and take(text)) or orjson.loads(text)
             except orjson.JSONDecodeError:
                 self.one_by_one = True
             else:

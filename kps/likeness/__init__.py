@@ -9,20 +9,14 @@ from kps.likeness.audit import audit_merges, audit_missed, audit_short_sleeve_ou
 from kps.likeness.grouping import (
     THRESHOLDS,
     Choice,
-    MergeTree,
-    Scores,
-    Stability,
     adjusted_rand,
     choose_threshold,
-    collapse,
     derive_map,
-    merge_tree,
+    pairwise_rand,
     placed,
     random_map,
     same_number,
-    score,
     score_table,
-    stability,
 )
-from kps.likeness.homogeneity import Homogeneity, fuse, leave_one_out, measure, resampled, separation, split_half
-from kps.likeness.shapes import Shapes, category_shapes
+from kps.likeness.homogeneity import Homogeneity, leave_one_out, measure, resampled, separation, split_half
+from kps.likeness.shapes import Shapes

@@ -68,6 +68,14 @@ def mirrored(distance: np.ndarray) -> np.ndarray:
     return distance[np.ix_(FLIP_INDICES, FLIP_INDICES)]
 
 
+def mean_of_views(distance: np.ndarray) -> np.ndarray:
+    """(294, 294) mean of a distance, its transpose and their mirror images, as far as each is known."""
+    # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
+    views = np.sort([distance, distance.T, mirrored(distance), mirrored(distance).T], axis=0)
+    known = np.isfinite(views).sum(0)
+    return np.where(known > 0, np.nansum(views, axis=0) / np.maximum(known, 1), np.nan)
+
+
 def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
     """Make a cue of a measured matrix (294, 294): both directions and both mirror images are averaged.
 
@@ -76,10 +84,7 @@ def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
     """
     distance = np.asarray(distance, float)
     if distance.shape == (NUM_LANDMARKS, NUM_LANDMARKS):
-        views = np.stack([distance, distance.T, mirrored(distance), mirrored(distance).T])
-        known = np.isfinite(views)
-        with np.errstate(invalid="ignore"):
-            distance = np.where(known, views, 0).sum(0) / known.sum(0)
+        distance = mean_of_views(distance)
         np.fill_diagonal(distance, np.where(np.isfinite(distance).any(0), 0, np.nan))
     return Cue(name, distance, meaning)
 

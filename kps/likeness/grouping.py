@@ -18,7 +18,7 @@ from scipy.spatial.distance import squareform
 
 from kps.aggregation import Aggregation, members
 from kps.files import InputError
-from kps.likeness.cues import CROSS_PAIRS
+from kps.likeness.cues import CROSS_PAIRS, TOLERANCE, mean_of_views
 from kps.likeness.shapes import Shapes
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_landmark_mask
 
@@ -33,7 +33,6 @@ MAY_SHARE = (LANDMARK_CATEGORY[:, None] != LANDMARK_CATEGORY) & (_ON_AXIS[:, Non
 MAY_JOIN = MAY_SHARE[np.ix_(FIRST, FIRST)]
 VOTE_POWER = 4  # of the likeness: the many far orbits are not to outvote the few near ones
 MIN_TURN_GAIN = 0.1  # of summed votes: with less evidence the numbering decides on a pair's sides
-TOLERANCE = 1e-5  # of the bounds: float32 arithmetic reaches it
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ def symmetrised(distance: np.ndarray) -> np.ndarray:
     outside = (distance < -TOLERANCE) | (distance > 1 + TOLERANCE)
     if outside.any():
         raise InputError(f"expected distances from 0 to 1, but got {distance[outside][0]:.4g}")
-    mirrored = distance[np.ix_(FLIP_INDICES, FLIP_INDICES)]
-    # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
-    views = np.sort([distance, distance.T, mirrored, mirrored.T], axis=0)
-    known = np.isfinite(views).sum(0)
-    return np.where(known > 0, np.nansum(views, axis=0) / np.maximum(known, 1), np.nan)
+    return mean_of_views(distance)
 
 
 def collapse(distance: np.ndarray) -> OrbitDistances:
@@ -306,15 +301,6 @@ class Scores:
     recall: float
 
 
-@dataclass(frozen=True)
-class Stability:
-    """Adjusted Rand index over all pairs of several maps."""
-
-    mean: float
-    minimum: float
-    maximum: float
-
-
 def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> Scores:
     """Compare a map with a reference; either may be group numbers (294,) that keep no rule.
 
@@ -343,14 +329,6 @@ def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:
     """(P,) adjusted Rand index of each two maps; NaN if one merges nothing: such maps agree for no reason."""
     unknown = any(map_.num_groups == NUM_LANDMARKS for map_ in maps)
     return np.array([np.nan if unknown else adjusted_rand(a, b) for a, b in combinations(maps, 2)])
-
-
-def stability(maps: Sequence[Aggregation]) -> Stability:
-    """How far maps from resampled data agree, by `pairwise_rand`; InputError: fewer than two maps."""
-    if len(maps) < 2:
-        raise InputError(f"expected at least 2 maps to compare, but got {len(maps)}")
-    values = pairwise_rand(maps)
-    return Stability(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
 
 
 def score_table(

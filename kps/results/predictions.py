@@ -6,18 +6,19 @@ Letters: N instances, 39 own landmarks (padded).
 import warnings
 import zipfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from kps.data.rows import iter_json_rows
+from kps.data.rows import Read, iter_json_rows
 from kps.files import (
     MAX_COORDINATE,
     MAX_RATIO,
     NPZ,
+    NUMBERS,
     ZIP,
     InputError,
     atomic_path,
@@ -29,7 +30,15 @@ from kps.files import (
     reason_of,
 )
 from kps.results.detections import Detections
-from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_landmark_mask
+from kps.schema import (
+    CATEGORIES,
+    MAX_LANDMARKS,
+    NUM_CATEGORIES,
+    NUM_LANDMARKS,
+    category,
+    own_indices,
+    own_landmark_mask,
+)
 
 
 def instance_score(
@@ -158,55 +167,76 @@ def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) 
     return np.sort(order[np.arange(len(order)) - start < count])
 
 
-def iter_results(predictions: Predictions) -> Iterator[dict[str, Any]]:
-    """Yield public rows: 882 numbers, coordinates rounded to 0.01 px, v = 1, foreign slots integer 0."""
-    mask = own_landmark_mask()
-    for row in range(len(predictions)):
-        item = category(int(predictions.category_id[row]))
-        own = predictions.keypoints[row, mask[item.id - 1]]
-        triples = np.column_stack([np.round(own[:, :2], 2), np.ones(len(own))])
-        keypoints: list[float] = [0] * (3 * NUM_LANDMARKS)
-        keypoints[3 * item.first_index : 3 * item.first_index + triples.size] = triples.ravel().tolist()
-        yield {
-            "image_id": int(predictions.image_id[row]),
-            "category_id": item.id,
-            "keypoints": keypoints,
-            "score": float(predictions.score[row]),
-        }
-
-
 def load_results(path: Path) -> Predictions:
+    """Read a public result list, as `read_results` does."""
+    with open_file(path) as file:
+        return read_results(file.read, str(path))
+
+
+def read_results(read: Read, where: str) -> Predictions:
     """Read a public result list: rows of image_id, category_id, keypoints (882 numbers) and score.
 
     Boxes are not part of that format: the tight box of the own landmarks stands in, and the row's number (from 1) is
-    the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists. InputError: the file
-    or one of its rows is malformed; the message names file and row.
+    the detection id. Only the own landmarks are kept, so memory is a seventh of the file's lists. InputError: the list
+    or one of its rows is malformed; the message names `where` and row.
     """
     integers, scores, points = array("q"), array("d"), array("d")  # they grow in place
-    with open_file(path) as file:
-        for number, row in iter_json_rows(file.read, str(path)):
-            try:
-                result = ResultRow.of(row)
-            except InputError as error:
-                raise InputError(f"{path}: row {number}: {error}") from None
-            integers.extend((result.image_id, result.category_id))
-            scores.append(result.score)
-            points.extend(result.own)
-            points.extend(_PADDING[len(result.own) :])
+
+    def take(text: bytes) -> int:
+        """Read a megabyte of rows at once where each is as it should be; the others are read one by one, and named."""
+        try:
+            found = _read_at_once(text)
+        except Exception:  # simdjson raises a dozen kinds
+            return 0
+        for values, read in zip((integers, scores, points), found, strict=True):
+            values.frombytes(np.ascontiguousarray(read).tobytes())
+        return len(found[1])
+
+    for number, row in iter_json_rows(read, where, take):
+        try:
+            *ids, score, own = _read_row(row)
+        except InputError as error:
+            raise InputError(f"{where}: row {number}: {error}") from None
+        integers.extend(ids)
+        scores.append(score)
+        points.extend([*own, *_PADDING[len(own) :]])
     if not scores:
-        raise InputError(f"{path}: expected at least one result, but the list is empty")
-    image_id, category_id = np.asarray(integers).reshape(-1, 2).T
+        raise InputError(f"{where}: expected at least one result, but the list is empty")
+    (image_id, category_id), score = np.asarray(integers).reshape(-1, 2).T, np.asarray(scores)
     keypoints = np.asarray(points).reshape(-1, MAX_LANDMARKS, 3)
-    score = np.asarray(scores)
-    return Predictions(
-        detection_id=np.arange(1, len(score) + 1),
-        image_id=image_id,
-        category_id=category_id,
-        bbox_xywh=_tight_boxes(category_id, keypoints),
-        bbox_score=score,
-        score=score,
-        keypoints=keypoints,
+    ids, boxes = np.arange(1, len(score) + 1), _tight_boxes(category_id, keypoints)
+    return Predictions(ids, image_id, category_id, boxes, score, score, keypoints)
+
+
+def _read_at_once(text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image and category ids (N, 2), scores (N,) and own landmarks (N, 39, 3) of a list of N result rows.
+
+    A third of the time of a list of Python's numbers a row. ValueError or another: a row is not as it should be.
+    """
+    import simdjson  # here, since exported models do without
+
+    rows = [
+        (row["image_id"], row["category_id"], row["score"], memoryview(row["keypoints"].as_buffer(of_type="d")))
+        for row in simdjson.Parser().parse(text)
+        if len(row) == 4  # nothing twice, which simdjson would pass over
+    ]
+    *columns, buffers = zip(*rows, strict=True)
+    integers, scores = np.array(columns[:2], np.int64).T, np.array(columns[2], float)
+    places = np.frombuffer(b"".join(buffers)).reshape(len(rows), NUM_LANDMARKS, 3)
+    kind = integers[:, 1] - 1
+    own = places[np.arange(len(rows))[:, None], own_indices()[kind]] * own_landmark_mask()[kind][:, :, None]
+    expected = (
+        {int} == {type(value) for column in columns[:2] for value in column},
+        NUMBERS.issuperset(map(type, columns[2])),
+        {buffer.nbytes for buffer in buffers} == {places[0].nbytes},
+        text.count(b"[") == len(rows) + 1 and text.count(b"{") == len(rows),
+        kind.min() >= 0 and kind.max() < NUM_CATEGORIES and integers[:, 0].min() >= 0,
+        max(np.abs(own).max(), np.abs(scores).max()) <= MAX_COORDINATE,
+        own[:, :, :2].any(axis=(1, 2)).all(),
     )
+    if not all(expected):
+        raise ValueError
+    return integers, scores, own
 
 
 def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -220,33 +250,24 @@ def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     return boxes
 
 
-class ResultRow(NamedTuple):
-    """What counts of a public result row."""
+def _read_row(row: dict[str, Any]) -> tuple[int, int, float, list[float]]:
+    """Image and category id, score, and x px, y px, v of each own landmark (flat) of a row as the JSON reader gives it.
 
-    image_id: int
-    category_id: int
-    score: float
-    own: list[float]  # x px, y px, v of each own landmark, flat
-
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> "ResultRow":
-        """Validate a row as the JSON reader gives it, in which every float is finite.
-
-        InputError: a field is absent or malformed; the caller adds file and row.
-        """
-        item = category(field(row, "category_id"))
-        image_id, score = integer_field(row, "image_id"), number_field(row, "score")
-        points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
-        own = points[3 * item.slice.start : 3 * item.slice.stop]
-        if not -MAX_COORDINATE <= score <= MAX_COORDINATE:  # as `Predictions.check` has it
-            raise InputError(f"expected a score within {MAX_COORDINATE:g}, but got {score:g}")
-        if image_id < 0:
-            raise InputError(f"expected an image_id of at least 0, but got {image_id}")
-        if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:
-            raise InputError(f"expected keypoints within {MAX_COORDINATE:g} px")
-        if not any(own[::3]) and not any(own[1::3]) and (any(points[::3]) or any(points[1::3])):
-            raise InputError(f"expected places in the slots of a {item.name}, but only others are filled")
-        return cls(image_id, item.id, score, own)
+    InputError: a field is absent or malformed; the caller adds file and row. Every float is finite.
+    """
+    item = category(field(row, "category_id"))
+    image_id, score = integer_field(row, "image_id"), number_field(row, "score")
+    points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
+    own = points[3 * item.slice.start : 3 * item.slice.stop]
+    if not -MAX_COORDINATE <= score <= MAX_COORDINATE:  # as `Predictions.check` has it
+        raise InputError(f"expected a score within {MAX_COORDINATE:g}, but got {score:g}")
+    if image_id < 0:
+        raise InputError(f"expected an image_id of at least 0, but got {image_id}")
+    if min(own) < -MAX_COORDINATE or max(own) > MAX_COORDINATE:
+        raise InputError(f"expected keypoints within {MAX_COORDINATE:g} px")
+    if not any(own[::3]) and not any(own[1::3]) and (any(points[::3]) or any(points[1::3])):
+        raise InputError(f"expected places in the slots of a {item.name}, but only others are filled")
+    return image_id, item.id, score, own
 
 
 def ensemble(runs: Sequence[Predictions], *, names: Sequence[str] | None = None) -> Predictions:

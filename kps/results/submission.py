@@ -7,20 +7,21 @@ other categories are integer 0.
 
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+import pandas as pd
 
-from kps.data.rows import iter_json_rows, read_json_lists
+from kps.data.coco import category_counts
+from kps.data.rows import Read, read_json_lists
 from kps.files import MAX_RATIO, NPZ, ZIP, InputError, atomic_path, integer_field, open_file, progress, reason_of
-from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, ResultRow, load_results, top_rows
-from kps.schema import CATEGORIES, NUM_CATEGORIES, NUM_LANDMARKS, category
+from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, load_results, read_results, top_rows
+from kps.schema import CATEGORIES, NUM_LANDMARKS, category
 
 NAME_IN_ZIP = "keypoints_test.json"  # the challenge's own name is not known
 CHUNK_ROWS = 4096
@@ -32,16 +33,16 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedErro
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
 
 
-@dataclass
+@dataclass(frozen=True)
 class SubmissionSummary:
     """What a submission holds; `warnings` are lines about what the scorer accepts but does not expect."""
 
     name_in_zip: str
-    num_rows: int = 0
-    num_images: int = 0
-    per_category: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, NUM_CATEGORIES + 1), 0))
-    score_range: tuple[float, float] = (float("inf"), float("-inf"))
-    warnings: list[str] = field(default_factory=list)
+    num_rows: int
+    num_images: int
+    per_category: dict[int, int]
+    score_range: tuple[float, float]
+    warnings: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file."""
@@ -76,11 +77,7 @@ def write_submission(
     if not len(predictions):
         raise InputError(f"{where}: expected at least one prediction, but there are none")
     predictions.check(where)
-    if images is not None:
-        unknown = ~np.isin(predictions.image_id, list(_image_ids(images)))
-        if unknown.any():
-            image_id = predictions.image_id[np.argmax(unknown)]
-            raise InputError(f"{where}: row {int(np.argmax(unknown))}: image id {image_id} is not in {images}")
+    _check_images(predictions, images, where)
     rows = top_rows(predictions)
     rows = rows[np.argsort(predictions.image_id[rows], kind="stable")]
     entry = zipfile.ZipInfo(name_in_zip, _ZIP_DATE)
@@ -97,7 +94,7 @@ def write_submission(
 
 
 def validate_submission(path: Path | str, *, images: Path | str | None = None) -> SubmissionSummary:
-    """Read a submission back, a row in memory at a time, and check what the scorer needs.
+    """Read a submission back and check what the scorer needs.
 
     InputError: no zip, not exactly one JSON at its root, an encrypted or absurdly compressed one, an empty list, or a
     row that the scorer would refuse; names the row (from 0).
@@ -106,15 +103,14 @@ def validate_submission(path: Path | str, *, images: Path | str | None = None) -
         path: the zip.
         images: an information or COCO file whose image ids are the only ones allowed.
     """
-    allowed = _image_ids(images) if images is not None else None
     with _open_json(path) as (name, read):
-        where = f"{path}: {name}"
-        rows = _checked_rows(iter_json_rows(read, where), where, allowed)
-        return _summary(progress(rows, desc="validating", unit="row"), name)
+        rows = read_results(read, f"{path}: {name}")
+    _check_images(rows, images, f"{path}: {name}")
+    return _summary(rows, name)
 
 
 @contextmanager
-def _open_json(path: Path | str) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+def _open_json(path: Path | str) -> Iterator[tuple[str, Read]]:
     """Yield the name of the zip's one JSON and a function that reads so many bytes of it."""
     with ExitStack() as stack:
         stream = stack.enter_context(open_file(Path(path)))
@@ -185,6 +181,14 @@ def _check_name(name: str, expected: str) -> None:
         raise InputError(f"{expected} a .json at the root, without folders, but got {name[:80]!r}")
 
 
+def _check_images(predictions: Predictions, images: Path | str | None, where: str) -> None:
+    """Raise InputError where a row's image is not one of the information file's, if there is one."""
+    unknown = images is not None and ~np.isin(predictions.image_id, list(_image_ids(images)))
+    if np.any(unknown):
+        row = int(np.argmax(unknown))
+        raise InputError(f"{where}: row {row}: image id {predictions.image_id[row]} is not in {images}")
+
+
 def _image_ids(path: Path | str) -> set[int]:
     """Return the image ids of an information or COCO file."""
     ids: set[int] = set()
@@ -202,44 +206,23 @@ def _image_ids(path: Path | str) -> set[int]:
     return ids
 
 
-def _checked_rows(
-    rows: Iterable[tuple[int, dict[str, Any]]], where: str, allowed: set[int] | None
-) -> Iterator[tuple[int, ResultRow]]:
-    """Yield (row number, row), or refuse a row."""
-    number = -1
-    for number, row in rows:
-        try:
-            result = ResultRow.of(row)
-            if allowed is not None and result.image_id not in allowed:
-                raise InputError(f"image id {result.image_id} is not in the information file")
-        except InputError as error:
-            raise InputError(f"{where}: row {number}: {error}") from None
-        yield number, result
-    if number < 0:
-        raise InputError(f"{where}: expected at least one row, but the list is empty")
-
-
-def _summary(rows: Iterable[tuple[int, ResultRow]], name: str) -> SubmissionSummary:
+def _summary(rows: Predictions, name: str) -> SubmissionSummary:
     """Count what the rows hold, and what is odd about them."""
-    summary = SubmissionSummary(name)
-    per_image: Counter[tuple[int, int]] = Counter()
-    seen: set[int] = set()
-    odd: dict[str, list[int]] = {}  # what: [count, first row]
-    for number, (image_id, category_id, score, own) in rows:
-        summary.num_rows += 1
-        summary.per_category[category_id] += 1
-        summary.score_range = (min(summary.score_range[0], score), max(summary.score_range[1], score))
-        per_image[image_id, category_id] += 1
-        mark = hash((image_id, category_id, *own))
-        for what, is_so in (
-            ("repeat an earlier row's landmarks", mark in seen),
-            ("have all own landmarks at (0, 0)", not any(own[::3]) and not any(own[1::3])),
-            ("have a score outside 0..1", not 0 <= score <= 1),
-            (_BEYOND, per_image[image_id, category_id] > MAX_PER_IMAGE_AND_CATEGORY),
-        ):
-            if is_so:
-                odd.setdefault(what, [0, number])[0] += 1
-        seen.add(mark)
-    summary.num_images = len({image_id for image_id, _ in per_image})
-    summary.warnings = [f"{count} rows {what}, first row {first}" for what, (count, first) in odd.items()]
-    return summary
+    own, score = rows.keypoints, rows.score
+    table = pd.DataFrame(
+        {"image": rows.image_id, "kind": rows.category_id, "own": [hash(one.tobytes()) for one in own]}
+    )
+    odd = {
+        "repeat an earlier row's landmarks": table.duplicated(),
+        "have all own landmarks at (0, 0)": ~own[:, :, :2].any(axis=(1, 2)),
+        "have a score outside 0..1": (score < 0) | (score > 1),
+        _BEYOND: table.groupby(["image", "kind"]).cumcount() >= MAX_PER_IMAGE_AND_CATEGORY,
+    }
+    return SubmissionSummary(
+        name_in_zip=name,
+        num_rows=len(rows),
+        num_images=len(np.unique(rows.image_id)),
+        per_category=dict(enumerate(category_counts(rows.category_id).tolist(), 1)),
+        score_range=(float(score.min()), float(score.max())),
+        warnings=[f"{bad.sum()} rows {what}, first row {np.argmax(bad)}" for what, bad in odd.items() if bad.any()],
+    )
