@@ -25,6 +25,7 @@ from kps.figures.style import CATEGORY_COLOURS, new_figure
 from kps.files import InputError
 from kps.likeness.audit import audit_merges
 from kps.likeness.grouping import Choice, derive_map
+from kps.likeness.shapes import category_shapes
 from kps.results.detections import ground_truth_detections
 from kps.schema import CATEGORIES, LANDMARK_CATEGORY, NUM_LANDMARKS
 
@@ -202,7 +203,7 @@ def test_learning_curves_have_a_line_a_run(tmp_path):
 
 
 def test_mean_shapes_say_what_is_not_in_the_data(tmp_path):
-    shapes = likeness.category_shapes(make_coco(tmp_path, (7, 7)).instances)
+    shapes = category_shapes(make_coco(tmp_path, (7, 7)).instances)
     figure = figures.mean_shapes(shapes)
     assert figure.axes[6].get_title() == "shorts  (n = 2)" and len(figure.axes[6].patches) == 10
     assert texts(figure.axes[0]) == ["not in the data"]
@@ -224,7 +225,7 @@ def test_intervals_and_subsets_are_drawn(tmp_path):
 def shapes(tmp_path_factory):
     """Mean shapes of a set with all categories but shorts."""
     kinds = tuple(item.id for item in CATEGORIES if item.id != 7)
-    return likeness.category_shapes(make_coco(tmp_path_factory.mktemp("set"), kinds).instances)
+    return category_shapes(make_coco(tmp_path_factory.mktemp("set"), kinds).instances)
 
 
 def test_matrices_order_landmarks_by_category_or_group(tmp_path):
