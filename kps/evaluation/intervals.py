@@ -8,11 +8,11 @@ Letters: S resamples, I images, D results, K right results, T thresholds.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from kps.data.coco import Coco
 from kps.evaluation.matching import Comparison, Matches, compare
@@ -200,17 +200,17 @@ def _mean_present(values: np.ndarray) -> np.ndarray:
 def _interval(column: np.ndarray, lowest: float = 0, seeds: np.ndarray | None = None) -> Interval:
     """Of (1 + S,) scores in lowest..1, the first on all images; `seeds` (N,) are those whose mean the first one is.
 
-    With seeds the normal quantile gives way to Student's, of Satterthwaite's degrees of freedom (1946): three seeds
-    say little of how far seeds vary.
+    With seeds the quantile is Student's, of Satterthwaite's degrees of freedom (1946): few say little of how they vary.
     """
     estimate, halves = float(column[0]), column[1:][np.isfinite(column[1:])]
     if len(halves) < 2:
         return Interval(estimate, float("nan"), float("nan"), float("nan"))
-    photos, freedom, of_seeds = halves.var(ddof=1), np.inf, 0.0
+    photos, of_seeds, quantile = halves.var(ddof=1), 0.0, NormalDist().inv_cdf((1 + LEVEL) / 2)
     if seeds is not None and len(seeds) > 1 and (of_seeds := seeds.var(ddof=1) / len(seeds)) > 0:
-        freedom = (len(seeds) - 1) * (1 + photos / of_seeds) ** 2
-    error = float(np.sqrt(photos + of_seeds))
-    reach = student.ppf((1 + LEVEL) / 2, freedom) * error
+        from scipy.stats import t  # here, since it takes a second
+
+        quantile = t.ppf((1 + LEVEL) / 2, (len(seeds) - 1) * (1 + photos / of_seeds) ** 2)
+    reach = quantile * (error := float(np.sqrt(photos + of_seeds)))
     middle = estimate - np.clip(2 * (halves.mean() - estimate), -reach, reach)  # the estimate stays inside
     low, high = np.clip([middle - reach, middle + reach], lowest, 1).tolist()
     return Interval(estimate, low, high, error)
