@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torchvision
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
@@ -94,7 +93,7 @@ def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> 
     Args:
         offset: 1 where a box's last pixel belongs to it, else 0.
     """
-    return torchvision.ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
+    return _ops().nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
 
 
 def pool(features: Tensor, boxes: Tensor, output: Tensor, *argmax: Tensor, **how: Any) -> None:
@@ -107,15 +106,20 @@ def pool(features: Tensor, boxes: Tensor, output: Tensor, *argmax: Tensor, **how
     """
     exact = _exact(features)
     scale, size, ratio, aligned = _arguments(**how)
-    output.copy_(torch.ops.torchvision.roi_align(exact, boxes.to(exact), scale, *size, ratio, aligned))
+    output.copy_(_ops().roi_align(exact, boxes.to(exact), scale, *size, ratio, aligned))
 
 
 def pool_gradient(gradient: Tensor, boxes: Tensor, *rest: Tensor, **how: Any) -> None:
     """Write the gradient of the features into the last of `rest`, from `gradient` (R, C, h, w); as `pool`."""
     exact, output = _exact(gradient), rest[-1]
     scale, size, ratio, aligned = _arguments(**how)
-    backward = torch.ops.torchvision._roi_align_backward
-    output.copy_(backward(exact, boxes.to(exact), scale, *size, *output.shape, ratio, aligned))
+    output.copy_(_ops()._roi_align_backward(exact, boxes.to(exact), scale, *size, *output.shape, ratio, aligned))
+
+
+def _ops() -> Any:
+    import torchvision  # noqa: F401  (registers its ops; here, since landmark models do without, and it takes a second)
+
+    return torch.ops.torchvision
 
 
 def _arguments(
