@@ -52,6 +52,15 @@ def test_every_shipped_file_names_garments(kind):
         assert "Garment" in str(config.train_dataloader.dataset) and "Garment" in str(config.test_dataloader.dataset)
 
 
+@pytest.mark.parametrize("name", shipped("detectors"))
+def test_several_scales_are_those_of_this_detector(name):
+    """What a file inherits of testing at several scales has to follow its own size."""
+    config = load_config(name, "detectors")
+    (tested,) = [one.scale for one in config.test_dataloader.dataset.pipeline if one.type == "Resize"]
+    augmented = config.get("tta_pipeline", [{}])[-1].get("transforms", [[{"scale": tested}]])[0]
+    assert tuple(tested) in [tuple(one["scale"]) for one in augmented]
+
+
 def test_what_cannot_be_a_configuration_is_one_line(tmp_path):
     (tmp_path / "broken.py").write_text("model = dict(")
     for config in ("no_such", tmp_path / "broken.py"):

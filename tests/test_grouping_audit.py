@@ -1,11 +1,10 @@
 """The audit lists every decision once, doubts what is far, and misses what is near."""
 
 import numpy as np
-import pytest
 from grouping_cases import noisy_distance
 
 from kps.aggregation import Aggregation
-from kps.likeness.audit import audit_merges, audit_missed, audit_short_sleeve_outwear
+from kps.likeness.audit import audit_merges, audit_missed
 from kps.likeness.grouping import derive_map
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
 
@@ -60,18 +59,3 @@ def test_unknown_pairs_are_left_out():
     for table in (audit_merges(distance, HAND), audit_missed(distance, HAND)):
         assert len(table) and not (LANDMARK_CATEGORY[table["index"]] == 3).any()
     assert audit_merges(np.full((294, 294), np.nan), HAND).empty
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-def test_short_sleeve_outwear_tells_its_numbering(swapped):
-    group = HAND.group.copy()
-    first = CATEGORIES[2].first_index
-    if swapped:  # garments numbered as in the figure: 2 and 26 on the front edge, 4 and 6 at the neck
-        group[first + np.array([1, 5, 3, 25])] = group[first + np.array([3, 25, 1, 5])]
-    distance = noisy_distance(Aggregation(group), seed=0, noise=0.05)
-    table = audit_short_sleeve_outwear({"fused": distance, "none": np.full((294, 294), np.nan)})
-    assert table["landmark"].tolist()[:2] == ["long sleeve outwear 2", "long sleeve outwear 4"]
-    totals = table[table["landmark"] == "all"].set_index("cue")
-    assert (totals.loc["fused", "margin"] < 0) == swapped and abs(totals.loc["fused", "margin"]) > 0.4
-    assert np.isnan(totals.loc["none", "margin"])
-    assert len(table) == 2 * 9

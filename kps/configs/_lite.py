@@ -75,8 +75,19 @@ varied = [
     dict(type="Albu", keymap=dict(img="image"), transforms=looks),
     dict(type="PackDetInputs"),
 ]
-as_it_is = [
+lite_sizes = [  # by area, since photos may be large
+    dict(type="Resize", scale=size, keep_ratio=True, interpolation="area") for size in ((288, 216), (352, 264))
+]
+lite_meta = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]
+as_it_is = [dict(type="LoadImageFromFile"), lite_sizes[0], dict(type="PackDetInputs", meta_keys=lite_meta)]
+in_four_ways = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(256, 192), keep_ratio=True, interpolation="area"),  # photos may be large
-    dict(type="PackDetInputs", meta_keys=["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            lite_sizes,
+            [dict(type="RandomFlip", prob=share) for share in (0.0, 1.0)],
+            [dict(type="PackDetInputs", meta_keys=[*lite_meta, "flip", "flip_direction"])],
+        ],
+    ),
 ]

@@ -5,7 +5,7 @@ garment, how precisely people place it, and what the outline does there. From a 
 map of groups, its scores beside a hand map's, and an audit of that.
 """
 
-from kps.likeness.audit import audit_merges, audit_missed, audit_short_sleeve_outwear
+from kps.likeness.audit import audit_merges, audit_missed
 from kps.likeness.grouping import (
     THRESHOLDS,
     Choice,

@@ -4,7 +4,6 @@ A decision is a pair of landmarks of different categories that the rules allow t
 image is the same decision and is listed once.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -13,9 +12,6 @@ import pandas as pd
 from kps.aggregation import Aggregation, categories_of_group
 from kps.likeness.grouping import MAY_SHARE, symmetrised
 from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES
-
-_SHORT, _LONG = 3, 4  # short and long sleeve outwear
-_NECKED = (1, 2, 5, 10, 11, 12)  # categories whose landmark 2 is the corner of the neck
 
 
 def audit_merges(distance: np.ndarray, map_: Aggregation, *, derived: Aggregation | None = None) -> pd.DataFrame:
@@ -67,37 +63,6 @@ def audit_missed(distance: np.ndarray, map_: Aggregation, *, derived: Aggregatio
     if derived is not None:
         table["derived_together"] = derived.group[table["index"]] == derived.group[table["other_index"]]
     return table[table["doubt"] > 0].sort_values(["doubt", "index"], ascending=[False, True], ignore_index=True)
-
-
-def audit_short_sleeve_outwear(distances: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Which landmark of short sleeve outwear is the neck's corner, 2 or 4?
-
-    The evaluator's sigmas and the winning solution pair 2 with 6 and 4 with 26, as in long sleeve outwear;
-    the data set's figure draws them the other way round. Every category with a neck is asked to which of the
-    two its own landmark 2 is nearer; long sleeve outwear is asked for its 4 as well.
-
-    Columns: `cue`, `landmark` (that is asked), `as_numbered` (its distance to the counterpart under the
-    sigmas' numbering), `swapped` (under the figure's), `margin` (their difference: above 0 speaks for the
-    sigmas' numbering). The last row of each cue, "all", holds the means.
-
-    Args:
-        distances: (294, 294) of each cue or of their fusion, NaN where unknown. A cue that is made with the
-            table's flip pairs takes them for granted and says less than one that is not.
-    """
-    corner, edge = (CATEGORIES[_SHORT - 1].first_index + number - 1 for number in (2, 4))
-    long = CATEGORIES[_LONG - 1].first_index
-    asked = [(CATEGORIES[kind - 1].first_index + 1, corner, edge) for kind in (_LONG, *_NECKED)]
-    asked.insert(1, (long + 3, edge, corner))
-    rows = []
-    for cue, distance in distances.items():
-        mean = symmetrised(distance)
-        found = [(mean[a, right], mean[a, wrong]) for a, right, wrong in asked]
-        names = [LANDMARK_NAMES[a] for a, _, _ in asked]
-        known = [pair for pair in found if np.isfinite(pair).all()]
-        total = tuple(np.mean(known, axis=0)) if known else (np.nan, np.nan)
-        rows += [(cue, name, *pair) for name, pair in zip([*names, "all"], [*found, total], strict=True)]
-    table = pd.DataFrame(rows, columns=["cue", "landmark", "as_numbered", "swapped"])
-    return table.assign(margin=table["swapped"] - table["as_numbered"])
 
 
 def _decisions(distance: np.ndarray, map_: Aggregation) -> pd.DataFrame:

@@ -10,3 +10,4 @@ optim_wrapper = {{_base_.lite_training}}
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline={{_base_.varied}})))
 val_dataloader = dict(dataset=dict(pipeline={{_base_.as_it_is}}))
 test_dataloader = val_dataloader
+tta_pipeline = {{_base_.in_four_ways}}
