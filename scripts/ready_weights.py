@@ -3,10 +3,13 @@
 
     kps run --profile ready && python scripts/ready_weights.py runs/ready
 
-Weights become half precision; of the configuration in them, paths of the machine keep their last part only. Prints the
-lines of the model card (kps/weights/README.md) that hold size and checksum.
+With --mean the detector's weights become the mean of the run's and of those that are there, from which the run started:
+such means are better than either (Wortsman et al., Model soups, 2022). Weights become half precision; of the
+configuration in them, paths of the machine keep their last part only. Prints the lines of the model card
+(kps/weights/README.md) that hold size and checksum.
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,20 @@ from kps.predict import READY, find_models
 
 def main() -> int:
     """Write both files; 1 where the run is not finished."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("run", type=Path, nargs="?", default=Path("runs/ready"), help="work folder (runs/ready)")
+    parser.add_argument("--mean", action="store_true", help="of the detector's weights and those that are there")
+    arguments = parser.parse_args()
     try:
-        models = find_models(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/ready"))
+        models = find_models(arguments.run)
         READY.mkdir(exist_ok=True)
         for name, checkpoint in {"detector": models.detector, "landmarks": models.landmarks}.items():
-            path = READY / f"{name}.pth"
-            save_checkpoint(path, portable(read_checkpoint(checkpoint)))
+            path, content = READY / f"{name}.pth", read_checkpoint(checkpoint)
+            if arguments.mean and name == "detector":
+                before, weights = read_checkpoint(path)["state_dict"], content["state_dict"]
+                content["state_dict"] = {key: (one + before[key].to(one)) / 2 if one.is_floating_point() else one
+                                         for key, one in weights.items()}  # fmt: skip
+            save_checkpoint(path, portable(content))
             print(f"| {path.name} | {path.stat().st_size:,} | `{sha256(path)}` |")
     except InputError as error:
         print(f"ready_weights: {error}", file=sys.stderr)

@@ -70,7 +70,7 @@ remembered = [
 varied = [
     dict(type="Remembered", transforms=remembered),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="RandomResize", scale=(256, 192), ratio_range=(0.7, 1.5), keep_ratio=True),
+    dict(type="RandomResize", scale=(256, 192), ratio_range=(0.5, 1.6), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(256, 256), allow_negative_crop=False),
     dict(type="Albu", keymap=dict(img="image"), transforms=looks),
     dict(type="PackDetInputs"),

@@ -15,6 +15,7 @@ model = dict(
         conv_kernel_sizes=(3,),
         category_channels=496,
         category_weight=0.1,
+        residual=True,  # the map is a prior
     ),
 )
 train_cfg = dict(max_epochs=4, val_interval=4)
@@ -25,7 +26,9 @@ param_scheduler = [
 # Depthwise convolutions have no fast gradient in bfloat16 on CPUs.
 optim_wrapper = dict(
     type="OptimWrapper",
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2), category_layer=dict(lr_mult=0.3))),
+    paramwise_cfg=dict(
+        custom_keys=dict(backbone=dict(lr_mult=0.2), category_layer=dict(lr_mult=0.3), residual=dict(decay_mult=100))
+    ),
 )
 finetune = {
     "model.backbone.frozen": [""],
