@@ -1,6 +1,6 @@
 """What the Lite models share: looks by lot, and EfficientNet-Lite0 under the demo's detectors at twice the resolution.
 
-Drawn photos are clean and of few looks; what differs in real ones is drawn by lot (transforms of albumentations).
+What drawn photos lack is drawn by lot (transforms of albumentations). Real ones may be large: they are scaled by area.
 """
 
 looks = [
@@ -75,17 +75,15 @@ varied = [
     dict(type="Albu", keymap=dict(img="image"), transforms=looks),
     dict(type="PackDetInputs"),
 ]
-lite_sizes = [  # by area, since photos may be large
-    dict(type="Resize", scale=size, keep_ratio=True, interpolation="area") for size in ((288, 216), (352, 264))
-]
+scaled = [dict(type="Resize", scale=size, keep_ratio=True, interpolation="area") for size in ((288, 216), (352, 264))]
 lite_meta = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]
-as_it_is = [dict(type="LoadImageFromFile"), lite_sizes[0], dict(type="PackDetInputs", meta_keys=lite_meta)]
+as_it_is = [dict(type="LoadImageFromFile"), scaled[0], dict(type="PackDetInputs", meta_keys=lite_meta)]
 in_four_ways = [
     dict(type="LoadImageFromFile"),
     dict(
         type="TestTimeAug",
         transforms=[
-            lite_sizes,
+            scaled,
             [dict(type="RandomFlip", prob=share) for share in (0.0, 1.0)],
             [dict(type="PackDetInputs", meta_keys=[*lite_meta, "flip", "flip_direction"])],
         ],

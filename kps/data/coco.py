@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from kps.data.rows import read_json_lists
+from kps.data.rows import Row, read_json_lists
 from kps.files import (
     MAX_COORDINATE,
     NUMBERS,
@@ -29,8 +29,6 @@ from kps.files import (
     write_json,
 )
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, Category, category
-
-Row = dict[str, Any]
 
 
 def check_polygons(value: Any) -> list[list[float]]:
