@@ -39,7 +39,7 @@ from kps.report import markdown
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions, top_rows
 from kps.results.submission import NAME_IN_ZIP, write_submission
-from kps.schema import CATEGORIES, NUM_LANDMARKS, SIGMAS, full_from_own
+from kps.schema import CATEGORIES, NUM_LANDMARKS, SIGMAS, category
 from kps.synthetic import write_dataset
 from kps.workspace import hardware, versions
 
@@ -230,7 +230,7 @@ def steps(bench: Bench) -> Iterator[Row]:
 
 
 def predictions(bench: Bench) -> Iterator[Row]:
-    """From photos with boxes to result rows: flip test, a finetuned model for each category."""
+    """From photos with boxes to landmarks: flip test, a finetuned model for each category."""
     from mmpose.apis import inference_topdown
 
     from kps.models.landmarks import LandmarkModel, predict_landmarks
@@ -418,12 +418,13 @@ def plainly(what: str) -> None:
     if what == "convert":
         convert_plainly()
     elif what == "write":
-        run = Predictions.load(RUN)
-        columns = (run.image_id.tolist(), run.category_id.tolist(), full_from_own(run.category_id, run.keypoints))
-        rows = [
-            {"image_id": image, "category_id": kind, "keypoints": own.round(2).ravel().tolist(), "score": score}
-            for image, kind, own, score in zip(*columns, run.score.tolist(), strict=True)
-        ]
+        run, rows = Predictions.load(RUN), []
+        columns = (run.image_id.tolist(), run.category_id.tolist(), run.keypoints.round(2), run.score.tolist())
+        for image_id, kind, own, score in zip(*columns, strict=True):
+            garment, keypoints = category(kind), [0] * (3 * NUM_LANDMARKS)
+            places = own[: garment.num_landmarks].ravel().tolist()
+            keypoints[3 * garment.slice.start : 3 * garment.slice.stop] = places
+            rows.append({"image_id": image_id, "category_id": kind, "keypoints": keypoints, "score": score})
         with zipfile.ZipFile("out.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(NAME_IN_ZIP, json.dumps(rows))
     elif what == "validate":
