@@ -4,7 +4,7 @@
     kps run --profile ready && python scripts/ready_weights.py runs/ready
 
 With --mean the detector's weights become the mean of the run's and of those that are there, from which the run started:
-such means are better than either (Wortsman et al., Model soups, 2022). Weights become half precision; of the
+such means are often better than either (Wortsman et al., Model soups, 2022). Weights become half precision; of the
 configuration in them, paths of the machine keep their last part only. Prints the lines of the model card
 (kps/weights/README.md) that hold size and checksum.
 """

@@ -131,7 +131,7 @@ def test_senseless_requests_are_refused(many) -> None:
     coco, results = many
     with pytest.raises(InputError, match="at least 2 samples, but got 1"):
         bootstrap(coco, results, samples=1)
-    with pytest.raises(InputError, match="landmarks and boxes"):
+    with pytest.raises(InputError, match=r"got \['Predictions'\] and \['Detections'\]"):
         paired_bootstrap(coco, results, boxes_of(results))
     with pytest.raises(InputError, match="image id 77"):
         bootstrap(coco, replace(results, image_id=np.full(60, 77)), samples=10)

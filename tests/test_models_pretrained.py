@@ -1,6 +1,9 @@
 """Public weights to start from: names of every zoo are understood, another backbone is refused by name."""
 
+import json
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmdet.registry
 import pytest
@@ -13,7 +16,8 @@ from kps.aggregation import Aggregation
 from kps.configs import load_config
 from kps.files import InputError
 from kps.models import detector, landmarks  # noqa: F401  (fill the registries)
-from kps.models.checkpoints import load_pretrained
+from kps.models.checkpoints import load_pretrained, read_checkpoint, save_checkpoint
+from kps.workspace import REPOSITORY
 
 
 def build(aggregation: str = "hand81", size: str = "tiny") -> torch.nn.Module:
@@ -102,6 +106,28 @@ def test_small_models_start_from_the_ready_weights(kind, name, registry):
     assert load_pretrained(model, config.public_weights) == []
     changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
     assert Path(config.public_weights).resolve().parent.name == "weights" and len(changed) > len(before) / 2
+
+
+def test_ready_weights_are_halves_of_a_run_or_the_mean_with_those_before(tmp_path, monkeypatch):
+    script = runpy.run_path(str(REPOSITORY / "scripts" / "ready_weights.py"))
+    names, ready = script["main"].__globals__, tmp_path / "weights"
+    for name, value in {"detector": 1.0, "landmarks": 2.0}.items():
+        config = {"work_dir": "/home/of/someone", "list": [{"img": "/data/train.json"}]}
+        content = {"meta": {"config_json": json.dumps(config)}, "state_dict": {"weight": torch.full((2,), value)}}
+        save_checkpoint(tmp_path / f"{name}.pth", content)
+    models = SimpleNamespace(detector=tmp_path / "detector.pth", landmarks=tmp_path / "landmarks.pth")
+    monkeypatch.setitem(names, "find_models", lambda run: models)
+    monkeypatch.setitem(names, "READY", ready)
+    for words, expected in (([], (1, 2)), (["--mean"], (2, 4))):
+        monkeypatch.setattr("sys.argv", ["ready_weights.py", *words])
+        assert script["main"]() == 0
+        found = [read_checkpoint(ready / f"{name}.pth") for name in ("detector", "landmarks")]
+        assert [one["state_dict"]["weight"].tolist() for one in found] == [[value] * 2 for value in expected]
+        assert all(one["state_dict"]["weight"].dtype == torch.half for one in found)
+        assert json.loads(found[0]["meta"]["config_json"]) == {"work_dir": "someone", "list": [{"img": "train.json"}]}
+        for path, value in ((models.detector, 3.0), (models.landmarks, 4.0)):  # the next sitting
+            content["state_dict"] = {"weight": torch.full((2,), value)}
+            save_checkpoint(path, content)
 
 
 def test_crafted_weights_are_refused(tmp_path):

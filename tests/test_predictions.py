@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders import iter_results, make_predictions
 
+from kps.data.rows import CHUNK_BYTES
 from kps.files import InputError, write_json
 from kps.results import predictions as module
 from kps.results.predictions import Predictions, load_results, top_rows
@@ -66,6 +67,14 @@ def test_of_rows_read_at_once_the_wrong_one_is_named(tmp_path: Path, right: str,
     path = tmp_path / "results.json"
     path.write_text(f"[{RIGHT}, {RIGHT}, {RIGHT.replace(right, wrong, 1)}, {RIGHT}, {RIGHT}]")
     with pytest.raises(InputError, match=f"results.json: row 2: .*{message}"):
+        load_results(path)
+
+
+def test_after_rows_read_at_once_numbers_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(f"[{', '.join([RIGHT] * 900)}, {RIGHT.replace('0.5', 'true')}, {RIGHT}]")
+    assert path.stat().st_size > CHUNK_BYTES, "or nothing is read at once before the wrong row"
+    with pytest.raises(InputError, match="row 900: expected a number as score"):
         load_results(path)
 
 

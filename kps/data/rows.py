@@ -14,7 +14,6 @@ import orjson
 from kps.files import InputError, kind_of
 
 Read = Callable[[int], bytes]
-Take = Callable[[bytes], int]
 Row = dict[str, Any]
 
 MAX_ROW_BYTES = 4 * 2**20  # 882 numbers of 20 characters take 20 kB
@@ -26,7 +25,7 @@ _NUMBER_OR_WORD = re.compile(rb'[^,:{}\[\]" \t\r\n]*')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 
 
-def iter_json_rows(read: Read, where: str, take: Take | None = None) -> Iterator[tuple[int, Row]]:
+def iter_json_rows(read: Read, where: str, take: Callable[[bytes], int] | None = None) -> Iterator[tuple[int, Row]]:
     """Yield (row number from 0, row) of a JSON list of objects.
 
     Args:
@@ -111,7 +110,7 @@ class _Scanner:
             self.step(b",", f"{what} {number}: expected a comma or the closing bracket")
         return True
 
-    def rows(self, take: Take | None = None) -> Iterator[tuple[int, Row]]:
+    def rows(self, take: Callable[[bytes], int] | None = None) -> Iterator[tuple[int, Row]]:
         """Yield the objects of the list whose opening bracket was read, numbered, and step over the closing one."""
         number = 0
         while self.has_next(b"]", "row", number):
@@ -125,7 +124,7 @@ class _Scanner:
                 yield number, row
                 number += 1
 
-    def some_rows(self, number: int, take: Take | None) -> list[Any] | int:
+    def some_rows(self, number: int, take: Callable[[bytes], int] | None) -> list[Any] | int:
         """Return the rows up to the last that certainly ends in what was read, at least one, or how many were taken."""
         cut = len(self.buffer)
         while (cut := -1 if self.one_by_one else self.buffer.rfind(b"}", self.start, cut)) >= 0:

@@ -147,8 +147,9 @@ def paired_bootstrap(
     InputError: as `bootstrap`, or one holds landmarks and the other boxes, or another number of seeds.
     """
     groups = [[results] if isinstance(results, Results) else list(results) for results in (first, second)]
-    if len({type(results) for group in groups for results in group}) != 1 or len(groups[0]) != len(groups[1]):
-        raise InputError("expected two results of one kind and as many seeds, but got landmarks and boxes, or others")
+    kinds = [[type(results).__name__ for results in group] for group in groups]
+    if len({*kinds[0], *kinds[1]}) != 1 or len(kinds[0]) != len(kinds[1]):
+        raise InputError(f"expected two results of one kind and as many seeds, but got {kinds[0]} and {kinds[1]}")
     weights = _draw(len(truth.images), samples, seed)
     before, after = (
         np.array([_statistics(truth, results, weights, visible_only) for results in group]) for group in groups

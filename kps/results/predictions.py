@@ -8,6 +8,7 @@ import zipfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,11 @@ from kps.files import (
     number_field,
     numbers_field,
     open_file,
+    progress,
     reason_of,
 )
 from kps.results.detections import Detections
-from kps.schema import (
-    CATEGORIES,
-    MAX_LANDMARKS,
-    NUM_CATEGORIES,
-    NUM_LANDMARKS,
-    category,
-    own_indices,
-    own_landmark_mask,
-)
+from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, own_indices, own_landmark_mask
 
 
 def instance_score(
@@ -188,11 +182,12 @@ def read_results(read: Read, where: str) -> Predictions:
             found = _read_at_once(text)
         except Exception:  # simdjson raises a dozen kinds
             return 0
-        for values, read in zip((integers, scores, points), found, strict=True):
-            values.frombytes(np.ascontiguousarray(read).tobytes())
+        for values, new in zip((integers, scores, points), found, strict=True):
+            values.frombytes(np.ascontiguousarray(new).tobytes())
         return len(found[1])
 
-    for number, row in iter_json_rows(read, where, take):
+    ticks = progress(count(), desc="reading results", unit="megabyte")
+    for number, row in iter_json_rows(lambda size: (next(ticks), read(size))[1], where, take):
         try:
             *ids, score, own = _read_row(row)
         except InputError as error:
@@ -242,9 +237,9 @@ def _read_at_once(text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """(N, 4) x, y, w, h px around all own landmarks."""
     boxes = np.zeros((len(keypoints), 4))
-    for item in CATEGORIES:
-        rows = np.flatnonzero(category_id == item.id)
-        places = keypoints[rows, : item.num_landmarks, :2]
+    for kind in np.unique(category_id).tolist():
+        rows = np.flatnonzero(category_id == kind)
+        places = keypoints[rows, : category(kind).num_landmarks, :2]
         low, high = places.min(axis=1), places.max(axis=1)
         boxes[rows] = np.concatenate([low, high - low], axis=1)
     return boxes
