@@ -14,7 +14,7 @@ from kps.synthetic.clothes import build_lower, build_upper
 from kps.synthetic.drawing import Colour, Garment, Image, Layer, Rng, random_colour, random_fabric, to_rgb, wobble, xy
 from kps.synthetic.parts import PARTS
 from kps.synthetic.person import Figure, flat_figure, hanger, person_layers, random_objects, sample_figure
-from kps.synthetic.plan import BOTTOMS, OUTWEAR, SPLIT_CODES, TOPS, Item, Look, PhotoPlan, sample_look
+from kps.synthetic.plan import BOTTOMS, DRESSES, OUTWEAR, SPLIT_CODES, TOPS, Item, Look, PhotoPlan, sample_look
 
 VIEWPOINTS = {"flat": 1, "front": 2, "side": 3, "back": 3}
 
@@ -81,6 +81,7 @@ def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: Rng) -
     kinds = [item.category_id for item in plan.items]
     tops, bottoms = ([i for i, kind in enumerate(kinds) if kind in group] for group in (TOPS, BOTTOMS))
     coats = [look for kind, look in zip(kinds, looks, strict=True) if kind in OUTWEAR]
+    dresses = [look for kind, look in zip(kinds, looks, strict=True) if kind in DRESSES]
     for kind, look in zip(kinds, looks, strict=True):
         if not figure.worn:  # without a body inside, cloth is wider and its front rests more closed
             look.ease, look.waist_ease = look.ease + 1.0, look.waist_ease + 2.0
@@ -90,6 +91,11 @@ def _adapt_looks(looks: list[Look], plan: PhotoPlan, figure: Figure, rng: Rng) -
         elif coats and kind not in OUTWEAR:  # what is worn below a coat fits into it
             look.ease, look.waist_ease = min(look.ease, 0.4 * coats[0].ease), min(look.waist_ease, 2.5)
             look.cuff_width, look.shoulder_drop = min(look.cuff_width, 5.0), min(look.shoulder_drop, 0.3)
+        elif dresses and kind in TOPS:  # a top below a dress shows at its neck and sleeves
+            dress = dresses[0]
+            look.ease, look.waist_ease = min(look.ease, 0.4 * dress.ease), min(look.waist_ease, 0.5 * dress.waist_ease)
+            look.hem_y, look.neck_depth = min(look.hem_y, dress.hem_y - 8), min(look.neck_depth, 8.0)
+            dress.neck_depth = max(dress.neck_depth, look.neck_depth + rng.uniform(2, 10))
     if not tops or not bottoms or rng.random() > 0.4:
         return False
     looks[tops[0]].hem_y = looks[bottoms[0]].rise + rng.uniform(3.0, 8.0)
@@ -105,27 +111,30 @@ def _camera(box: np.ndarray, plan: PhotoPlan, figure: Figure, rng: Rng) -> Camer
     if not figure.worn:
         return framed(tuple(box), width, height, rng.uniform(0.06, 0.4), rng, wild=1.6)
     kinds = {item.category_id for item in plan.items}
-    only_top = len(kinds) == 1 and kinds <= TOPS | OUTWEAR
-    if len(kinds) == 1 and kinds <= BOTTOMS:  # the frame starts near the waist
-        around = (min(box[0], -24), box[1] - rng.uniform(-3, 9), max(box[2], 24), box[3] + rng.uniform(-4, 25))
+    uppers, feet = kinds & (TOPS | OUTWEAR), 62 + 96 * figure.legs
+    x1, y1, x2, y2 = box
+    if kinds <= BOTTOMS:  # the frame starts near the waist, and ends below the clothes or the feet
+        low = max(y2, feet) if kind < 0.3 else y2 + rng.uniform(-4, 25)
+        around = (min(x1, -24), y1 - rng.uniform(-3, 9), max(x2, 24), low)
         return framed(around, width, height, rng.uniform(-0.03, 0.02), rng, anchor=-1)
-    if only_top and kind < 0.6:  # the frame ends near the hem
-        around = (min(box[0], -22), rng.choice([-32, -14, -6]), max(box[2], 22), box[3] + rng.uniform(2, 14))
+    if kinds == uppers and kind < 0.6:  # the frame ends near the hem
+        around = (min(x1, -22), rng.choice([-32, -14, -6]), max(x2, 22), y2 + rng.uniform(2, 14))
         return framed(around, width, height, rng.uniform(-0.03, 0.04), rng, anchor=1)
-    if kind < 0.24 and not only_top:  # the whole person
-        around = (min(box[0], -26), -34, max(box[2], 26), 62 + 96 * figure.legs)
-        return framed(around, width, height, rng.uniform(0.0, 0.18), rng)
-    if kind < 0.42 and not only_top:  # from head to the end of the clothes
-        around = (min(box[0], -22), -30, max(box[2], 22), max(box[3], 60))
+    if kinds & BOTTOMS and kind < 0.16:  # the upper half of the person
+        around = (min(x1, -22), rng.choice([-32, -14, -6]), max(x2, 22), rng.uniform(62, 92))
+        return framed(around, width, height, rng.uniform(-0.03, 0.04), rng, anchor=1)
+    if kinds != uppers and kind < 0.36:  # the whole person, seldom from afar
+        margin = rng.uniform(0.25, 0.5) if rng.random() < 0.2 else rng.uniform(0.0, 0.18)
+        return framed((min(x1, -26), -34, max(x2, 26), feet), width, height, margin, rng)
+    if kinds != uppers and kind < 0.5:  # from head to the end of the clothes
+        around = (min(x1, -22), -30, max(x2, 22), max(y2, 60))
         return framed(around, width, height, rng.uniform(0.0, 0.2), rng)
-    if kind < 0.7:  # the clothes
+    if kind < 0.74:  # the clothes
         return framed(tuple(box), width, height, rng.uniform(0.02, 0.25), rng)
-    size = (box[2:] - box[:2]) * rng.uniform(0.65, 0.95)  # too close: parts are cut off
+    size = (box[2:] - box[:2]) * rng.uniform(0.65, 0.95)  # too close: parts are cut off, some seen from above
     corner = box[:2] + rng.uniform(0, 1, 2) * (box[2:] - box[:2] - size)
-    return framed((*corner, *(corner + size)), width, height, rng.uniform(-0.05, 0.1), rng, wild=1.4)
-
-
-_COARSE = 2  # painted on a grid this many times coarser: backgrounds are out of focus anyway
+    wild = 3.0 if rng.random() < 0.25 else 1.4
+    return framed((*corner, *(corner + size)), width, height, rng.uniform(-0.05, 0.1), rng, wild=wild)
 
 
 def random_background(width: int, height: int, rng: Rng, plain: bool) -> Image:
@@ -134,8 +143,9 @@ def random_background(width: int, height: int, rng: Rng, plain: bool) -> Image:
     Besides a wall and a floor it is a picture of dead leaves: things of every size that hide one another, whose
     statistics are those of photos (Lee, Mumford and Huang, 2001).
     """
-    size = -(-width // _COARSE), -(-height // _COARSE)
-    image = _material(size, _wall_colour(rng), rng, rough=0.04 if plain else 0.14)
+    coarse = 1 if rng.random() < 0.35 else 2  # many backgrounds are out of focus: painted on a coarser grid
+    size = -(-width // coarse), -(-height // coarse)
+    image = _material(size, _wall_colour(rng), rng, rough=0.04 if plain or rng.random() < 0.4 else 0.14)
     if not plain and rng.random() < 0.75:  # else a bare wall
         horizon = rng.uniform(0.35, 0.95) if rng.random() < 0.75 else 1.0
         if rng.random() < 0.7:

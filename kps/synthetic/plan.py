@@ -8,7 +8,7 @@ from kps.synthetic.drawing import Rng
 
 SHORT_SLEEVED, LONG_SLEEVED = {1, 3, 10}, {2, 4, 11}
 OUTWEAR, DRESSES, TOPS, BOTTOMS = {3, 4}, {10, 11, 12, 13}, {1, 2, 5, 6}, {7, 8, 9}
-SLINGS = {6, 13}
+SLINGS, BARE_DRESSES = {6, 13}, {12, 13}
 
 
 @dataclass
@@ -83,14 +83,14 @@ def sample_look(category_id: int, rng: Rng) -> Look:
         look.collar = str(rng.choice(["none", "lapel", "shirt"], p=[0.35, 0.4, 0.25]))
         look.cuff_width += 0.8
         look.print_size = 0.0
-        look.sheer = rng.uniform(0.15, 0.5) if rng.random() < 0.2 else 0.0
+        look.sheer = rng.uniform(0.15, 0.6) if rng.random() < (0.4 if look.hem_y > 72 else 0.15) else 0.0
     if category_id in DRESSES:
         look.hem_y = float(np.clip(rng.normal(97, 13), 74, 140))
         look.flare = rng.uniform(1, 7) if rng.random() < 0.5 else rng.uniform(7, 20)
         look.waist_ease = 1.0 + 5.0 * rng.beta(1.1, 2.0)
         look.print_size *= rng.random() < 0.3
-        if rng.random() < 0.25:  # falls from the chest, without a waist
-            look.waist_ease, look.flare, look.waist_seam = rng.uniform(6, 14), rng.uniform(6, 22), False
+        if rng.random() < 0.3:  # falls from the chest, without a waist
+            look.waist_ease, look.flare, look.waist_seam = rng.uniform(6, 14), rng.uniform(6, 30), False
     if category_id in {5, 12}:
         look.neck_width, look.ease = rng.uniform(6.5, 11), rng.uniform(0.4, 2.6)
         look.neck_depth = rng.uniform(5, 17)
@@ -179,13 +179,19 @@ def _outfits(counts: np.ndarray, photos: int, rng: Rng) -> list[tuple[int, ...]]
     alone = outwear[: round(0.15 * len(outwear))]
     over_dress = outwear[len(alone) : len(alone) + min(round(0.2 * len(outwear)), len(dresses))]
     over_top = outwear[len(alone) + len(over_dress) :]
+    bare = [place for place in range(len(over_dress), len(dresses)) if dresses[place] in BARE_DRESSES]
+    below: dict[int, int] = {}  # a top with sleeves, by the place of the dress that is worn over it
+    for place in bare[: round(0.2 * len(bare))]:
+        if (top := next((top for top in tops if top in SHORT_SLEEVED | LONG_SLEEVED), None)) is not None:
+            tops.remove(top)
+            below[place] = top
     left = max(photos - len(dresses) - len(alone), 0)
     both = int(np.clip(len(tops) + len(bottoms) - left, 0, min(len(tops), len(bottoms))))
     worn = [(tops[i], bottoms[i]) for i in range(both)]
     worn += [(category,) for category in tops[both:]]
     outfits = [(coat, *(worn[i] if i < len(worn) else ())) for i, coat in enumerate(over_top)]
     outfits += worn[len(over_top) :] + [(category,) for category in bottoms[both:]]
-    outfits += [(*over_dress[i : i + 1], dress) for i, dress in enumerate(dresses)]
+    outfits += [(*over_dress[i : i + 1], dress, *([below[i]] if i in below else [])) for i, dress in enumerate(dresses)]
     outfits += [(coat,) for coat in alone]
     while len(outfits) < photos:  # tiny splits: show two garments of an outfit one by one
         longest = max(range(len(outfits)), key=lambda i: len(outfits[i]), default=None)
