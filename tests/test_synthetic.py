@@ -137,18 +137,25 @@ def test_sides_are_those_of_the_picture_in_frontal_views(photos: list) -> None:
                 assert left[0] < right[0]
 
 
-def test_an_outer_garment_covers_landmarks_of_the_inner_one() -> None:
-    """The armpits of a top under a coat are covered; without the coat they are seen."""
-    covered = {True: [], False: []}
+@pytest.mark.parametrize("outer, rows", [(4, [7, 8, 9]), (12, [14, 15, 16])], ids=["armpit, coat", "hem, dress"])
+def test_an_outer_garment_covers_landmarks_of_the_inner_one(outer: int, rows: list[int]) -> None:
+    """Rows of a short sleeve top are covered below a coat or a dress, and seen without."""
+    covered: dict[bool, list[int]] = {True: [], False: []}
     for index in range(12):
-        for coat in (True, False):
-            plan = make_plan(4, 1, look_seed=index) if coat else make_plan(1, look_seed=index)
+        for worn in (True, False):
+            plan = make_plan(*[outer] * worn, 1, look_seed=index)
             _, annotation = render_photo(2, "train", index, plan)
             for item in items_of(annotation):
                 if item["category_id"] == 1 and item["viewpoint"] == 2:
-                    covered[coat] += rows_of(item)[[7, 8, 9], 2].tolist()
+                    covered[worn] += rows_of(item)[rows, 2].tolist()
     assert covered[True].count(2) < 0.15 * len(covered[True])
     assert covered[False].count(2) > 0.4 * len(covered[False])
+
+
+def test_some_dresses_are_worn_over_a_top() -> None:
+    outfits = [[item.category_id for item in photo.items] for photo in plan_split(0, "train", 400)]
+    layered = [outfit for outfit in outfits if outfit[0] in {12, 13} and len(outfit) == 2]
+    assert len(layered) > 5 and all(outfit[1] in {1, 2} for outfit in layered)
 
 
 def test_two_photos_of_a_look_show_the_same_cloth() -> None:
