@@ -23,7 +23,6 @@ from kps.likeness.shapes import Shapes
 from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_landmark_mask
 
 FIRST = np.flatnonzero(np.arange(NUM_LANDMARKS) <= FLIP_INDICES)  # (O,) lower-numbered landmark of each orbit
-NUM_ORBITS = len(FIRST)
 SELF_SYMMETRIC = FLIP_INDICES[FIRST] == FIRST
 ORBIT_CATEGORY = LANDMARK_CATEGORY[FIRST]
 # A landmark on the axis can join only such landmarks: with a side one it would pull that one's mirror image
@@ -82,7 +81,7 @@ def _turned(straight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
     """
     vote = (1 - straight) ** VOTE_POWER - (1 - crossed) ** VOTE_POWER
     vote = np.where(MAY_JOIN & ~SELF_SYMMETRIC[:, None] & np.isfinite(vote), vote, 0.0)
-    sign = np.ones(NUM_ORBITS)
+    sign = np.ones(len(FIRST))
     while True:
         against = -sign * (vote @ sign)
         worst = int(against.argmax())
