@@ -13,13 +13,14 @@ import orjson
 
 from kps.files import InputError, read_json, write_json
 from kps.schema import (
-    CATEGORIES,
     FLIP_INDICES,
     LANDMARK_CATEGORY,
     LANDMARK_NAMES,
+    MAX_LANDMARKS,
     NUM_LANDMARKS,
     category,
     own_indices,
+    own_landmark_mask,
     package_data,
 )
 
@@ -46,8 +47,8 @@ class Aggregation:
             raise InputError(f"expected every group from 1 to {self.num_groups} to have a landmark")
         self.group.setflags(write=False)
         _check_apart(self.group)
-        self.flip_indices = _flip_of_groups(self.group, self.num_groups)
-        self.names = tuple(names) if names is not None else self._default_names()
+        self.flip_indices = _flip_of_groups(self.group)
+        self.names = tuple(map(_name_of, members(self)) if names is None else names)
         if len(self.names) != self.num_groups:
             raise InputError(f"expected {self.num_groups} group names, but got {len(self.names)}")
 
@@ -64,12 +65,11 @@ class Aggregation:
     def load(cls, path: Path) -> "Aggregation":
         """Read an aggregation file: {"num_groups": G, "group": [294 integers 1..G], "names": [G strings]}."""
         value = read_json(path)
-        if not isinstance(value, dict) or not isinstance(value.get("group"), list):
-            raise InputError(f"{path}: expected an object with a list of {NUM_LANDMARKS} groups")
-        if not all(isinstance(g, int) and not isinstance(g, bool) and g >= 1 for g in value["group"]):
-            raise InputError(f"{path}: expected groups as integers from 1")
+        group = value.get("group") if isinstance(value, dict) else None
+        if not isinstance(group, list) or not all(type(number) is int and number >= 1 for number in group):
+            raise InputError(f"{path}: expected an object with a list of {NUM_LANDMARKS} groups, integers from 1")
         try:
-            aggregation = cls(np.array(value["group"]) - 1, value.get("names"))
+            aggregation = cls(np.array(group) - 1, value.get("names"))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         if value.get("num_groups", aggregation.num_groups) != aggregation.num_groups:
@@ -85,17 +85,8 @@ class Aggregation:
         """Write the aggregation file."""
         write_json(path, {"num_groups": self.num_groups, "group": self.group + 1, "names": list(self.names)})
 
-    def _default_names(self) -> tuple[str, ...]:
-        members: list[list[str]] = [[] for _ in range(self.num_groups)]
-        for landmark, group in enumerate(self.group):
-            members[group].append(LANDMARK_NAMES[landmark])
-        return tuple(_name_of(names) for names in members)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Aggregation) and bool(np.array_equal(self.group, other.group))
-
-    def __hash__(self) -> int:
-        return hash(self.group.tobytes())
 
     def channels(self, category_id: int) -> np.ndarray:
         """(num_landmarks,) group of each landmark of a category."""
@@ -104,72 +95,67 @@ class Aggregation:
     @cached_property
     def own_channels(self) -> np.ndarray:
         """(13, 39) group of each own landmark; 0 on padding."""
-        indices = own_indices()
-        return np.where(indices >= 0, self.group[indices], 0)
+        return np.where(own_landmark_mask(), self.group[own_indices()], 0)
 
     def aggregate(self, category_id: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Place own landmarks in their groups: (N,), (N, 39, D) -> (N, G, D), zeros in other groups."""
-        category_id = np.asarray(category_id)
+        row, landmark, channel = self._places(category_id)
         grouped = np.zeros((len(own), self.num_groups, own.shape[2]), own.dtype)
-        for item in CATEGORIES:
-            rows = np.flatnonzero(category_id == item.id)
-            grouped[np.ix_(rows, self.channels(item.id))] = own[rows, : item.num_landmarks]
+        grouped[row, channel] = own[row, landmark]
         return grouped
 
     def expand(self, category_id: np.ndarray, grouped: np.ndarray) -> np.ndarray:
         """Take each instance's own landmarks from the groups: (N,), (N, G, D) -> (N, 39, D)."""
-        category_id = np.asarray(category_id)
-        own = np.zeros((len(grouped), own_indices().shape[1], grouped.shape[2]), grouped.dtype)
-        for item in CATEGORIES:
-            rows = np.flatnonzero(category_id == item.id)
-            own[rows, : item.num_landmarks] = grouped[rows][:, self.channels(item.id)]
+        row, landmark, channel = self._places(category_id)
+        own = np.zeros((len(grouped), MAX_LANDMARKS, grouped.shape[2]), grouped.dtype)
+        own[row, landmark] = grouped[row, channel]
         return own
 
+    def _places(self, category_id: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of every landmark that the instances (N,) have: the instance, its number there, and its group."""
+        kind = np.asarray(category_id) - 1
+        row, landmark = np.nonzero(own_landmark_mask()[kind])
+        return row, landmark, self.own_channels[kind[row], landmark]
 
-def _name_of(landmarks: Sequence[str]) -> str:
+
+def _name_of(landmarks: np.ndarray) -> str:
     """Unique, since no other group has the first landmark; the last shows how far the group reaches."""
-    ends = landmarks[:1] if len(landmarks) == 1 else (landmarks[0], landmarks[-1])
+    ends = [LANDMARK_NAMES[landmark] for landmark in sorted({landmarks[0], landmarks[-1]})]
     between = [f"+{len(landmarks) - 2}"] if len(landmarks) > 2 else []
-    return " · ".join((*ends, *between))
+    return " · ".join(ends + between)
+
+
+def _first_alike(key: np.ndarray) -> np.ndarray:
+    """(294,) the first landmark with the same key as each."""
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return first[inverse]
 
 
 def _check_apart(group: np.ndarray) -> None:
     """Two landmarks of a category never share a group."""
-    for item in CATEGORIES:
-        seen: dict[int, int] = {}
-        for landmark in range(item.slice.start, item.slice.stop):
-            other = seen.setdefault(int(group[landmark]), landmark)
-            if other != landmark:
-                raise InputError(
-                    f"expected landmarks of a category in different groups, but "
-                    f"{LANDMARK_NAMES[other]!r} and {LANDMARK_NAMES[landmark]!r} "
-                    f"share group {group[landmark] + 1}"
-                )
+    first = _first_alike(LANDMARK_CATEGORY * NUM_LANDMARKS + group)
+    for landmark in np.flatnonzero(first != np.arange(NUM_LANDMARKS)):
+        raise InputError(
+            f"expected landmarks of a category in different groups, but {LANDMARK_NAMES[first[landmark]]!r} "
+            f"and {LANDMARK_NAMES[landmark]!r} share group {group[landmark] + 1}"
+        )
 
 
-def _flip_of_groups(group: np.ndarray, num_groups: int) -> np.ndarray:
+def _flip_of_groups(group: np.ndarray) -> np.ndarray:
     """(G,) the group of the mirrored landmark, which must be the same for all members of a group."""
-    flip = np.full(num_groups, -1)
-    first = np.zeros(num_groups, dtype=np.int64)
-    for landmark in range(NUM_LANDMARKS):
-        mirrored = group[FLIP_INDICES[landmark]]
-        own = group[landmark]
-        if flip[own] < 0:
-            flip[own], first[own] = mirrored, landmark
-        elif flip[own] != mirrored:
-            raise InputError(
-                f"expected a group's landmarks to mirror into one group, but "
-                f"{LANDMARK_NAMES[first[own]]!r} and {LANDMARK_NAMES[landmark]!r} "
-                f"of group {own + 1} mirror into groups {flip[own] + 1} and {mirrored + 1}"
-            )
+    first, mirrored = _first_alike(group), group[FLIP_INDICES]
+    for landmark in np.flatnonzero(mirrored != mirrored[first]):
+        other = first[landmark]
+        raise InputError(
+            f"expected a group's landmarks to mirror into one group, but {LANDMARK_NAMES[other]!r} and "
+            f"{LANDMARK_NAMES[landmark]!r} of group {group[landmark] + 1} mirror into groups "
+            f"{mirrored[other] + 1} and {mirrored[landmark] + 1}"
+        )
+    flip = np.empty(group.max() + 1, group.dtype)
+    flip[group] = mirrored
     return flip
 
 
 def members(aggregation: Aggregation) -> list[np.ndarray]:
     """Landmark indices of each group, groups in order."""
     return [np.flatnonzero(aggregation.group == g) for g in range(aggregation.num_groups)]
-
-
-def categories_of_group(aggregation: Aggregation, group: int) -> np.ndarray:
-    """Ids of the categories that have a landmark in the group."""
-    return LANDMARK_CATEGORY[aggregation.group == group]

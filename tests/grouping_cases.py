@@ -1,9 +1,9 @@
-"""Distances between landmarks, and clusters of orbits, for tests of kps.likeness."""
+"""Distances between landmarks, for tests of kps.likeness."""
 
 import numpy as np
 
 from kps.aggregation import Aggregation
-from kps.likeness.grouping import MAY_JOIN, NUM_ORBITS, symmetrised
+from kps.likeness.cues import cue
 from kps.schema import NUM_LANDMARKS
 
 
@@ -23,15 +23,5 @@ def noisy_distance(planted: Aggregation, *, seed: int, noise: float = 0.15) -> n
     """(294, 294) about 0.25 within the groups of a map and 0.75 between them."""
     rng = np.random.default_rng(seed)
     apart = planted.group[:, None] != planted.group
-    return symmetrised(np.clip(0.25 + 0.5 * apart + rng.normal(0, noise, apart.shape), 0, 1))
-
-
-def random_labels(seed: int) -> np.ndarray:
-    """(163,) clusters of orbits that may join, made by random merges."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(NUM_ORBITS)
-    for a, b in rng.integers(0, NUM_ORBITS, (int(rng.integers(0, 400)), 2)):
-        first, second = labels == labels[a], labels == labels[b]
-        if MAY_JOIN[np.ix_(first, second)].all():
-            labels[second] = labels[a]
-    return np.unique(labels, return_inverse=True)[1]
+    noisy = np.clip(0.25 + 0.5 * apart + rng.normal(0, noise, apart.shape), 0, 1)
+    return cue("noisy", noisy, "").distance

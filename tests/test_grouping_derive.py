@@ -1,4 +1,4 @@
-"""Derived maps: valid for any distance, and the planted ones come back."""
+"""Derived maps: valid for any distance, the planted ones come back, and a threshold is chosen by resamples."""
 
 from itertools import pairwise
 
@@ -11,19 +11,23 @@ from hypothesis import strategies as st
 from kps.aggregation import Aggregation
 from kps.files import InputError
 from kps.likeness.grouping import (
+    FIRST,
+    MAY_JOIN,
+    ORBIT_CATEGORY,
     SELF_SYMMETRIC,
     THRESHOLDS,
     adjusted_rand,
     choose_threshold,
-    collapse,
     derive_map,
-    merge_tree,
+    derive_maps,
+    expand,
     pairwise_rand,
     random_map,
 )
-from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
+from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, MAX_LANDMARKS, NUM_LANDMARKS, own_landmark_mask
 
 HAND = Aggregation.named("hand81")
+UNKNOWN = np.full((294, 294), np.nan)
 distances = st.builds(
     random_distance,
     seed=st.integers(0, 10_000),
@@ -44,53 +48,77 @@ def assert_valid(map_: Aggregation) -> None:
     assert np.array_equal(map_.expand(kinds, map_.aggregate(kinds, landmarks)), landmarks)
 
 
+def test_there_are_131_pairs_and_32_landmarks_on_the_axis():
+    assert SELF_SYMMETRIC.sum() == 32 and (~SELF_SYMMETRIC).sum() == 131
+    assert set(FIRST) | set(FLIP_INDICES[FIRST]) == set(range(NUM_LANDMARKS))
+    assert not MAY_JOIN[ORBIT_CATEGORY[:, None] == ORBIT_CATEGORY].any()
+    assert not MAY_JOIN[SELF_SYMMETRIC[:, None] != SELF_SYMMETRIC].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_any_labels_that_join_only_what_may_join_make_a_map(seed):
+    rng, labels = np.random.default_rng(seed), np.arange(len(FIRST))
+    for a, b in rng.integers(0, len(FIRST), (int(rng.integers(0, 400)), 2)):
+        first, second = labels == labels[a], labels == labels[b]
+        if MAY_JOIN[np.ix_(first, second)].all():
+            labels[second] = labels[a]
+    map_ = expand(labels, np.where(rng.random(len(FIRST)) < 0.5, FIRST, FLIP_INDICES[FIRST]))
+    assert map_.num_groups == len(np.unique(labels)) + len(np.unique(labels[~SELF_SYMMETRIC]))
+    same = np.minimum(map_.group, map_.flip_indices[map_.group])[FIRST]
+    assert np.array_equal(same[:, None] == same, labels[:, None] == labels)
+    first = np.unique(map_.group, return_index=True)[1]
+    assert (np.diff(first) > 0).all(), "numbered by their first landmark"
+
+
 @settings(max_examples=25, deadline=None)
 @given(distance=distances, threshold=st.floats(0, 1))
 def test_any_distance_gives_a_valid_map(distance, threshold):
     assert_valid(derive_map(distance, threshold))
 
 
+@settings(max_examples=10, deadline=None)
+@given(distance=distances)
+def test_groups_only_grow_as_the_threshold_rises(distance):
+    for before, after in pairwise(derive_maps(distance, np.linspace(0, 1, 9))):
+        assert (after.group[:, None] == after.group)[before.group[:, None] == before.group].all()
+
+
 def test_nothing_is_merged_at_threshold_zero_or_where_nothing_is_known():
-    for distance, threshold in ((np.zeros((294, 294)), 0.0), (np.full((294, 294), np.nan), 1.0)):
+    for distance, threshold in ((np.zeros((294, 294)), 0.0), (UNKNOWN, 1.0)):
         assert derive_map(distance, threshold).num_groups == NUM_LANDMARKS
 
 
-@settings(max_examples=10, deadline=None)
-@given(distance=distances)
-def test_average_linkage_only_merges_further_as_the_threshold_rises(distance):
-    tree = merge_tree(collapse(distance))
-    labels = [tree.labels(threshold) for threshold in np.linspace(0, 1, 9)]
-    for before, after in pairwise(labels):
-        assert (after[:, None] == after)[before[:, None] == before].all()
-    assert (np.diff(tree.linkage[:, 2]) >= -1e-12).all()
-
-
-def test_average_linkage_cuts_below_the_threshold_not_at_it():
-    tree = merge_tree(collapse(random_distance(3)))
-    height = tree.linkage[0, 2]
-    assert len(np.unique(tree.labels(height))) == 163
-    assert len(np.unique(tree.labels(np.nextafter(height, 1)))) == 162
+def test_merges_are_those_below_the_threshold_not_at_it():
+    distance = UNKNOWN.copy()
+    distance[1, 26] = 0.5  # of one direction and side alone: what is known counts
+    at, above = derive_maps(distance, [0.5, np.nextafter(0.5, 1)])
+    assert at.num_groups == 294 and above.num_groups == 292
+    assert above.group[1] == above.group[26] and above.group[FLIP_INDICES[1]] == above.group[FLIP_INDICES[26]]
 
 
 def test_planted_groups_come_back():
     assert adjusted_rand(derive_map(noisy_distance(HAND, seed=0), 0.5), HAND) == 1
-
-
-def test_average_linkage_needs_no_order_along_the_outline():
-    planted = random_map(HAND, 0)
+    planted = random_map(HAND, 0)  # in no order along the outline
     assert adjusted_rand(derive_map(noisy_distance(planted, seed=0), 0.5), planted) > 0.99
+
+
+def test_a_category_numbered_from_the_other_side_is_turned():
+    vest = CATEGORIES[4].slice
+    group = HAND.group.copy()
+    group[vest] = HAND.group[FLIP_INDICES][vest]  # left of a vest with right of the others: still a valid map
+    planted = Aggregation(group)
+    assert adjusted_rand(derive_map(noisy_distance(planted, seed=0), 0.5), planted) == 1
 
 
 def test_a_landmark_on_the_axis_joins_only_such_landmarks():
     map_ = derive_map(np.zeros((294, 294)), 1.0)
     on_axis = np.arange(NUM_LANDMARKS) == FLIP_INDICES
     assert not set(map_.group[on_axis]) & set(map_.group[~on_axis])
-    assert SELF_SYMMETRIC.sum() == on_axis.sum()
 
 
 def test_a_family_runs_from_many_groups_to_few():
-    distance = noisy_distance(HAND, seed=1)
-    groups = [derive_map(distance, threshold).num_groups for threshold in sorted(THRESHOLDS)]
+    groups = [map_.num_groups for map_ in derive_maps(noisy_distance(HAND, seed=1), THRESHOLDS)]
     assert groups[0] == max(groups) > 200 and groups[-1] == min(groups) < 81
 
 
@@ -106,9 +134,8 @@ def test_the_chosen_threshold_is_one_at_which_resamples_agree():
 def test_a_few_sure_merges_are_no_choice_where_there_is_another():
     """Only two garments' merges are sure: below the others' noise all maps agree, but share little."""
     rng = np.random.default_rng(0)
-    hand = Aggregation.named("hand81").group
     sure = (np.arange(294) < 25)[:, None] & (np.arange(294) < 64)
-    together = hand[:, None] == hand
+    together = HAND.group[:, None] == HAND.group
     replicates = []
     for _ in range(3):
         noise = rng.uniform(0.2, 0.4, (294, 294))
@@ -124,19 +151,19 @@ def test_a_choice_needs_replicates_and_merges():
         choose_threshold([np.zeros((294, 294))] * 2)
     with pytest.raises(InputError, match="thresholds that merge something"):
         choose_threshold([np.ones((294, 294))] * 3, (0.0, 0.5))
-    unknown = np.full((294, 294), np.nan)  # as of data of one category
-    assert choose_threshold([unknown] * 3, required=False).threshold == 0
-    alone = derive_map(unknown, 0)
-    assert alone.num_groups == 294 and np.isnan(pairwise_rand([alone] * 3)).all()
+    assert choose_threshold([UNKNOWN] * 3, required=False).threshold == 0  # as of data of one category
+    assert np.isnan(pairwise_rand([derive_map(UNKNOWN, 0)] * 3)).all()
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("distance", "threshold", "message"),
     [
-        ({"threshold": 1.2}, "threshold from 0 to 1, but got 1.2"),
-        ({"threshold": float("nan")}, "threshold from 0 to 1, but got nan"),
+        (np.zeros((294, 294)), 1.2, "threshold from 0 to 1, but got 1.2"),
+        (np.zeros((294, 294)), float("nan"), "threshold from 0 to 1, but got nan"),
+        (np.zeros((3, 3)), 0.5, r"shape \(294, 294\), but got \(3, 3\)"),
+        (np.full((294, 294), 1.5), 0.5, r"in \[0, 1\], but got 1\.5"),
     ],
 )
-def test_wrong_options_are_refused(options, message):
+def test_what_cannot_be_grouped_is_refused(distance, threshold, message):
     with pytest.raises(InputError, match=message):
-        derive_map(np.zeros((294, 294)), **options)
+        derive_map(distance, threshold)

@@ -8,14 +8,15 @@ skipped (vests skip the sleeve); all alignments are summed up, each weighted by 
 counterparts are. So neighbours, and the way to both ends of the outline, decide where stars alone do not.
 """
 
-from dataclasses import dataclass
-from functools import cache
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from kps.likeness.shapes import Shapes
-from kps.schema import CATEGORIES, FLIP_INDICES, NUM_LANDMARKS, Category, category
+from kps.schema import CATEGORIES, FLIP_INDICES, NUM_LANDMARKS, Category, own_landmark_mask
 
 # Results hardly change with these: the area under the ROC curve moves by less than 0.01 when they are halved
 # or doubled.
@@ -26,50 +27,60 @@ SKIP = 0.5  # weight of a landmark without counterpart; 1 is a counterpart as al
 
 def counterparts(shapes: Shapes) -> np.ndarray:
     """(294, 294) probability of being counterparts, 0 across the axis; NaN for what was never labelled."""
-    present = [item for item in CATEGORIES if shapes.count[item.id - 1].any()]
-    pairs = list(combinations_with_replacement(present, 2))
-    likeness = {(a.id, b.id): _likeness(shapes, a, b) for a, b in pairs}
-    possible = [block[block > 0] for block in likeness.values()]
-    at_random = np.mean(np.concatenate(possible)) if present else 1.0
+    walks = [walk(shapes, item) for item in CATEGORIES if shapes.count[item.id - 1].any()]
+    pairs = list(combinations_with_replacement(walks, 2))
+    likeness = [_likeness(a, b) for a, b in pairs]
+    at_random = np.mean(np.concatenate([block[block > 0] for block in likeness])) if pairs else 1.0
     probability = np.zeros((NUM_LANDMARKS, NUM_LANDMARKS))
-    for a, b in pairs:
-        block = alignment_probability(likeness[a.id, b.id] / at_random)
-        left_a, left_b = (_walk(shapes, item) + item.first_index for item in (a, b))
-        for i, j in ((left_a, left_b), (FLIP_INDICES[left_a], FLIP_INDICES[left_b])):
+    for (a, b), alike in zip(pairs, likeness, strict=True):
+        block = alignment_probability(alike / at_random)
+        for i, j in ((a.landmarks, b.landmarks), (FLIP_INDICES[a.landmarks], FLIP_INDICES[b.landmarks])):
             probability[np.ix_(i, j)] = block
             probability[np.ix_(j, i)] = block.T
-    unknown = ~np.concatenate([shapes.count[c.id - 1, : c.num_landmarks] > 0 for c in CATEGORIES])
+    unknown = shapes.count[own_landmark_mask()] == 0
     probability[unknown] = probability[:, unknown] = np.nan
     return probability
 
 
-def _walk(shapes: Shapes, item: Category) -> np.ndarray:
-    """Own landmarks of the half outline that were labelled, in order."""
-    landmarks = half_outline(item.id).landmarks
-    return landmarks[shapes.count[item.id - 1, landmarks] > 0]
+class Walk(NamedTuple):
+    """The labelled landmarks of one side of a garment, H of them, in order from collar or waist to hem."""
+
+    landmarks: np.ndarray  # (H,) ascending, in the 294
+    on_axis: np.ndarray  # (H,) bool: its own mirror image
+    stars: list[np.ndarray]  # H: radians, the directions to the linked landmarks: 1 at an end, 3 at a fork
 
 
-def _likeness(shapes: Shapes, first: Category, second: Category) -> np.ndarray:
+def walk(shapes: Shapes, item: Category) -> Walk:
+    """Walk along one side of a category's mean outline; the numbering goes round the garment, and so in order."""
+    half, mean = half_outline(item), shapes.mean[item.id - 1] @ (1, 1j)
+    half = half[np.isfinite(mean[half])]
+    links = np.array(item.outline_links) - 1
+    start, end = np.stack([links, links[:, ::-1]], axis=1).reshape(-1, 2).T
+    edges = [mean[end[start == landmark]] - mean[landmark] for landmark in half]
+    stars = [np.angle(edge[np.isfinite(edge)]) for edge in edges]
+    return Walk(half + item.first_index, item.flip_indices[half] == half, stars)
+
+
+def half_outline(item: Category) -> np.ndarray:
+    """(H,) own landmarks from 0, ascending, of the side that holds the first landmark off the axis, and of the axis.
+
+    A side is what links reach without crossing the axis, whichever member of a flip pair has the lower number
+    (in outwear they cross over at the front edges).
+    """
+    on_axis = item.flip_indices == np.arange(item.num_landmarks)
+    links = np.array(item.outline_links) - 1
+    links = links[~on_axis[links].any(axis=1)]
+    graph = coo_array((np.ones(len(links)), links.T), shape=(item.num_landmarks,) * 2)
+    side = connected_components(graph, directed=False)[1]
+    return np.flatnonzero(on_axis | (side == side[on_axis.argmin()]))
+
+
+def _likeness(first: Walk, second: Walk) -> np.ndarray:
     """(A, B) likeness in [0, 1] of two walks' landmarks; 0 between one on the axis and one that is not."""
-    (rays_a, axis_a), (rays_b, axis_b) = _stars(shapes, first), _stars(shapes, second)
-    norm_a, norm_b = ([_overlap(star, star) for star in rays] for rays in (rays_a, rays_b))
-    shared = np.array([[_overlap(a, b) for b in rays_b] for a in rays_a])
-    total = np.add.outer(norm_a, norm_b)
-    alike = 2 * shared / np.maximum(total, 1e-9)
-    return np.where(axis_a[:, None] == axis_b, alike**SHARPNESS, 0)
-
-
-def _stars(shapes: Shapes, item: Category) -> tuple[list[np.ndarray], np.ndarray]:
-    """Angles of the edges at each landmark of the walk, and whether it lies on the axis."""
-    outline: HalfOutline = half_outline(item.id)
-    mean = shapes.mean[item.id - 1] @ (1, 1j)
-    stars, on_axis = [], []
-    for landmark, axis, linked in zip(outline.landmarks, outline.on_axis, outline.neighbours, strict=True):
-        if np.isfinite(mean[landmark]):
-            edges = mean[list(linked)] - mean[landmark]
-            stars.append(np.angle(edges[np.isfinite(edges)]))
-            on_axis.append(axis)
-    return stars, np.array(on_axis)
+    own_a, own_b = ([_overlap(star, star) for star in one.stars] for one in (first, second))
+    shared = np.array([[_overlap(a, b) for b in second.stars] for a in first.stars])
+    alike = 2 * shared / np.maximum(np.add.outer(own_a, own_b), 1e-9)
+    return np.where(first.on_axis[:, None] == second.on_axis, alike**SHARPNESS, 0)
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
@@ -98,39 +109,3 @@ def _alignments(odds: np.ndarray) -> np.ndarray:
             skipped = SKIP * (total[i, j + 1] + total[i + 1, j]) - SKIP**2 * total[i, j]
             total[i + 1, j + 1] = weight * total[i, j] + skipped
     return total
-
-
-@dataclass(frozen=True)
-class HalfOutline:
-    """One side of a symmetric outline, H landmarks; indices are own landmarks, from 0.
-
-    The numbering starts at the collar (or waist) and goes round the garment, so ascending order is a walk.
-    """
-
-    landmarks: np.ndarray  # (H,) ascending
-    on_axis: np.ndarray  # (H,) bool: its own mirror image
-    neighbours: tuple[tuple[int, ...], ...]  # linked own landmarks of each of the H: 1 at an end, 3 at a fork
-
-
-@cache
-def half_outline(category_id: int) -> HalfOutline:
-    """The side of the outline that holds the first landmark off the axis.
-
-    It is what links reach from there without crossing the axis, so it is one side of the garment, whichever
-    member of a flip pair has the lower number (in outwear they cross over at the front edges).
-    """
-    item = category(category_id)
-    linked: dict[int, list[int]] = {i: [] for i in range(item.num_landmarks)}
-    for a, b in item.outline_links:
-        linked[a - 1].append(b - 1)
-        linked[b - 1].append(a - 1)
-    axis = set(np.flatnonzero(item.flip_indices == np.arange(item.num_landmarks)).tolist())
-    side = {min(set(linked) - axis)}
-    frontier = list(side)
-    while frontier:
-        reached = set(linked[frontier.pop()]) - axis - side
-        side |= reached
-        frontier += reached
-    landmarks = np.array(sorted(side | axis))
-    on_axis = np.isin(landmarks, list(axis))
-    return HalfOutline(landmarks, on_axis, tuple(tuple(linked[i]) for i in landmarks))

@@ -1,4 +1,4 @@
-"""Cues: distances between the 294 landmarks, by place, precision and contour, and the rules that every one obeys."""
+"""Cues: distances between the 294 landmarks and the rules that every one obeys; the distance of their places."""
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kps.files import InputError
-from kps.likeness.contour import counterparts
 from kps.likeness.shapes import Shapes
-from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS, SIGMAS
+from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, LANDMARK_NAMES, NUM_LANDMARKS
 
 TOLERANCE = 1e-5  # of symmetry and of the bounds: float32 arithmetic reaches it
 
@@ -37,22 +36,17 @@ class Cue:
     meaning: str
 
     def __post_init__(self) -> None:
-        distance = self.distance
-        if distance.shape != (NUM_LANDMARKS, NUM_LANDMARKS):
-            raise InputError(
-                f"cue {self.name}: expected distances of shape {(NUM_LANDMARKS, NUM_LANDMARKS)}, "
-                f"but got {distance.shape}"
-            )
-        diagonal = np.where(np.eye(NUM_LANDMARKS, dtype=bool), np.nan_to_num(distance), 0)
+        distance, square = self.distance, (NUM_LANDMARKS, NUM_LANDMARKS)
+        if distance.shape != square:
+            raise InputError(f"cue {self.name}: expected distances of shape {square}, but got {distance.shape}")
         checks = {
             "a distance in [0, 1]": (distance < -TOLERANCE) | (distance > 1 + TOLERANCE),
-            "no distance to itself": np.abs(diagonal) > TOLERANCE,
+            "no distance to itself": np.eye(NUM_LANDMARKS, dtype=bool) & (np.abs(distance) > TOLERANCE),
             "the same distance both ways": _differ(distance, distance.T),
-            "the same distance when mirrored": _differ(distance, mirrored(distance)),
+            "the same distance when mirrored": _differ(distance, _mirrored(distance)),
         }
         for expected, bad in checks.items():
-            if bad.any():
-                i, j = np.unravel_index(np.argmax(bad), bad.shape)
+            for i, j in np.argwhere(bad):
                 raise InputError(
                     f"cue {self.name}: expected {expected}, but got {distance[i, j]:.4g} "
                     f"between {LANDMARK_NAMES[i]!r} and {LANDMARK_NAMES[j]!r}"
@@ -63,17 +57,9 @@ def _differ(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return ~np.isclose(first, second, rtol=0, atol=TOLERANCE, equal_nan=True)
 
 
-def mirrored(distance: np.ndarray) -> np.ndarray:
+def _mirrored(distance: np.ndarray) -> np.ndarray:
     """(294, 294) the distance between the mirror images of each two landmarks."""
     return distance[np.ix_(FLIP_INDICES, FLIP_INDICES)]
-
-
-def mean_of_views(distance: np.ndarray) -> np.ndarray:
-    """(294, 294) mean of a distance, its transpose and their mirror images, as far as each is known."""
-    # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
-    views = np.sort([distance, distance.T, mirrored(distance), mirrored(distance).T], axis=0)
-    known = np.isfinite(views).sum(0)
-    return np.where(known > 0, np.nansum(views, axis=0) / np.maximum(known, 1), np.nan)
 
 
 def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
@@ -84,36 +70,18 @@ def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
     """
     distance = np.asarray(distance, float)
     if distance.shape == (NUM_LANDMARKS, NUM_LANDMARKS):
-        distance = mean_of_views(distance)
+        # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
+        views = np.sort([distance, distance.T, _mirrored(distance), _mirrored(distance).T], axis=0)
+        known = np.isfinite(views).sum(0)
+        distance = np.where(known > 0, np.nansum(views, axis=0) / np.maximum(known, 1), np.nan)
         np.fill_diagonal(distance, np.where(np.isfinite(distance).any(0), 0, np.nan))
     return Cue(name, distance, meaning)
-
-
-def sigma_cue() -> Cue:
-    """Distance of the OKS sigmas: 0 if equal, 0.5 if one is twice the other."""
-    log = np.log(SIGMAS)
-    return cue(
-        "sigma",
-        1 - np.exp(-np.abs(log[:, None] - log[None])),
-        "1 - exp(-|log sigma_i - log sigma_j|) of the evaluator's OKS sigmas: 1 minus the smaller sigma "
-        "over the larger (no unit).",
-    )
 
 
 SCALES = np.geomspace(0.5, 2.0, 25)  # searched sizes of one shape on another
 SHIFTS = np.linspace(-1.5, 1.5, 41)  # searched vertical shifts, in radii of the second shape
 MATCH_LIMIT = 0.5  # in radii: counterparts further apart than this do not pull any harder
 NEGLIGIBLE = 0.02  # less likely counterparts are left out: most pairs, for speed
-
-
-def contour_cue(shapes: Shapes) -> Cue:
-    """Distance of landmarks by the outline's geometry and order."""
-    return cue(
-        "contour",
-        1 - counterparts(shapes),
-        "1 - the probability that two landmarks are counterparts when their categories' outlines are walked "
-        "side by side and compared by the directions of the mean outline's edges (no unit).",
-    )
 
 
 class Placing(NamedTuple):
@@ -124,23 +92,16 @@ class Placing(NamedTuple):
     misfit: float  # root mean square distance of counterparts
 
 
-def position_cue(shapes: Shapes) -> Cue:
-    """Distance of landmarks' places on the garment."""
-    return cue(
-        "position",
-        position_distance(shapes),
-        "Hellinger distance of the landmarks' Gaussians after laying the categories' mean shapes on each other by "
-        "their outlines (0: same place and spread, 1: no overlap; no unit).",
-    )
-
-
-def position_distance(shapes: Shapes) -> np.ndarray:
+def position_distance(shapes: Shapes, probability: np.ndarray) -> np.ndarray:
     """(294, 294) Hellinger distance of the landmarks' Gaussians after aligning each pair of categories.
 
     0: the same place with the same spread; 1: no overlap; NaN for a landmark that was never labelled.
+
+    Args:
+        shapes: the mean shapes.
+        probability: (294, 294) of being `counterparts`.
     """
     distance = np.full((NUM_LANDMARKS, NUM_LANDMARKS), np.nan)
-    probability = counterparts(shapes)
     present = [item for item in CATEGORIES if shapes.count[item.id - 1].any()]
     for first, second in combinations_with_replacement(present, 2):
         placing = Placing(1.0, 0.0, 0.0)

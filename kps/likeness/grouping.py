@@ -4,11 +4,11 @@ The mirror image of a group must be a group, so what is grouped is not landmarks
 pairs and 32 landmarks on the axis of symmetry. Letters: O = 163 orbits.
 
 Two pairs can join in two ways, left with left or left with right. Which landmark of a pair is the left one is
-settled once for all orbits (`collapse`), so that from there on an orbit is one node and sides always agree.
+settled once for all orbits (`_turned`), so that from there on an orbit is one node and sides always agree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -18,12 +18,11 @@ from scipy.spatial.distance import squareform
 
 from kps.aggregation import Aggregation, members
 from kps.files import InputError
-from kps.likeness.cues import CROSS_PAIRS, TOLERANCE, mean_of_views
+from kps.likeness.cues import CROSS_PAIRS, cue
 from kps.likeness.shapes import Shapes
-from kps.schema import CATEGORIES, FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_landmark_mask
+from kps.schema import FLIP_INDICES, LANDMARK_CATEGORY, NUM_LANDMARKS, own_landmark_mask
 
 FIRST = np.flatnonzero(np.arange(NUM_LANDMARKS) <= FLIP_INDICES)  # (O,) lower-numbered landmark of each orbit
-NUM_ORBITS = len(FIRST)
 SELF_SYMMETRIC = FLIP_INDICES[FIRST] == FIRST
 ORBIT_CATEGORY = LANDMARK_CATEGORY[FIRST]
 # A landmark on the axis can join only such landmarks: with a side one it would pull that one's mirror image
@@ -34,123 +33,8 @@ MAY_JOIN = MAY_SHARE[np.ix_(FIRST, FIRST)]
 VOTE_POWER = 4  # of the likeness: the many far orbits are not to outvote the few near ones
 MIN_TURN_GAIN = 0.1  # of summed votes: with less evidence the numbering decides on a pair's sides
 
-
-@dataclass(frozen=True)
-class OrbitDistances:
-    """Distances (O, O), NaN where two orbits may not join or nobody knows; and each orbit's side.
-
-    side: (O,) the landmark of each orbit that stands on the common side. Orbits a and b joined means that
-    side[a] and side[b] share a group, and so do their mirror images.
-    """
-
-    distance: np.ndarray
-    side: np.ndarray
-
-    @property
-    def known(self) -> np.ndarray:
-        """(O, O) True where two orbits may join."""
-        return np.isfinite(self.distance)
-
-
-def symmetrised(distance: np.ndarray) -> np.ndarray:
-    """(294, 294) mean of a distance, its transpose and their mirror images, as far as each is known.
-
-    InputError: the array has another shape, or values outside [0, 1].
-    """
-    distance = np.asarray(distance, dtype=float)
-    if distance.shape != (NUM_LANDMARKS, NUM_LANDMARKS):
-        raise InputError(f"expected distances of shape (294, 294), but got {distance.shape}")
-    outside = (distance < -TOLERANCE) | (distance > 1 + TOLERANCE)
-    if outside.any():
-        raise InputError(f"expected distances from 0 to 1, but got {distance[outside][0]:.4g}")
-    return mean_of_views(distance)
-
-
-def collapse(distance: np.ndarray) -> OrbitDistances:
-    """Take distances between landmarks (294, 294), NaN where unknown, to distances between orbits.
-
-    What is not known is not joined. InputError: the array has another shape, or values outside [0, 1].
-    """
-    mean = symmetrised(distance)
-    straight = mean[np.ix_(FIRST, FIRST)]
-    crossed = mean[np.ix_(FIRST, FLIP_INDICES[FIRST])]
-    turned = _turned(straight, crossed)
-    of_sides = np.where(turned[:, None] == turned, straight, crossed)
-    side = np.where(turned, FLIP_INDICES[FIRST], FIRST)
-    return OrbitDistances(np.where(MAY_JOIN, of_sides, np.nan), side)
-
-
-def _turned(straight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
-    """(O,) True where an orbit's higher-numbered landmark stands on the common side.
-
-    Two orbits that are alike vote for the relative side in which they are more alike. Sides start from the
-    numbering; the orbit with the most votes against it turns, until none has any worth mentioning.
-    """
-    vote = (1 - straight) ** VOTE_POWER - (1 - crossed) ** VOTE_POWER
-    vote = np.where(MAY_JOIN & ~SELF_SYMMETRIC[:, None] & np.isfinite(vote), vote, 0.0)
-    sign = np.ones(NUM_ORBITS)
-    while True:
-        against = -sign * (vote @ sign)
-        worst = int(against.argmax())
-        if against[worst] < MIN_TURN_GAIN:
-            return sign < 0
-        sign[worst] *= -1
-
-
-def expand(labels: np.ndarray, side: np.ndarray) -> Aggregation:
-    """Turn clusters of orbits (O,) with their sides (O,) into a map of landmarks to groups.
-
-    Groups are numbered in the order of their first landmark.
-    """
-    group = np.empty(NUM_LANDMARKS, dtype=np.int64)
-    group[side] = 2 * labels
-    group[FLIP_INDICES[side]] = np.where(SELF_SYMMETRIC, 2 * labels, 2 * labels + 1)
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    return Aggregation(np.argsort(np.argsort(first))[inverse])
-
-
-def orbit_labels(group: np.ndarray) -> np.ndarray:
-    """(O,) clusters of orbits that a flip-equivariant group vector (294,) makes, sides left aside."""
-    group = np.asarray(group)
-    unordered = np.minimum(group, group[FLIP_INDICES])[FIRST]
-    return np.unique(unordered, return_inverse=True)[1]
-
-
 # Dwarfs every distance even when it is one of 13 x 13 in a mean: no cut below it joins a forbidden pair.
 FORBIDDEN = 1e6
-
-
-@dataclass(frozen=True)
-class MergeTree:
-    """Every merge in order of height, as SciPy's linkage matrix (O - 1, 4).
-
-    Heights are means of distances and never fall; those above 1 belong to unions that no rule allows and only
-    make the forest of allowed merges one tree.
-    """
-
-    linkage: np.ndarray
-    side: np.ndarray
-
-    def labels(self, threshold: float) -> np.ndarray:
-        """(O,) clusters after all merges below the threshold."""
-        return fcluster(self.linkage, np.nextafter(min(threshold, 2.0), -1), criterion="distance") - 1
-
-    def aggregation(self, threshold: float) -> Aggregation:
-        """The map after all merges below the threshold."""
-        return expand(self.labels(threshold), self.side)
-
-
-def merge_tree(orbits: OrbitDistances) -> MergeTree:
-    """Join, again and again, the two clusters with the smallest mean distance that may share a group.
-
-    Forbidden pairs enter SciPy's linkage at a huge distance, which is the same thing: a mean with one of them
-    in it never comes first.
-    """
-    full = np.where(orbits.known, orbits.distance, FORBIDDEN)
-    np.fill_diagonal(full, 0)
-    return MergeTree(linkage(squareform(full, checks=False), method="average"), orbits.side)
-
-
 MAX_ALONE = 0.5  # share of the landmarks without a group to share
 THRESHOLDS = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
 
@@ -164,9 +48,58 @@ def derive_map(distance: np.ndarray, threshold: float) -> Aggregation:
         distance: (294, 294) in [0, 1], NaN where unknown; made symmetric and equal under the mirror image.
         threshold: from 0 (nothing is joined: 294 groups) to 1.
     """
-    if not 0 <= threshold <= 1:
-        raise InputError(f"expected a threshold from 0 to 1, but got {threshold}")
-    return merge_tree(collapse(distance)).aggregation(threshold)
+    return derive_maps(distance, [threshold])[0]
+
+
+def derive_maps(distance: np.ndarray, thresholds: Sequence[float]) -> list[Aggregation]:
+    """As `derive_map`, of one tree of merges cut at several thresholds.
+
+    The two clusters with the smallest mean distance that may share a group are joined again and again; what is
+    not known is not joined. Forbidden pairs enter SciPy's linkage at a huge distance, which is the same thing: a
+    mean with one of them in it never comes first.
+    """
+    for threshold in thresholds:
+        if not 0 <= threshold <= 1:
+            raise InputError(f"expected a threshold from 0 to 1, but got {threshold}")
+    mean = cue("to group by", distance, "").distance
+    straight, crossed = mean[np.ix_(FIRST, FIRST)], mean[np.ix_(FIRST, FLIP_INDICES[FIRST])]
+    turned = _turned(straight, crossed)
+    of_sides = np.where(turned[:, None] == turned, straight, crossed)
+    full = np.where(MAY_JOIN & np.isfinite(of_sides), of_sides, FORBIDDEN)
+    np.fill_diagonal(full, 0)
+    tree = linkage(squareform(full, checks=False), method="average")
+    side = np.where(turned, FLIP_INDICES[FIRST], FIRST)
+    below = np.nextafter(thresholds, -1)  # a merge at the very threshold is not made
+    return [expand(fcluster(tree, height, criterion="distance"), side) for height in below]
+
+
+def _turned(straight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+    """(O,) True where an orbit's higher-numbered landmark stands on the common side.
+
+    Two orbits that are alike vote for the relative side in which they are more alike. Sides start from the
+    numbering; the orbit with the most votes against it turns, until none has any worth mentioning.
+    """
+    vote = (1 - straight) ** VOTE_POWER - (1 - crossed) ** VOTE_POWER
+    vote = np.where(MAY_JOIN & ~SELF_SYMMETRIC[:, None] & np.isfinite(vote), vote, 0.0)
+    sign = np.ones(len(FIRST))
+    while True:
+        against = -sign * (vote @ sign)
+        worst = int(against.argmax())
+        if against[worst] < MIN_TURN_GAIN:
+            return sign < 0
+        sign[worst] *= -1
+
+
+def expand(labels: np.ndarray, side: np.ndarray) -> Aggregation:
+    """Turn clusters of orbits (O,) into a map of landmarks to groups, numbered in the order of their first landmark.
+
+    `side` (O,) is the landmark of each orbit that stands on the common side. Orbits a and b joined means that side[a]
+    and side[b] share a group, and so do their mirror images.
+    """
+    group = np.empty(NUM_LANDMARKS, dtype=np.int64)
+    group[side] = 2 * labels
+    group[FLIP_INDICES[side]] = np.where(SELF_SYMMETRIC, 2 * labels, 2 * labels + 1)
+    return Aggregation(pd.factorize(group)[0])
 
 
 @dataclass(frozen=True)
@@ -195,10 +128,9 @@ def choose_threshold(
     """
     if len(replicates) < 3:
         raise InputError(f"expected at least 3 replicates to choose a threshold, but got {len(replicates)}")
-    rows = []
-    trees = [merge_tree(collapse(distance)) for distance in replicates]
-    for threshold in sorted(thresholds):
-        maps = [tree.aggregation(threshold) for tree in trees]
+    rows, thresholds = [], sorted(thresholds)
+    families = [derive_maps(distance, thresholds) for distance in replicates]
+    for threshold, *maps in zip(thresholds, *families, strict=True):
         of_each = squareform(pairwise_rand(maps)).sum(1) / (len(maps) - 1)  # mean over the other maps
         rows.append(
             {
@@ -213,7 +145,7 @@ def choose_threshold(
     if table["stability"].isna().all():
         if not required:
             return Choice(0.0, table)
-        raise InputError(f"expected thresholds that merge something, but got {sorted(thresholds)}")
+        raise InputError(f"expected thresholds that merge something, but got {thresholds}")
     usual = table[table["alone"] <= MAX_ALONE]
     allowed = usual if usual["stability"].notna().any() else table
     best = allowed.loc[allowed["stability"].idxmax()]
@@ -230,7 +162,7 @@ def same_number() -> np.ndarray:
     No valid map (mirror images go astray). Its adjusted Rand index against the hand map is 0.42 as `scores`
     counts, 0.38 over all pairs of landmarks.
     """
-    return np.concatenate([np.arange(item.num_landmarks) for item in CATEGORIES])
+    return np.nonzero(own_landmark_mask())[1]
 
 
 def random_map(sizes_like: Aggregation, seed: int) -> Aggregation:
@@ -241,7 +173,8 @@ def random_map(sizes_like: Aggregation, seed: int) -> Aggregation:
     with left by the landmarks' numbering.
     """
     rng = np.random.default_rng(seed)
-    labels = orbit_labels(sizes_like.group)
+    group = sizes_like.group
+    labels = np.minimum(group, group[FLIP_INDICES])[FIRST]  # (O,) one for a group and its mirror image
     for on_axis in (False, True):
         of_kind = on_axis == SELF_SYMMETRIC
         kinds = np.unique(ORBIT_CATEGORY[of_kind])
@@ -264,7 +197,9 @@ def placed(aggregation: Aggregation, shapes: Shapes) -> Aggregation:
     Left and right are the picture's; 0 % is the top of a category's mean shape and 100 % its bottom, averaged
     over the group's landmarks. A group whose landmarks were never labelled keeps its name.
     """
-    down, across = _relative_height(shapes), shapes.mean[..., 0][own_landmark_mask()]
+    height = pd.DataFrame(shapes.mean[..., 1].T)  # a column a category
+    down = (height - height.min()) / (height.max() - height.min()).clip(1e-9)
+    down, across = (one[own_landmark_mask()] for one in (down.to_numpy().T, shapes.mean[..., 0]))
     names = []
     for group, landmarks in enumerate(members(aggregation)):
         seen = landmarks[np.isfinite(across[landmarks])]
@@ -277,52 +212,31 @@ def placed(aggregation: Aggregation, shapes: Shapes) -> Aggregation:
     return Aggregation(aggregation.group, names)
 
 
-def _relative_height(shapes: Shapes) -> np.ndarray:
-    """(294,) place between the top (0) and the bottom (1) of a landmark's mean shape; NaN where unknown."""
-    height = pd.DataFrame(shapes.mean[..., 1].T)
-    place = (height - height.min()) / (height.max() - height.min()).clip(1e-9)
-    return place.to_numpy().T[own_landmark_mask()]
-
-
 WEIGHT = np.where(_ON_AXIS[CROSS_PAIRS[0]] & _ON_AXIS[CROSS_PAIRS[1]], 1.0, 0.5)  # counts mirror images once
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Agreement of a map with a reference, each 1 at best.
-
-    precision: share of the map's merged pairs that the reference merges too; recall: share of the
-    reference's merged pairs that the map merges. Both are NaN where there are none.
-    """
-
-    num_groups: int
-    adjusted_rand: float
-    precision: float
-    recall: float
-
-
-def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> Scores:
+def score(map_: Aggregation | np.ndarray, reference: Aggregation | np.ndarray) -> dict[str, float]:
     """Compare a map with a reference; either may be group numbers (294,) that keep no rule.
 
+    precision: share of the map's merged pairs that the reference merges too; recall: share of the reference's
+    merged pairs that the map merges; NaN where there are none. These and the adjusted_rand index are 1 at best.
     InputError: group numbers of another shape.
     """
-    group, wanted = _group(map_), _group(reference)
     a, b = CROSS_PAIRS
-    ours, theirs = group[a] == group[b], wanted[a] == wanted[b]
+    ours, theirs = (group[a] == group[b] for group in (_group(map_), _group(reference)))
     total, merged, right, both = (float(WEIGHT[part].sum()) for part in (..., ours, theirs, ours & theirs))
     expected = merged * right / total
     room = (merged + right) / 2 - expected
-    return Scores(
-        num_groups=len(np.unique(group)),
-        adjusted_rand=(both - expected) / room if room else 1.0,
-        precision=both / merged if merged else float("nan"),
-        recall=both / right if right else float("nan"),
-    )
+    return {
+        "adjusted_rand": (both - expected) / room if room else 1.0,
+        "precision": both / merged if merged else float("nan"),
+        "recall": both / right if right else float("nan"),
+    }
 
 
 def adjusted_rand(first: Aggregation | np.ndarray, second: Aggregation | np.ndarray) -> float:
     """The adjusted Rand index alone; 1 for equal maps, about 0 for unrelated ones."""
-    return score(first, second).adjusted_rand
+    return score(first, second)["adjusted_rand"]
 
 
 def pairwise_rand(maps: Sequence[Aggregation]) -> np.ndarray:
@@ -337,17 +251,14 @@ def score_table(
     """Every map against every reference: a row a map, its groups, and columns (reference, score)."""
     rows = {}
     for name, map_ in maps.items():
-        values: dict[tuple[str, str], float] = {}
+        rows[name] = {("", "groups"): len(np.unique(_group(map_)))}
         for label, reference in references.items():
-            row = asdict(score(map_, reference))
-            values[("", "groups")] = row.pop("num_groups")
-            values |= {(label, key): value for key, value in row.items()}
-        rows[name] = values
+            rows[name] |= {(label, key): value for key, value in score(map_, reference).items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _group(map_: Aggregation | np.ndarray) -> np.ndarray:
     group = map_.group if isinstance(map_, Aggregation) else np.asarray(map_)
     if group.shape != (NUM_LANDMARKS,):
-        raise InputError(f"expected groups of shape (294,), but got {group.shape}")
-    return np.unique(group, return_inverse=True)[1]
+        raise InputError(f"expected groups of shape ({NUM_LANDMARKS},), but got {group.shape}")
+    return group

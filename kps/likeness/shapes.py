@@ -5,7 +5,6 @@ frame: centred, upright, mirror-symmetric, root mean square radius 1, y downward
 is a complex number x + iy, so that a turn with a scale is one factor.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,26 +34,19 @@ class Shapes:
     count: np.ndarray
 
 
-def category_shapes(instances: Instances, *, viewpoints: Collection[int] | None = None, min_items: int = 1) -> Shapes:
+def category_shapes(instances: Instances) -> Shapes:
     """Mean shape and spread of every category.
 
     Every instance, and its mirror image, is laid on its category's mean by the best shift, rotation and scale
     over its labelled landmarks (generalised Procrustes), so neither camera nor cropping enters.
-
-    Args:
-        viewpoints: only items with one of these (1 no wear, 2 front, 3 side or back, 0 unknown); all if None.
-        min_items: a category with fewer usable items counts as never labelled.
     """
     mean = np.full((NUM_CATEGORIES, MAX_LANDMARKS, 2), np.nan)
     covariance = np.full((NUM_CATEGORIES, MAX_LANDMARKS, 2, 2), np.nan)
     count = np.zeros((NUM_CATEGORIES, MAX_LANDMARKS), int)
-    usable = np.ones(len(instances), bool)
-    if viewpoints is not None:
-        usable = np.isin(instances.attributes["viewpoint"], list(viewpoints))
     for item in CATEGORIES:
-        rows = np.flatnonzero(usable & (instances.category_id == item.id))
+        rows = np.flatnonzero(instances.category_id == item.id)
         points, labelled = _labelled_points(instances.keypoints, rows, item.num_landmarks)
-        if len(points) < max(min_items, 1):
+        if not len(points):
             continue
         own = np.s_[item.id - 1, : item.num_landmarks]
         mean[own], covariance[own] = _procrustes(points, labelled, item.flip_indices)

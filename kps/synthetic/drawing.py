@@ -42,7 +42,7 @@ def curve(points: Points | Sequence[Points], samples: int = 6) -> Points:
 
 def join(*pieces: Points) -> Points:
     """One outline (N, 2) from curves that follow one another."""
-    return np.vstack([np.atleast_2d(piece) for piece in pieces])
+    return np.vstack(pieces)
 
 
 def along(path: Points, distance: float | NDArray[np.float64]) -> Points:
@@ -55,11 +55,11 @@ def along(path: Points, distance: float | NDArray[np.float64]) -> Points:
     return inside + beyond * (path[-1] - path[-2]) / max(steps[-1], 1e-6)
 
 
-def rounded_limb(joints: Points, samples: int = 5) -> Points:
+def rounded_limb(joints: Points) -> Points:
     """Centre line of a limb from its joints (3, 2), with the middle joint slightly rounded."""
     first, middle, last = joints
     before, after = middle + 0.22 * (first - middle), middle + 0.22 * (last - middle)
-    t = np.linspace(0, 1, samples)[:, None]
+    t = np.linspace(0, 1, 5)[:, None]
     bend = (1 - t) ** 2 * before + 2 * t * (1 - t) * middle + t**2 * after
     return np.vstack([first, bend, last])
 
@@ -92,14 +92,14 @@ def ellipse(centre: Points, half_axes: tuple[float, float], angle: float = 0.0, 
     return np.stack([x * cos - y * sin, x * sin + y * cos], axis=1) + np.asarray(centre)
 
 
-def wobble(rng: Rng, amplitude: float, wavelength: float, terms: int = 3) -> Move:
+def wobble(rng: Rng, amplitude: float, wavelength: float) -> Move:
     """A random smooth displacement field: a function of points (N, 2) that returns moved points (N, 2)."""
-    wave = rng.normal(0, 2 * np.pi / wavelength, (terms, 2))
-    phase = rng.uniform(0, 2 * np.pi, (terms, 2))
-    size = rng.normal(0, amplitude / np.sqrt(terms), (terms, 2))
+    wave = rng.normal(0, 2 * np.pi / wavelength, (3, 2))
+    phase = rng.uniform(0, 2 * np.pi, (3, 2))
+    size = rng.normal(0, amplitude / np.sqrt(3), (3, 2))
 
     def move(points: Points) -> Points:
-        argument = points @ wave.T  # (N, terms)
+        argument = points @ wave.T  # (N, 3)
         return points + (np.sin(argument[:, :, None] + phase) * size).sum(axis=1)
 
     return move
@@ -123,8 +123,14 @@ TILE = 192  # pixels; a multiple of every pattern's period
 TILE_CM = 48.0  # width of a tile on the garment
 Colour = tuple[int, int, int]  # RGB
 _PERIODS = (8, 12, 16, 24, 32, 48)
-_PATTERNS = ("plain", "stripes", "checks", "dots", "print", "denim", "knit", "blocks", "dyed")
-_CHANCES = (0.4, 0.12, 0.09, 0.05, 0.12, 0.07, 0.06, 0.03, 0.06)
+_COLOURS = (  # of clothes: drawn below this, from and to of hue, saturation and value
+    (0.20, (0, 1), (0, 0.15), (0.06, 0.22)),  # black
+    (0.42, (0, 1), (0, 0.08), (0.82, 0.99)),  # white
+    (0.52, (0, 1), (0, 0.12), (0.3, 0.75)),  # grey
+    (0.65, (0.58, 0.66), (0.35, 0.75), (0.2, 0.55)),  # navy
+    (0.75, (0.05, 0.13), (0.15, 0.45), (0.55, 0.92)),  # beige
+    (1.00, (0, 1), (0.3, 0.85), (0.35, 0.95)),  # any
+)
 
 
 @dataclass
@@ -142,19 +148,8 @@ class Fabric:
 def random_colour(rng: Rng) -> Colour:
     """A colour of clothes: often black, white, grey, navy or beige, else any hue."""
     kind = rng.random()
-    if kind < 0.2:
-        hue, saturation, value = rng.random(), rng.uniform(0, 0.15), rng.uniform(0.06, 0.22)
-    elif kind < 0.42:
-        hue, saturation, value = rng.random(), rng.uniform(0, 0.08), rng.uniform(0.82, 0.99)
-    elif kind < 0.52:
-        hue, saturation, value = rng.random(), rng.uniform(0, 0.12), rng.uniform(0.3, 0.75)
-    elif kind < 0.65:
-        hue, saturation, value = rng.uniform(0.58, 0.66), rng.uniform(0.35, 0.75), rng.uniform(0.2, 0.55)
-    elif kind < 0.75:
-        hue, saturation, value = rng.uniform(0.05, 0.13), rng.uniform(0.15, 0.45), rng.uniform(0.55, 0.92)
-    else:
-        hue, saturation, value = rng.random(), rng.uniform(0.3, 0.85), rng.uniform(0.35, 0.95)
-    return to_rgb(hue, saturation, value)
+    ranges = next(ranges for below, *ranges in _COLOURS if kind < below)
+    return to_rgb(*(rng.uniform(*one) for one in ranges))
 
 
 def to_rgb(hue: float, saturation: float, value: float) -> Colour:
@@ -180,9 +175,10 @@ def streaked(colour: Colour, rng: Rng) -> Fabric:
     return replace(fabric, is_plain=False)
 
 
-def random_fabric(rng: Rng, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
-    """A fabric with a random pattern out of `patterns` in colours that go together."""
-    chances = np.array([_CHANCES[_PATTERNS.index(name)] for name in patterns])
+def random_fabric(rng: Rng, patterns: tuple[str, ...] = ()) -> Fabric:
+    """A fabric with a random pattern out of `patterns`, or of all, in colours that go together."""
+    patterns = patterns or tuple(_PATTERNS)
+    chances = np.array([_PATTERNS[name][0] for name in patterns])
     pattern = str(rng.choice(patterns, p=chances / chances.sum()))
     base = random_colour(rng)
     if pattern == "denim":
@@ -192,7 +188,7 @@ def random_fabric(rng: Rng, patterns: tuple[str, ...] = _PATTERNS) -> Fabric:
         accent = scaled(base, 0.45) if sum(base) > 330 else (236, 234, 228)
     tile = np.full((TILE, TILE, 3), base, np.uint8)
     if pattern != "plain":
-        _DRAW[pattern](tile, rng, accent)
+        _PATTERNS[pattern][1](tile, rng, accent)
     strength = rng.uniform(1.5, 5)
     grain = rng.standard_normal((TILE, TILE, 1)).astype(np.float32) * strength
     tile = np.clip(tile + grain, 0, 255).astype(np.uint8)
@@ -268,9 +264,10 @@ def _blocks(tile: Image, rng: Rng, accent: Colour) -> None:
     tile[edge:] = accent
 
 
-_DRAW = {
-    "stripes": _stripes, "checks": _checks, "dots": _dots, "print": _print,
-    "denim": _denim, "knit": _knit, "blocks": _blocks, "dyed": _dyed,
+_PATTERNS = {  # chance, and what draws it on a tile of the first colour
+    "plain": (0.4, None), "stripes": (0.12, _stripes), "checks": (0.09, _checks), "dots": (0.05, _dots),
+    "print": (0.12, _print), "denim": (0.07, _denim), "knit": (0.06, _knit), "blocks": (0.03, _blocks),
+    "dyed": (0.06, _dyed),
 }  # fmt: skip
 
 
