@@ -272,12 +272,13 @@ def write_record(
     path: Path,
     *,
     step: str,
+    parameters: Mapping[str, Any],
     inputs: Mapping[str, Path],
     outputs: Mapping[str, Path],
+    metrics: Mapping[str, Any],
     seconds: float,
-    **given: Mapping[str, Any],
 ) -> Record:
-    """Write a step's record, atomically, as the step's last act; `given` are its parameters and metrics.
+    """Write a step's record, atomically, as the step's last act.
 
     InputError: an input or an output is absent, so the step is not done.
     """
@@ -286,7 +287,7 @@ def write_record(
             raise InputError(f"{path}: step {step} names {name} = {file}, which does not exist")
     hashed = {name: {"path": str(file), "sha256": sha256(file)} for name, file in inputs.items()}
     written = {name: str(file) for name, file in outputs.items()}
-    record = Record(step=step, inputs=hashed, outputs=written, seconds=round(float(seconds), 1), **given)
+    record = Record(step, dict(parameters), hashed, written, dict(metrics), round(float(seconds), 1))
     write_json(path, asdict(record), indent=True)
     return record
 

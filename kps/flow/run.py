@@ -77,8 +77,8 @@ def _command(
             words = [step.notebook]
             for name, value in sorted(step.parameters.items()):
                 words += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
-            sources, words = reads(step.notebook, step.resolved, names), shlex.join(words)
-            plan[step.name] = {"parameters": step.resolved, "reads": sources, "words": words, "gpus": step.gpus}
+            sources, text = reads(step.notebook, step.resolved, names), shlex.join(words)
+            plan[step.name] = {"parameters": step.resolved, "reads": sources, "words": text, "gpus": step.gpus}
         write_json(work.root / "plan.json", {"python": sys.executable, "cores": cores, "steps": plan}, indent=True)
         targets = {name: str(work.record(name).relative_to(work.root)) for name in names}
         command = [
