@@ -125,8 +125,9 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     used = {identity(path): path for path in inputs}
     roots = [Path(os.path.realpath(path)) for path in used.values()]
     for output in outputs:
-        if (other := used.setdefault(identity(output), output)) is not output:
+        if other := used.get(identity(output)):
             raise InputError(f"{output}: expected a place of its own to write to, but it is {other} too")
+        used[identity(output)] = output
         path = Path(os.path.realpath(output))
         for folder in (path, *path.parents):
             # A raw set's own folder may be the home of much else: it counts below an input, or right above.
