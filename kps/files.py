@@ -89,9 +89,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any, *, indent: bool = False) -> None:
     """Write a value (NumPy arrays and scalars included) as JSON, atomically."""
-    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    if indent:
-        option |= orjson.OPT_INDENT_2
+    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     try:
         content = orjson.dumps(value, option=option)
     except TypeError:  # a name of a file that is not UTF-8
@@ -106,8 +104,8 @@ def readable(value: Any) -> Any:
         return {readable(key): readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [readable(item) for item in value]
-    escaped = isinstance(value, str)
-    return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if escaped else value
+    is_text = isinstance(value, str)
+    return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if is_text else value
 
 
 def identity(path: Path) -> object:
@@ -137,37 +135,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         what = "it is a folder" if path.is_dir() else "it is none"
         raise InputError(f"{path}: expected a file to write, but {what}")
-    temporary = _beside(path)
-    temporary.touch()
-    try:
+    with _renamed_to(path) as temporary:
+        temporary.touch()
         yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path` on success, remove it otherwise.
-
-    InputError: `path` exists and is not an empty folder.
-    """
+    """Yield a temporary folder beside `path`, as `atomic_path` does; InputError: `path` is not an empty folder."""
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: expected a new or empty folder, but it exists and holds something")
-    temporary = _beside(path)
-    temporary.mkdir()
+    with _renamed_to(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+@contextmanager
+def _renamed_to(path: Path) -> Iterator[Path]:
+    """A name that is not taken in the folder of `path`, which is made; what lies there is renamed or removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem[:50]}.{uuid4().hex[:12]}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _beside(path: Path) -> Path:
-    """A name that is not taken in the folder of `path`, which is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem[:50]}.{uuid4().hex[:12]}{path.suffix}")
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -198,7 +194,6 @@ def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit
 MAX_INTEGER = 2**63 - 1
 MAX_COORDINATE = 1e9  # px; no photo is near, and areas stay finite
 NUMBERS = frozenset({int, float})  # types; a bool is neither
-_SHOWN = 40  # characters of a wrong value
 
 
 def field(row: Mapping[str, Any], name: str) -> Any:
@@ -241,7 +236,7 @@ def numbers_field(row: Mapping[str, Any], name: str, count: int) -> list[float]:
 def shown(value: Any) -> str:
     """A wrong value, short enough for a message."""
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def available_cores() -> int:

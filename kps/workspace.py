@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -125,19 +125,17 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     used = {identity(path): path for path in inputs}
     roots = [Path(os.path.realpath(path)) for path in used.values()]
     for output in outputs:
-        if (other := used.setdefault(identity(output), output)) is not output:
+        if other := used.get(identity(output)):
             raise InputError(f"{output}: expected a place of its own to write to, but it is {other} too")
+        used[identity(output)] = output
         path = Path(os.path.realpath(output))
         for folder in (path, *path.parents):
             # A raw set's own folder may be the home of much else: it counts below an input, or right above.
             near = folder in (path, path.parent) or not set(roots).isdisjoint((folder, *folder.parents))
             splits = (folder, *(folder / name for name in SPLITS)) if near else (folder,)
-            if any(map(_is_split, splits)) or (folder.name.startswith("json_for_") and folder.is_dir()):
+            has_photos = any(split.name.lower() in SPLITS and (split / "image").is_dir() for split in splits)
+            if has_photos or (folder.name.startswith("json_for_") and folder.is_dir()):
                 raise InputError(f"{output}: expected an output outside of raw data, but it lies in {folder}")
-
-
-def _is_split(folder: Path) -> bool:
-    return folder.name.lower() in SPLITS and (folder / "image").is_dir()
 
 
 PACKAGE = Path(__file__).parent
@@ -228,15 +226,32 @@ def _read(path: Path, changed: int) -> tuple[str, set[str]]:
     names = imported_names(tree)
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
-            node.body = [line for line in node.body if not _is_text(line)]
+            texts = [line for line in node.body if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)]
+            node.body = [line for line in node.body if line not in texts]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], names
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 PACKAGES = ("torch", "onedl-mmcv", "onedl-mmdetection", "mmpose", "numpy", "pycocotools")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{package: metadata.version(package) for package in PACKAGES}}
+
+
+@cache
+def hardware() -> str:
+    """The machine in words: processor, cores in use, memory, GPUs."""
+
+    def values(file: Path, name: str) -> list[str]:  # of a table of /proc; [] where there is none
+        lines = file.read_text().splitlines() if file.is_file() else []
+        return [line.partition(":")[2].strip() for line in lines if line.startswith(name)]
+
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    processor = next(iter(values(Path("/proc/cpuinfo"), "model name")), platform.machine())
+    folders = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    gpus = " + ".join(name for file in folders for name in values(file, "Model"))
+    return f"{processor}, {available_cores()} cores, {memory_gib:.0f} GiB, {gpus or 'no GPU'}"
 
 
 @dataclass(frozen=True)
@@ -249,9 +264,9 @@ class Record:
     outputs: dict[str, str]
     metrics: dict[str, Any]
     seconds: float
-    finished: str
-    versions: dict[str, str]
-    hardware: str
+    finished: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    versions: dict[str, str] = field(default_factory=versions)
+    hardware: str = field(default_factory=hardware)
 
 
 def write_record(
@@ -271,17 +286,9 @@ def write_record(
     for name, file in {**inputs, **outputs}.items():
         if not Path(file).exists():
             raise InputError(f"{path}: step {step} names {name} = {file}, which does not exist")
-    record = Record(
-        step=step,
-        parameters=dict(parameters),
-        inputs={name: {"path": str(file), "sha256": sha256(file)} for name, file in inputs.items()},
-        outputs={name: str(file) for name, file in outputs.items()},
-        metrics=dict(metrics),
-        seconds=round(float(seconds), 1),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
-        hardware=hardware(),
-    )
+    hashed = {name: {"path": str(file), "sha256": sha256(file)} for name, file in inputs.items()}
+    written = {name: str(file) for name, file in outputs.items()}
+    record = Record(step, dict(parameters), hashed, written, dict(metrics), round(float(seconds), 1))
     write_json(path, asdict(record), indent=True)
     return record
 
@@ -300,24 +307,3 @@ def load_records(folder: Path) -> dict[str, Record]:
     """Read all records of a folder, by step."""
     records = [load_record(path) for path in sorted(Path(folder).glob("*.json"))]
     return {record.step: record for record in records}
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version(), **{package: metadata.version(package) for package in PACKAGES}}
-
-
-@cache
-def hardware() -> str:
-    """The machine in words: processor, cores in use, memory, GPUs."""
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    processor = next(iter(_values(Path("/proc/cpuinfo"), "model name")), platform.machine())
-    folders = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    gpus = " + ".join(name for file in folders for name in _values(file, "Model"))
-    return f"{processor}, {available_cores()} cores, {memory_gib:.0f} GiB, {gpus or 'no GPU'}"
-
-
-def _values(file: Path, name: str) -> list[str]:
-    """What a table of /proc says of a name; [] where there is no such table."""
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return [line.partition(":")[2].strip() for line in lines if line.startswith(name)]

@@ -12,7 +12,6 @@ run". On a machine with a GPU the models are of the paper's size and run there; 
 import argparse
 import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -21,51 +20,62 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import kps.models  # noqa: F401  # isort: skip  (before mmdet looks for mmcv's ops)
 import numpy as np
 import pandas as pd
 import psutil
+import torch
+from mmdet.apis import inference_detector
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmpose.apis import inference_topdown
+from torch.utils.flop_counter import FlopCounterMode
 
+from kps import exported
 from kps.aggregation import Aggregation
-from kps.data.coco import coco_head, load_coco
+from kps.data.coco import Coco, load_coco
 from kps.data.convert import convert_split
 from kps.files import InputError, available_cores, write_json
+from kps.models import detector, landmark_data, ops
+from kps.models.export import export_models
+from kps.models.landmarks import LandmarkModel, landmark_config, predict_landmarks
+from kps.predict import find_models
 from kps.report import markdown
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions, top_rows
 from kps.results.submission import NAME_IN_ZIP, write_submission
-from kps.schema import CATEGORIES, NUM_LANDMARKS, SIGMAS, category
+from kps.schema import CATEGORIES
 from kps.synthetic import write_dataset
 from kps.workspace import hardware, versions
 
-VALIDATION_PHOTOS, TEST_PHOTOS, RESULTS = 32_153, 62_629, 500_000
+PHOTOS, RESULTS = {"validation": 32_153, "test": 62_629}, 500_000
 POOL_PHOTOS, BATCH = 60, 16  # photos drawn, and crops at a time
+POOL = Path("pool")  # this and all below lie in a temporary folder
+DRAWN = {"coco_file": Path("drawn.json"), "image_dir": POOL / "train" / "image"}
 LEAST = 3  # pairs of times, however long they take
+GPU = torch.cuda.is_available()
+DEVICE = "cuda" if GPU else "cpu"
 seconds = 6.0  # for each comparison of models
+Row = dict[str, Any]  # one comparison
 
 
-class Row(NamedTuple):
-    """One comparison: medians in `unit`; `ratio` above 1 is in our favour, `spread` its quartiles' distance over it."""
+def compared(name: str, pairs: Sequence[Sequence[float]], peer_name: str, unit: str) -> Row:
+    """Summarise pairs of ours and the peer's; ours alone where the peer is not installed.
 
-    name: str
-    ours: float
-    peer: float | None
-    peer_name: str
-    unit: str
-    ratio: float | None
-    spread: float | None
-
-    @classmethod
-    def of_pairs(cls, name: str, pairs: Sequence[Sequence[float]], peer_name: str, unit: str) -> "Row":
-        """Summarise pairs of ours and the peer's."""
-        mine, theirs = np.median(pairs, axis=0).tolist()
-        low, ratio, high = np.quantile([peer / own for own, peer in pairs], (0.25, 0.5, 0.75)).tolist()
-        return cls(name, mine, theirs, peer_name, unit, ratio, (high - low) / ratio)
+    A ratio above 1 is in our favour; the spread is the distance of its quartiles over it.
+    """
+    ours, *peer = np.median(pairs, axis=0).tolist()
+    row = {"name": name, "ours": ours, "peer": None, "peer_name": f"{peer_name}: not run", "unit": unit}
+    if not peer:
+        return row | {"ratio": None, "spread": None}
+    low, ratio, high = np.quantile([peer / own for own, peer in pairs], (0.25, 0.5, 0.75)).tolist()
+    return row | {"peer": peer[0], "peer_name": peer_name, "ratio": ratio, "spread": (high - low) / ratio}
 
 
 # Models
@@ -73,12 +83,11 @@ class Row(NamedTuple):
 
 def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: float = 1, unit: str = "ms") -> Row:
     """Time two functions in turn, milliseconds for each of `per` things."""
-    import torch
 
     def timed(function: Callable) -> float:
         started = time.perf_counter()
         function()
-        if torch.cuda.is_available():
+        if GPU:
             torch.cuda.synchronize()
         return 1e3 * (time.perf_counter() - started) / per
 
@@ -87,7 +96,7 @@ def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: floa
         timed(function)
     while len(pairs) < LEAST or time.monotonic() - started < seconds:
         pairs.append((timed(ours), timed(peer)))
-    return Row.of_pairs(name, pairs, peer_name, unit)
+    return compared(name, pairs, peer_name, unit)
 
 
 CODECS = {
@@ -97,28 +106,16 @@ CODECS = {
 }
 
 
-def device() -> str:
-    """Where models run."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class Bench:
     """Drawn photos, and models of one size with as many channels as a map has groups."""
 
-    def __init__(self, folder: Path, size: str, map_name: str) -> None:
-        from mmpose.registry import MODELS
-
-        from kps.models.landmarks import landmark_config
-
-        self.files, groups = drawn(folder), Aggregation.named(map_name)
-        config = {"demo": "hrnet_demo", "paper": "hrnet_w48"}[size]
-        self.config = landmark_config(config, aggregation=groups, work_dir=folder, **self.files)
+    def __init__(self, size: str, map_name: str) -> None:
+        groups, config = Aggregation.named(map_name), {"demo": "hrnet_demo", "paper": "hrnet_w48"}[size]
+        self.config = landmark_config(config, aggregation=groups, work_dir=POOL, **DRAWN)
         self.name = f"{size}'s size, {groups.num_groups} channels"
-        self.input_size, self.build = self.config.test_dataloader.dataset.pipeline[0].input_size, MODELS.build
+        self.input_size = self.config.test_dataloader.dataset.pipeline[0].input_size
         self.map_size = [side // 4 for side in self.input_size]
-        self.crops = BATCH * (2 if device() == "cuda" else 1)
+        self.crops = BATCH * (2 if GPU else 1)
 
     def stock_config(self, codec: str = "DARK", *, tuned: bool = False) -> dict:
         """The configuration's model with mmpose's own head and loss."""
@@ -129,22 +126,22 @@ class Bench:
         head["loss"] = {"type": "KeypointMSELoss", "use_target_weight": True}
         return {**model, "head": head, "train_cfg": {"compute_acc": not tuned}}
 
+    def stock_pipeline(self, *, training: bool) -> list[dict]:
+        """mmpose's own way from a photo to a crop, in training with augmentation and target."""
+        augment = {"type": "RandomBBoxTransform", "scale_factor": (0.75, 1.25), "rotate_factor": 30}
+        target = {"type": "GenerateTarget", "encoder": self.stock_config()["head"]["decoder"]}
+        crop = {"type": "TopdownAffine", "input_size": self.input_size}
+        middle = [augment, crop, target] if training else [crop]
+        return [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}, *middle, {"type": "PackPoseInputs"}]
+
     def loader(self, *, stock: bool = False, cache: bool = False) -> Callable[[], dict]:
         """A function that returns the next batch of augmented crops with their targets; patches are kept by now."""
-        from mmengine.dataset import pseudo_collate
-        from mmpose.registry import DATASETS
-
-        from kps.models.landmark_data import stack_crops
-
         dataset = self.config.train_dataloader.dataset.copy()
         if stock:
-            augment = {"type": "RandomBBoxTransform", "scale_factor": (0.75, 1.25), "rotate_factor": 30}
-            target = {"type": "GenerateTarget", "encoder": self.stock_config()["head"]["decoder"]}
-            crop = [{"type": "TopdownAffine", "input_size": self.input_size}, target, {"type": "PackPoseInputs"}]
-            dataset.pipeline = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}, augment, *crop]
+            dataset.pipeline = self.stock_pipeline(training=True)
         else:
             dataset.pipeline[0].cache = cache
-        built, collate = DATASETS.build(dataset), pseudo_collate if stock else stack_crops
+        built, collate = DATASETS.build(dataset), pseudo_collate if stock else landmark_data.stack_crops
         rows = cycle(range(len(built)))
         for _ in range(len(built) if cache else 0):
             built[next(rows)]
@@ -153,13 +150,8 @@ class Bench:
 
 def trained(model: Any, *, fast: bool = True) -> Any:
     """Put a model where models run, with the optimizer that trains it; `fast`: bfloat16 on a GPU, channels last."""
-    import torch
-    from mmengine.optim import build_optim_wrapper
-
-    from kps.models.ops import memory_format
-
-    model.to(device(), memory_format=memory_format() if fast else torch.contiguous_format)
-    fast = fast and device() == "cuda"
+    model.to(DEVICE, memory_format=ops.memory_format() if fast else torch.contiguous_format)
+    fast = fast and GPU
     wrapper = {"type": "AmpOptimWrapper", "dtype": "bfloat16"} if fast else {"type": "OptimWrapper"}
     model.wrapper = build_optim_wrapper(model, {**wrapper, "optimizer": {"type": "Adam", "lr": 1e-4, "fused": fast}})
     return model.train()
@@ -167,15 +159,13 @@ def trained(model: Any, *, fast: bool = True) -> Any:
 
 def matrix_rate(step: Callable, milliseconds: float, name: str) -> Row:
     """The rate of a step's matrix arithmetic beside that of one large product in bfloat16."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     with FlopCounterMode(display=False) as counter:
         step()
     a, b = torch.randn(2, 8192, 8192, device="cuda", dtype=torch.bfloat16)
-    product = in_turn("", lambda: a @ b, lambda: a @ b, "").ours
+    product = in_turn("", lambda: a @ b, lambda: a @ b, "")["ours"]
     ours, peak = counter.get_total_flops() / milliseconds / 1e9, 2 * 8192**3 / product / 1e9
-    return Row(f"{name}, matrix rate", ours, peak, "8192 x 8192 x 8192 product", "TFLOP/s", ours / peak, None)
+    row = {"name": f"{name}, matrix rate", "ours": ours, "peer": peak, "peer_name": "8192 x 8192 x 8192 product"}
+    return row | {"unit": "TFLOP/s", "ratio": ours / peak, "spread": None}
 
 
 def loaders(bench: Bench) -> Iterator[Row]:
@@ -188,19 +178,17 @@ def loaders(bench: Bench) -> Iterator[Row]:
 
 def heads(bench: Bench) -> Iterator[Row]:
     """The head's loss with its gradient, and decoding by three codecs, a batch of crops."""
-    import torch
-
     torch.manual_seed(0)
     head = bench.config.model.head
     size = [side // 2 ** len(head.deconv_out_channels or ()) for side in bench.map_size[::-1]]
-    feats = (torch.randn(bench.crops, head.in_channels, *size, device=device(), requires_grad=True),)
+    feats = (torch.randn(bench.crops, head.in_channels, *size, device=DEVICE, requires_grad=True),)
     samples, stock_samples = (bench.loader(stock=stock)()["data_samples"] for stock in (False, True))
 
     def learn(head: Any, samples: list) -> None:
-        given = [sample.to(device()) for sample in samples]
+        given = [sample.to(DEVICE) for sample in samples]
         sum(head.loss(feats, given, train_cfg={"compute_acc": False}).values()).backward()
 
-    ours, peer = (bench.build(one).to(device()) for one in (head, bench.stock_config(tuned=True)["head"]))
+    ours, peer = (MODELS.build(one).to(DEVICE) for one in (head, bench.stock_config(tuned=True)["head"]))
     both = (partial(learn, ours, samples), partial(learn, peer, stock_samples))
     yield in_turn(f"head, loss and gradient, {bench.name}", *both, "mmpose", unit="ms a batch")
     for sample in samples:
@@ -209,41 +197,35 @@ def heads(bench: Bench) -> Iterator[Row]:
         sample.set_metainfo({"input_scale": wh, "input_center": wh / 2})
     with torch.no_grad():
         for codec in CODECS:
-            peer = bench.build(bench.stock_config(codec)["head"]).to(device()).eval()
+            peer = MODELS.build(bench.stock_config(codec)["head"]).to(DEVICE).eval()
             both = (partial(ours.eval().predict, feats, samples), partial(peer.predict, feats, samples))
             yield in_turn(f"decoding, {bench.name}", *both, f"mmpose, {codec}", unit="ms a batch")
 
 
 def steps(bench: Bench) -> Iterator[Row]:
     """A step of training, and with its loader; stock as it is shipped, then as fast as its options make it."""
-    ours, kept, anew = trained(bench.build(bench.config.model)), bench.loader(cache=True), bench.loader(stock=True)
+    ours, kept, anew = trained(MODELS.build(bench.config.model)), bench.loader(cache=True), bench.loader(stock=True)
     batch, stock_batch = kept(), anew()
     for tuned, words in ((False, "as shipped"), (True, "tuned")):
-        stock = trained(bench.build(bench.stock_config(tuned=tuned)), fast=tuned)
+        stock = trained(MODELS.build(bench.stock_config(tuned=tuned)), fast=tuned)
         both = (partial(ours.train_step, batch, ours.wrapper), partial(stock.train_step, stock_batch, stock.wrapper))
         row = in_turn(f"step of training, {bench.name}", *both, f"mmpose {words}", bench.crops, "ms a crop")
         yield row
-    if device() == "cuda":
-        yield matrix_rate(both[0], row.ours * bench.crops, row.name)
+    if GPU:
+        yield matrix_rate(both[0], row["ours"] * bench.crops, row["name"])
     both = (lambda: ours.train_step(kept(), ours.wrapper), lambda: stock.train_step(anew(), stock.wrapper))
     yield in_turn(f"epoch of training, {bench.name}", *both, "mmpose tuned", bench.crops, "ms a crop")
 
 
 def predictions(bench: Bench) -> Iterator[Row]:
     """From photos with boxes to landmarks: flip test, a finetuned model for each category."""
-    from mmpose.apis import inference_topdown
-
-    from kps.models.landmarks import LandmarkModel, predict_landmarks
-
-    coco, photos = some_photos(bench.files, 12)
+    coco, photos = some_photos(12)
     boxes = ground_truth_detections(coco)
     tuned = {item.id: LandmarkModel(bench.config) for item in CATEGORIES}
-    stock = trained(bench.build(bench.stock_config())).eval()
+    stock = trained(MODELS.build(bench.stock_config())).eval()
     stock.test_cfg = {"flip_test": True, "flip_mode": "heatmap", "shift_heatmap": False}
-    crop = [{"type": "LoadImage"}, {"type": "GetBBoxCenterScale"}]
-    crop += [{"type": "TopdownAffine", "input_size": bench.input_size}, {"type": "PackPoseInputs"}]
     stock.cfg, stock.dataset_meta = bench.config.copy(), tuned[1].meta
-    stock.cfg.test_dataloader.dataset.pipeline = crop
+    stock.cfg.test_dataloader.dataset.pipeline = bench.stock_pipeline(training=False)
 
     def theirs() -> None:
         for image in coco.images:
@@ -254,123 +236,91 @@ def predictions(bench: Bench) -> Iterator[Row]:
     yield in_turn(f"prediction, 13 models, flip test, {bench.name}", *both, "mmpose", len(boxes), "ms a garment")
 
 
-def detectors(folder: Path) -> Iterator[Row]:
+def detectors() -> Iterator[Row]:
     """A step of the detector's training, and photos through it, masks left out."""
-    import torch
-    from mmdet.apis import inference_detector
-    from mmdet.registry import DATASETS, MODELS
-    from mmengine.dataset import pseudo_collate
-
-    from kps.models.detector import detect, detector_config, new_detector
-
-    files, name = drawn(folder), "htc_x101" if device() == "cuda" else "htc_demo"
-    config = detector_config(name, work_dir=folder, **files)
+    name = "htc_x101" if GPU else "htc_demo"
+    config = detector.detector_config(name, work_dir=POOL, **DRAWN)
     dataset, number = DATASETS.build(config.train_dataloader.dataset), config.train_dataloader.batch_size
     batch = pseudo_collate([dataset[k] for k in range(number)])
     ours = trained(MODELS.build(config.model))
-    for words in ("as shipped", *(["in bfloat16"] if device() == "cuda" else [])):
+    for words in ("as shipped", *(["in bfloat16"] if GPU else [])):
         stock = trained(MODELS.build(config.model), fast=words != "as shipped")
         stock.to(memory_format=torch.contiguous_format)
         both = (partial(one.train_step, batch, one.wrapper) for one in (ours, stock))
         yield in_turn(f"step of training, {name}", *both, f"mmdet {words}", number, "ms a photo")
     stock.eval().cfg = config
-    found, (coco, photos) = new_detector(config, stock.state_dict()), some_photos(files, 16)
+    found, (coco, photos) = detector.new_detector(config, stock.state_dict()), some_photos(16)
     paths = [str(photos / image.file_name) for image in coco.images]
-    both = (lambda: detect(found, coco, photos), lambda: inference_detector(stock, paths))
+    both = (lambda: detector.detect(found, coco, photos), lambda: inference_detector(stock, paths))
     yield in_turn(f"detection, {name}", *both, "mmdet", len(paths), "ms a photo")
 
 
-def exported(folder: Path) -> Iterator[Row]:
+def exports() -> Iterator[Row]:
     """The ready weights under onnxruntime beside torch, a photo at a time and landmarks with the flip test."""
-    import torch
-
-    from kps.exported import OnnxLandmarks, open_detector
-    from kps.exported import detect as detect_exported
-    from kps.models.detector import build_detector, detect
-    from kps.models.export import export_models
-    from kps.models.landmarks import LandmarkModel, predict_landmarks
-    from kps.predict import find_models
-
     torch.set_num_threads(available_cores())  # as onnxruntime
-    ready, (coco, photos) = find_models(None), some_photos(drawn(folder), 32)
-    landmark_file, boxes_file = export_models(ready.detector, ready.landmarks, folder / "exported")
-    ours, peer = open_detector(boxes_file), build_detector(ready.detector)
-    both = (partial(detect_exported, ours, coco, photos), partial(detect, peer, coco, photos, batch_size=1))
+    ready, (coco, photos) = find_models(None), some_photos(32)
+    landmark_file, boxes_file = export_models(ready.detector, ready.landmarks, Path("exported"))
+    ours, peer = exported.open_detector(boxes_file), detector.build_detector(ready.detector)
+    both = (partial(exported.detect, ours, coco, photos), partial(detector.detect, peer, coco, photos, batch_size=1))
     yield in_turn("detection, exported ready weights", *both, "torch", len(coco.images), "ms a photo")
-    boxes, models = ground_truth_detections(coco), (OnnxLandmarks(landmark_file), LandmarkModel.load(ready.landmarks))
-    both = (partial(predict_landmarks, model, boxes, coco, photos) for model in models)
+    boxes = ground_truth_detections(coco)
+    found = exported.OnnxLandmarks(landmark_file), LandmarkModel.load(ready.landmarks)
+    both = (partial(predict_landmarks, model, boxes, coco, photos) for model in found)
     yield in_turn("landmarks, flip test, exported ready weights", *both, "torch", len(boxes), "ms a garment")
 
 
-def drawn(folder: Path) -> dict[str, Path]:
-    """Where the drawn photos lie."""
-    return {"coco_file": folder / "coco.json", "image_dir": folder / "raw" / "train" / "image"}
-
-
-def some_photos(files: dict[str, Path], count: int) -> tuple[Any, Path]:
-    """The first photos of a file, and their folder."""
-    coco = load_coco(files["coco_file"])
-    return coco.subset(image_ids=coco.image_ids[:count].tolist()), files["image_dir"]
+def some_photos(count: int) -> tuple[Coco, Path]:
+    """The first of the drawn photos, and their folder."""
+    coco = load_coco(DRAWN["coco_file"])
+    return coco.subset(image_ids=coco.image_ids[:count].tolist()), DRAWN["image_dir"]
 
 
 OF_SIZES = {"loader": loaders, "head": heads, "step": steps, "prediction": predictions}
-OF_PHOTOS = {"detector": detectors, "exported": exported}
+OF_PHOTOS = {"detector": detectors, "exported": exports}
 
 
 def models(kind: str) -> list[Row]:
-    """All comparisons of a kind in this process, on drawn photos."""
-    import torch
-    from mmengine.registry import init_default_scope
-
-    import kps.models.landmarks  # noqa: F401  (before mmdet looks for mmcv's ops)
-
+    """All comparisons of a kind in this process."""
     torch.set_num_threads(1)
     init_default_scope("mmdet" if kind == "detector" else "mmpose")
     torch.backends.cudnn.benchmark = True
-    sizes = ("demo", "paper") if kind == "loader" or device() == "cpu" else ("paper",)
+    sizes = ("demo", "paper") if kind == "loader" or not GPU else ("paper",)
     if kind in ("step", "prediction"):  # HRNet-w48 takes minutes a step on a CPU
         sizes = sizes[:1]
     maps = ("hand81", "identity") if kind in ("loader", "head") else ("hand81",)
-    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
-        folder = Path(name)
-        write_dataset(folder / "raw", train=POOL_PHOTOS, validation=0, test=0)
-        convert_split(folder / "raw", "train", folder / "coco.json")
+    with contextlib.redirect_stdout(io.StringIO()):
         if kind in OF_PHOTOS:
-            return list(OF_PHOTOS[kind](folder))
-        return [row for size in sizes for each in maps for row in OF_SIZES[kind](Bench(folder, size, each))]
+            return list(OF_PHOTOS[kind]())
+        return [row for size in sizes for each in maps for row in OF_SIZES[kind](Bench(size, each))]
 
 
 # Files and scores: each a whole command in a process of its own
 
 TREE, COCO_FILE, RESULT_FILE, RUN, ZIP = map(Path, ("tree", "coco.json", "results.json", "run.npz", "submission.zip"))
-SCORERS = ("hotcoco", "faster_coco_eval", "pycocotools")
-COMMANDS = {  # name: ours, and the peers, each with what `plainly` does for it
-    "conversion, validation": (
-        ["convert", TREE, "--split", "validation", "--out", "out.json"], {"json and PIL": "convert"},
-    ),
-    "scores, landmarks": (["evaluate", COCO_FILE, RESULT_FILE], {name: name for name in SCORERS}),
-    "scores with intervals and subsets": (
-        ["evaluate", COCO_FILE, RESULT_FILE, "--intervals", "--by", "scale"], {"hotcoco, scores alone": "hotcoco"},
-    ),
-    "writing the submission": (["submit", RUN, "--out", "out.zip"], {"json.dumps and zipfile": "write"}),
-    "validating the submission": (["validate", ZIP], {"json.load": "validate"}),
-    "looking at every file": (["doctor", TREE], {"json and PIL": "convert"}),
+PLAIN = Path(__file__).resolve().with_name("plain_peers.py")
+SCORERS, FILES = ("hotcoco", "faster_coco_eval", "pycocotools"), f"{COCO_FILE} {RESULT_FILE}"
+CONVERSION = {"json and PIL": f"convert {TREE}/validation"}
+COMMANDS = {  # name: words of kps, and the peers, each with the words of PLAIN
+    "conversion, validation": (f"convert {TREE} --split validation --out out.json", CONVERSION),
+    "scores, landmarks": (f"evaluate {FILES}", {name: f"{name} {FILES}" for name in SCORERS}),
+    "scores with intervals and subsets":
+        (f"evaluate {FILES} --intervals --by scale", {"hotcoco, scores alone": f"hotcoco {FILES}"}),
+    "writing the submission": (f"submit {RUN} --out out.zip", {"json.dumps and zipfile": f"write {RUN}"}),
+    "validating the submission": (f"validate {ZIP}", {"json.load": f"validate {ZIP}"}),
+    "looking at every file": (f"doctor {TREE}", CONVERSION),
 }  # fmt: skip
 
 
 def files(name: str, repeats: int) -> Iterator[Row]:
     """Time the commands of a name in turn, in the folder that `prepare` filled."""
     ours, peers = COMMANDS[name]
-    for peer_name, what in peers.items():
-        there = what not in SCORERS or find_spec(what) is not None
-        commands = [["-m", "kps", *ours], *([[Path(__file__).resolve(), "--plain", what]] if there else [])]
+    for peer_name, words in peers.items():
+        scorer, commands = words.split()[0], [["-m", "kps", *ours.split()], [PLAIN, *words.split()]]
+        if scorer in SCORERS and find_spec(scorer) is None:
+            commands.pop()
         rounds = np.array([[measured(command) for command in commands] for _ in range(repeats)])
-        for unit, pairs in (("s", rounds[:, :, 0]), ("GB", rounds[:, :, 1])):
-            title = f"{name} ({unit})"
-            if there:
-                yield Row.of_pairs(title, pairs, peer_name, unit)
-            else:
-                yield Row(title, float(np.median(pairs)), None, f"{peer_name}: not run", unit, None, None)
+        for number, unit in enumerate(("s", "GB")):
+            yield compared(f"{name} ({unit})", rounds[:, :, number], peer_name, unit)
 
 
 def measured(words: list) -> tuple[float, float]:
@@ -389,12 +339,10 @@ def measured(words: list) -> tuple[float, float]:
 
 def prepare(scale: float) -> None:
     """Make what the commands read, or a share of it: drawn photos many times, and results that stray from the truth."""
-    write_dataset(Path("pool"), train=POOL_PHOTOS, validation=0, test=0)
-    counts = {"validation": VALIDATION_PHOTOS, "test": TEST_PHOTOS}
     for split, kind, end in (("validation", "annos", "json"), ("validation", "image", "jpg"), ("test", "image", "jpg")):
         (TREE / split / kind).mkdir(parents=True)
-        for number in range(1, max(1, round(scale * counts[split])) + 1):
-            source = f"pool/train/{kind}/{1 + number % POOL_PHOTOS:06d}.{end}"
+        for number in range(1, max(1, round(scale * PHOTOS[split])) + 1):
+            source = POOL / "train" / kind / f"{1 + number % POOL_PHOTOS:06d}.{end}"
             os.link(source, TREE / split / kind / f"{number:06d}.{end}")
     convert_split(TREE, "validation", COCO_FILE)
     rng, items = np.random.default_rng(0), load_coco(COCO_FILE).instances
@@ -413,68 +361,9 @@ def prepare(scale: float) -> None:
         Path(archive.extract(NAME_IN_ZIP)).rename(RESULT_FILE)
 
 
-def plainly(what: str) -> None:
-    """Do one thing as one writes it first, in one process with everything in memory, or score with another library."""
-    if what == "convert":
-        convert_plainly()
-    elif what == "write":
-        run, rows = Predictions.load(RUN), []
-        columns = (run.image_id.tolist(), run.category_id.tolist(), run.keypoints.round(2), run.score.tolist())
-        for image_id, kind, own, score in zip(*columns, strict=True):
-            garment, keypoints = category(kind), [0] * (3 * NUM_LANDMARKS)
-            places = own[: garment.num_landmarks].ravel().tolist()
-            keypoints[3 * garment.slice.start : 3 * garment.slice.stop] = places
-            rows.append({"image_id": image_id, "category_id": kind, "keypoints": keypoints, "score": score})
-        with zipfile.ZipFile("out.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(NAME_IN_ZIP, json.dumps(rows))
-    elif what == "validate":
-        with zipfile.ZipFile(ZIP) as archive, archive.open(NAME_IN_ZIP) as file:
-            assert all(len(row["keypoints"]) == 3 * NUM_LANDMARKS for row in json.load(file))
-    else:
-        score_by(what)
-
-
-def convert_plainly() -> None:
-    """Convert annotations, with the sizes of their photos."""
-    from PIL import Image
-
-    images, annotations = [], []
-    for path in sorted((TREE / "validation" / "annos").iterdir()):
-        with Image.open(TREE / "validation" / "image" / f"{path.stem}.jpg") as image:
-            images.append({"id": int(path.stem), "file_name": f"{path.stem}.jpg"})
-            images[-1] |= {"width": image.width, "height": image.height}
-        for item in (value for key, value in json.loads(path.read_text()).items() if key.startswith("item")):
-            keypoints, start = [0] * (3 * NUM_LANDMARKS), 3 * CATEGORIES[item["category_id"] - 1].first_index
-            keypoints[start : start + len(item["landmarks"])] = item["landmarks"]
-            x1, y1, x2, y2 = item["bounding_box"]
-            row = {"id": len(annotations) + 1, "image_id": int(path.stem), "category_id": item["category_id"]}
-            row |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-            annotations.append(row | {"keypoints": keypoints, "segmentation": item["segmentation"]})
-    Path("out.json").write_text(json.dumps(coco_head("") | {"images": images, "annotations": annotations}))
-
-
-def score_by(library: str) -> None:
-    """Score with pycocotools, or with what offers its interface."""
-    found = import_module(library)
-    if library == "pycocotools":
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    else:
-        COCO, COCOeval = found.COCO, getattr(found, "COCOeval_faster", None) or found.COCOeval
-    sigmas = list(SIGMAS) if library == "hotcoco" else np.array(SIGMAS)
-    extra = {"kpt_oks_sigmas": sigmas} if library == "faster_coco_eval" else {}
-    truth = COCO(str(COCO_FILE))
-    evaluation = COCOeval(truth, truth.loadRes(str(RESULT_FILE)), "keypoints", **extra)
-    evaluation.params.kpt_oks_sigmas = sigmas
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    print(f"AP {evaluation.stats[0]:.9f}")
-
-
 def page(rows: list[Row], words: list[str]) -> str:
     """The rows in Markdown, with what they were measured on."""
-    table = pd.DataFrame([row._asdict() for row in rows]).set_index("name").rename(columns={"peer_name": "peer's name"})
+    table = pd.DataFrame(rows).set_index("name").rename(columns={"peer_name": "peer's name"})
     for name, form in (("ours", "{:.3g}"), ("peer", "{:.3g}"), ("ratio", "{:.2f}"), ("spread", "{:.2f}")):
         table[name] = ["" if pd.isna(value) else form.format(value) for value in table[name]]
     used = ", ".join(f"{name} {number}" for name, number in versions().items())
@@ -484,33 +373,30 @@ def page(rows: list[Row], words: list[str]) -> str:
 def main(words: list[str]) -> int:
     """Measure what is asked for; 1 where a command failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    kinds = [*OF_SIZES, *OF_PHOTOS]
-    names = [*kinds, *COMMANDS]
+    names = [*OF_SIZES, *OF_PHOTOS, *COMMANDS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {names}")
     parser.add_argument("--scale", type=float, default=1.0, help="of the files, for a quick look (1)")
     parser.add_argument("--repeats", type=int, default=3, help="of the commands (3)")
     parser.add_argument("--seconds", type=float, default=seconds, help="for each comparison of models (6)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
-    parser.add_argument("--plain", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
     globals()["seconds"] = arguments.seconds
-    if arguments.plain:
-        plainly(arguments.plain)
-        return 0
     rows, out = [], arguments.json and arguments.json.absolute()
     try:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            write_dataset(POOL, train=POOL_PHOTOS, validation=0, test=0)
+            convert_split(POOL, "train", DRAWN["coco_file"])
             if set(arguments.only) & set(COMMANDS):
                 prepare(arguments.scale)
             for name in (name for name in names if name in arguments.only):
                 print(f"measuring: {name}", file=sys.stderr, flush=True)
-                rows += models(name) if name in kinds else files(name, arguments.repeats)
+                rows += files(name, arguments.repeats) if name in COMMANDS else models(name)
     except InputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
         if out:
-            write_json(out, [row._asdict() for row in rows], indent=True)
+            write_json(out, rows, indent=True)
     print(page(rows, words))
     return 0
 

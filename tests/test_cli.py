@@ -17,7 +17,8 @@ from kps.results.detections import ground_truth_detections, save_detections
 from kps.results.predictions import Predictions
 from kps.workspace import REPOSITORY, SPLITS
 
-COMMANDS = ("synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "run", "notebook")
+COMMANDS = ["synth", "doctor", "convert", "evaluate", "submit", "validate", "predict", "export", "view"]
+COMMANDS += ["run", "notebook"]
 
 
 def kps(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -53,22 +54,17 @@ def test_help_is_quick():
     assert imported - sys.stdlib_module_names - {"__mp_main__"} == {"__main__", "kps"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
-    assert ended.value.code == 0 and "usage: kps " + command in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    "arguments",
-    ["", "guess", "synth", "synth out --train -1", "convert root --split both --out x.json", "run --cores 0"]
-    + ["evaluate a.json b.json --boxes --landmarks", "notebook 01_prepare_data -p seed"],
+    ("arguments", "code"),
+    [(f"{command} --help", 0) for command in COMMANDS]
+    + [(words, 2) for words in ("", "guess", "synth", "synth out --train -1", "run --cores 0")]
+    + [(f"convert root --{words} --out x.json", 2) for words in ("split both", "split train --limit 0")]
+    + [("evaluate a.json b.json --boxes --landmarks", 2), ("notebook 01_prepare_data -p seed", 2)],
 )
-def test_wrong_usage_is_2(arguments, capsys):
+def test_help_is_0_and_wrong_usage_is_2(arguments, code, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments.split())
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+    assert ended.value.code == code and "usage: kps" in capsys.readouterr()[code > 0]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +77,7 @@ def test_wrong_usage_is_2(arguments, capsys):
         (["evaluate", "{}/none.json", "{}/empty.json", "--boxes"], "none.json: no such file"),
         (["submit", "{}/empty.json", "--out", "{}/x.zip"], "empty.json: expected at least one result"),
         (["validate", "{}/empty.json"], "empty.json: expected a zip"),
+        (["synth", "{}/gt.json/x", "--train", "0", "--validation", "0", "--test", "0"], "gt.json: File exists"),
         (["predict", "{}/gt.json", "--models", "{}", "--out", "{}/out"], "workspace with trained models"),
         (["run", "--profile", "huge"], "no profile 'huge'; there are demo, hrnet, tiny, ready, paper"),
         (["run", "--profile", "paper"], "profile paper needs --data-root"),
@@ -104,12 +101,6 @@ def test_bad_input_is_one_line_and_1(tmp_path, call, arguments, message):
     assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, call, scored):
-    (tmp_path / "file").write_text("")
-    code, _, err = call("evaluate", *scored, "--json", tmp_path / "file" / "x.json")
-    assert code == 1 and err.startswith(f"kps: {tmp_path / 'file'}: ")
-
-
 def test_no_command_writes_over_its_input(tmp_path, call, scored):
     truth, results = scored
     make_raw_folder(tmp_path / "raw")
@@ -122,17 +113,13 @@ def test_no_command_writes_over_its_input(tmp_path, call, scored):
     convert = ["convert", raw, "--split", "train", "--out"]
     commands = [
         ["submit", results, "--out", results],
-        ["submit", results, "--out", truth, "--images", truth],
         ["evaluate", truth, results, "--json", truth],
-        ["evaluate", truth, results, "--json", results],
         ["evaluate", truth, truth, "--against", results, "--json", results],
         ["doctor", raw, "--json", raw / "train" / "annos" / "000001.json"],
-        ["doctor", raw, "--json", raw / "doctor.json"],
         [*convert, raw / "train" / "annos" / "000001.json"],
         [*convert, tmp_path / "new.json", "--visible-only-out", tmp_path / "new.json"],
         [*convert, tmp_path / "new.json", "--visible-only-out", raw / "new.json"],
         ["synth", raw / "train" / "new", "--train", "1"],
-        ["predict", raw / "train" / "image" / "000001.jpg", "--models", tmp_path, "--out", raw],
         ["predict", raw / "train" / "image" / "000001.jpg", "--models", tmp_path, "--out", tmp_path],
         ["run", "--profile", profile, "--data-root", raw, "--workspace", raw / "work"],
         ["run", "--profile", profile, "-p", f"01.data_root={raw}", "--workspace", raw / "work" / "er"],
@@ -185,11 +172,12 @@ def test_evaluate_landmarks(tmp_path, call, scored):
     assert scores["per_category"]["8"] == pytest.approx(1) and scores["per_category"]["2"] is None
 
 
-def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, call, scored):
+def test_evaluate_counts_visible_landmarks_only_if_asked_and_never_foreign_slots(tmp_path, call, scored):
     truth, results = scored
     rows = read_json(results)
     for row, annotation in zip(rows, read_json(truth)["annotations"], strict=True):
         places, flags = (np.array(one["keypoints"], dtype=float).reshape(-1, 3) for one in (row, annotation))
+        places[flags[:, 2] == 0] = 7
         places[flags[:, 2] == 1, :2] += 1000
         row["keypoints"] = places.ravel().tolist()
     write_json(results, rows)
@@ -198,16 +186,7 @@ def test_evaluate_counts_visible_landmarks_only_if_asked(tmp_path, call, scored)
     code, shown, _ = call("evaluate", *scored, "--visible-only", "--json", tmp_path / "s.json")
     assert code == 0 and "visible landmarks" in shown
     assert read_json(tmp_path / "s.json")["AP"] == pytest.approx(1)
-
-
-def test_evaluate_takes_results_that_fill_every_slot(tmp_path, call, scored):
-    rows = read_json(scored[1])
-    for row in rows:
-        row["keypoints"] = [number or 7 for number in row["keypoints"]]
-    write_json(scored[1], rows)
-    assert call("evaluate", *scored, "--json", tmp_path / "s.json")[0] == 0
-    assert read_json(tmp_path / "s.json")["AP"] == pytest.approx(1)
-    assert call("submit", scored[1], "--out", tmp_path / "s.zip")[0] == 0
+    assert call("submit", results, "--out", tmp_path / "s.zip")[0] == 0
 
 
 def test_evaluate_says_what_is_doubtful_and_refuses_what_cannot_be_scored(call, scored):
@@ -217,10 +196,8 @@ def test_evaluate_says_what_is_doubtful_and_refuses_what_cannot_be_scored(call, 
     for row in value["annotations"]:
         row["keypoints"] = [min(n, 1) if i % 3 == 2 else n for i, n in enumerate(row["keypoints"])]
     write_json(truth, value)
-    code, _, line = call("evaluate", *scored)
-    assert (
-        code == 0 and line.startswith(f"warning: {truth}: 1 of 3 have an area") and line.endswith("annotation id 2\n")
-    )
+    code, _, err = call("evaluate", *scored)
+    assert code == 0 and err.startswith(f"warning: {truth}: 1 of 3 have an area") and err.endswith("annotation id 2\n")
     code, out, err = call("evaluate", *scored, "--visible-only")
     assert code == 1 and out == "" and f"kps: {truth}: expected visible landmarks to score" in err
 
@@ -261,8 +238,7 @@ def test_synth_and_convert(tmp_path, call):
     assert code == 0 and f"wrote {root}" in shown
     options = ["--split", "train", "--out", out, "--visible-only-out", visible, "--limit", "2"]
     code, shown, _ = call("convert", root, *options)
-    assert code == 0 and "2 photos" in shown
-    assert len(read_json(out)["images"]) == 2 and visible.exists()
+    assert code == 0 and "2 photos" in shown and len(read_json(out)["images"]) == 2 and visible.exists()
 
 
 def test_convert_skips_bad_items_or_refuses_them(tmp_path, call):
@@ -278,13 +254,11 @@ def test_convert_skips_bad_items_or_refuses_them(tmp_path, call):
 def test_convert_compares_with_the_official_file(tmp_path, call):
     make_raw_folder(tmp_path / "raw", split="validation", image_id=7)
     command = ["convert", tmp_path / "raw", "--split", "validation", "--out", tmp_path / "ours.json"]
-    code, out, _ = call(*command)
-    assert code == 0 and "keypoints_val" not in out
+    assert "keypoints_val" not in call(*command)[1]
     official = tmp_path / "raw" / "json_for_validation" / "keypoints_val_vis_and_occ.json"
     official.parent.mkdir()
     official.write_bytes((tmp_path / "ours.json").read_bytes())
-    code, out, _ = call(*command)
-    assert code == 0 and "keypoints_val_vis_and_occ.json" in out
+    assert "keypoints_val_vis_and_occ.json" in call(*command)[1]
 
 
 def test_doctor_tells_fit_from_unfit_by_its_exit_code(tmp_path, call):

@@ -7,20 +7,10 @@ from builders import make_raw_folder
 
 from kps.__main__ import main
 from kps.files import InputError
+from kps.flow import steps
 from kps.flow.batch import experiment_steps, load_profile, make_plan, parse_overrides, shipped
 from kps.flow.run import steps_to_run
-from kps.flow.steps import (
-    DETECTOR,
-    FINETUNE,
-    LANDMARKS,
-    PREDICT,
-    PREPARE,
-    REPORT,
-    SUBMISSION,
-    find_notebook,
-    read_parameters,
-    reads,
-)
+from kps.flow.steps import FINETUNE, LANDMARKS, PREPARE, REPORT, SUBMISSION
 from kps.report.tables import DETECTORS, PAPER
 
 EXPERIMENTS, FINETUNING = shipped()["experiments"], shipped()["finetuning"]
@@ -46,42 +36,27 @@ def test_every_column_of_table_2_is_an_experiment(name, column):
     assert settings(name) == {key: column[key] for key in settings(name)}
 
 
-@pytest.mark.parametrize(("one", "next_one"), list(pairwise(COLUMNS[:6])))
-def test_neighbours_in_table_2_differ_in_one_thing(one, next_one):
-    before, after = settings(one), settings(next_one)
-    assert sum(before[key] != after[key] for key in before) == 1
-
-
-def test_table_1_is_the_mean_of_the_two_finetuned_models():
+def test_neighbours_in_table_2_differ_in_one_thing_and_table_1_is_a_mean():
+    for before, after in pairwise(map(settings, COLUMNS[:6])):
+        assert sum(before[key] != after[key] for key in before) == 1
     assert EXPERIMENTS["ensemble"] == {"runs": ["finetune_plain", "finetune_flip"]}
 
 
-def test_stages_that_rows_share_are_computed_once():
-    steps = experiment_steps(["all"])
-    assert len(steps) == len({repr(step) for step in steps})
-    universal = [parameters["aggregation"] for notebook, parameters in steps if notebook == LANDMARKS]
+def test_stages_that_rows_share_are_computed_once_and_finetunings_differ_in_what_they_name():
+    found = experiment_steps(["all"])
+    assert len(found) == len({repr(step) for step in found})
+    universal = [parameters["aggregation"] for notebook, parameters in found if notebook == LANDMARKS]
     assert sorted(universal) == ["hand81", "identity"]
-    finetunings = [parameters for notebook, parameters in steps if notebook == FINETUNE]
-    assert len(finetunings) == 13 * len(FINETUNING)
-    assert sum(notebook == PREDICT for notebook, _ in steps) == len(EXPERIMENTS) - 1
-
-
-def test_finetunings_differ_only_in_what_they_name():
-    runs = {
-        parameters["variant"]: parameters
-        for notebook, parameters in experiment_steps(["all"])
-        if notebook == FINETUNE and parameters["category_id"] == 3
-    }
-    for name, changes in FINETUNING.items():
-        assert {k: v for k, v in runs[name].items() if runs["plain"].get(k) != v} == {
-            **({} if name == "plain" else {"variant": name}),
-            **changes,
-        }
+    assert sum(notebook == steps.PREDICT for notebook, _ in found) == len(EXPERIMENTS) - 1
+    finetunings = [parameters for notebook, parameters in found if notebook == FINETUNE]
+    shared = {"aggregation": "hand81", "category_id": 3}
+    expected = [shared | {"variant": name} | changes for name, changes in FINETUNING.items()]
+    of_one = [parameters for parameters in finetunings if parameters["category_id"] == 3]
+    assert of_one == expected and len(finetunings) == 13 * len(expected)
 
 
 def test_an_experiment_takes_what_it_needs_and_no_more():
-    steps = [notebook for notebook, _ in experiment_steps(["universal_gt"])]
-    assert [name[:2] for name in steps] == ["01", "02", "03", "05", "07", "10"]
+    assert [name[:2] for name, _ in experiment_steps(["universal_gt"])] == ["01", "02", "03", "05", "07", "10"]
     last = experiment_steps(["finetune_plain", "universal_gt"])[-2:]
     assert last == [(SUBMISSION, {"run": "finetune_plain"}), (REPORT, {})]
 
@@ -95,18 +70,15 @@ def test_shipped_profiles_fit_the_notebooks(name):
 
 
 def test_finetuning_chooses_by_photos_that_its_universal_model_has_not_seen():
-    def plan(*texts: str) -> list:
-        return make_plan(load_profile("tiny"), parse_overrides(texts))
-
-    assert plan("05.held_out=0.2", "06.held_out=0.1")
+    assert make_plan(load_profile("tiny"), parse_overrides(["05.held_out=0.2", "06.held_out=0.1"]))
     for texts in (["06.held_out=0.1"], ["05.held_out=0.1", "06.held_out=0.2"]):
         with pytest.raises(InputError, match=r"plain_01: expected held_out to be at most 05's, 0\.\d, but "):
-            plan(*texts)
+            make_plan(load_profile("tiny"), parse_overrides(texts))
 
 
-@pytest.mark.parametrize("name", [DETECTOR, LANDMARKS, FINETUNE])
+@pytest.mark.parametrize("name", [steps.DETECTOR, LANDMARKS, FINETUNE])
 def test_every_training_takes_what_the_advice_on_memory_names(name):
-    assert {"options", "processes"} <= set(read_parameters(find_notebook(name)))
+    assert {"options", "processes"} <= set(steps.read_parameters(steps.find_notebook(name)))
 
 
 def test_the_whole_table_is_a_plan_that_snakemake_takes(tmp_path):
@@ -114,7 +86,7 @@ def test_the_whole_table_is_a_plan_that_snakemake_takes(tmp_path):
     notebooks = {step.name: step.notebook for step in plan}
     assert {"04_train_detector_cascade", "05_train_landmarks_identity"} < set(notebooks)
     assert [name for name, _ in steps_to_run(plan, workspace=tmp_path / "it's", cores=2)] == list(notebooks)
-    sources = {step.name: reads(step.notebook, step.resolved, notebooks) for step in plan}
+    sources = {step.name: steps.reads(step.notebook, step.resolved, notebooks) for step in plan}
     assert len(sources["07_predict_landmarks_finetune_flip"]) == 1 + 13
     assert set(sources[REPORT]) == set(notebooks) - {REPORT}
     edges = {(notebooks[source][:2], notebooks[name][:2]) for name in notebooks for source in sources[name]}
@@ -134,9 +106,9 @@ COCO = {f"{split}_{kind}": f"/{split}" for split in ("train", "validation") for 
 def test_without_a_test_split_there_is_no_submission(tmp_path, given, submitted):
     make_raw_folder(tmp_path)
     prepare = {name: str(value).format(tmp_path) for name, value in given.items()}
-    steps = make_plan(load_profile("tiny"), {PREPARE: prepare, SUBMISSION: {"submission": "mine"}})
-    assert [step.name for step in steps if step.notebook == SUBMISSION] == [SUBMISSION] * submitted
-    assert steps[-1].notebook == REPORT
+    plan = make_plan(load_profile("tiny"), {PREPARE: prepare, SUBMISSION: {"submission": "mine"}})
+    assert [step.name for step in plan if step.notebook == SUBMISSION] == [SUBMISSION] * submitted
+    assert plan[-1].notebook == REPORT
 
 
 def test_an_executor_that_is_not_installed_is_one_line(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,11 @@ from small_notebooks import use_small_notebooks
 
 from kps.__main__ import main
 from kps.files import InputError, read_json
-from kps.flow import locks as processes
+from kps.flow import locks
 from kps.flow.locks import free_gpus, visible_gpus
 from kps.flow.steps import ON_GPU
 from kps.workspace import REPOSITORY
 
-PLAN = "{steps: [01_prepare_data, 04_train_detector]}"
 STEP = "04_train_detector_htc"
 
 
@@ -42,18 +41,8 @@ def machine(tmp_path, monkeypatch):
     return lists
 
 
-@pytest.fixture
-def no_waiting(monkeypatch):
-    """A step that would have to wait stops the test."""
-
-    def wait(seconds: float) -> None:
-        raise TimeoutError("waits for a GPU")
-
-    monkeypatch.setattr(processes.time, "sleep", wait)
-
-
 def kps_run(folder: Path, *options: str) -> int:
-    (folder / "small.yaml").write_text(PLAN)
+    (folder / "small.yaml").write_text("{steps: [01_prepare_data, 04_train_detector]}")
     where = ["--workspace", str(folder / "work"), "--cores", "2"]
     return main(["run", "--profile", str(folder / "small.yaml"), *where, *options])
 
@@ -103,7 +92,7 @@ def test_steps_hold_different_gpus(monkeypatch):
 
 def test_steps_that_want_several_never_wait_for_each_other(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    monkeypatch.setattr(processes, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(locks, "POLL_SECONDS", 0.001)
     busy, found = set(), []
 
     def hold(count: int) -> None:
@@ -135,21 +124,17 @@ def test_steps_that_want_several_never_wait_for_each_other(monkeypatch):
     ],
     ids=["index", "index and UUID", "all and index", "0 of each", "jobs", "jobs on one GPU", "one job"],
 )
-def test_a_lock_belongs_to_a_physical_gpu(monkeypatch, machine, no_waiting, first, second, listed, same):
-    def see(environment: dict[str, str], uuid: str) -> None:
+def test_a_lock_belongs_to_a_physical_gpu(monkeypatch, machine, first, second, listed, same):
+    def hold_one(environment: dict[str, str], uuid: str) -> AbstractContextManager[list[str]]:
         machine(*(line.replace("$ANOTHER", uuid) for line in listed))
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
+        return free_gpus("step", 1)
 
-    with ExitStack() as stack:
-        see(first, "GPU-x")
-        stack.enter_context(free_gpus("a", 1))
-        see(second, "GPU-y")
-        if same:
-            with pytest.raises(TimeoutError):
-                stack.enter_context(free_gpus("b", 1))
-        else:
-            stack.enter_context(free_gpus("b", 1))
+    monkeypatch.setattr(locks.time, "sleep", None)  # to wait is an error
+    waits = pytest.raises(TypeError) if same else nullcontext()
+    with hold_one(first, "GPU-x"), waits, hold_one(second, "GPU-y"):
+        pass
 
 
 def test_the_page_on_clusters_names_the_rules_that_want_a_gpu():

@@ -1,6 +1,7 @@
 """Files are whole or absent; a field of JSON has the type that it must have, or is named."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ def test_json_survives_the_round_trip(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a" / "b.json") == {"x": [0, 1, 2], "y": 0.5}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"a": NaN}'])
-def test_broken_json_names_the_file(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "broken.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"/broken.json: expected JSON"):
-        read_json(tmp_path / "broken.json")
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [(Path.mkdir, "cannot be read"), (lambda path: path.symlink_to(path), "cannot be read"), (bool, "no such file")]
+    + [(partial(Path.write_bytes, data=data), "expected JSON") for data in (b"", b"{", b"\xff\xfe", b'{"a": NaN}')],
+)
+def test_what_is_no_file_or_no_json_is_named(tmp_path: Path, make: Callable[[Path], None], says: str) -> None:
+    make(tmp_path / "odd")
+    with pytest.raises(InputError, match=f"/odd: {says}"):
+        read_json(tmp_path / "odd")
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else_and_a_folder_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     path.write_text("old")
     with pytest.raises(RuntimeError), atomic_path(path) as temporary:
@@ -33,21 +38,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
-
-
-def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a file to write, but it is a folder"):
         write_json(tmp_path, {})
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [(Path.mkdir, "cannot be read"), (lambda path: path.symlink_to(path), "cannot be read"), (bool, "no such file")],
-)
-def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None], says: str) -> None:
-    make(tmp_path / "odd")
-    with pytest.raises(InputError, match=f"odd: {says}"), files.open_file(tmp_path / "odd"):
-        pass
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -60,11 +52,6 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "file").read_text() == "whole"
     with pytest.raises(InputError, match="new or empty folder"), atomic_folder(tmp_path / "out"):
         pass
-
-
-def test_sha256_is_the_known_one(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
 
 
 def test_progress_says_a_line_now_and_then(capsys, monkeypatch):
@@ -87,29 +74,18 @@ def test_fields_come_back_as_they_are() -> None:
     assert files.shown("a" * 1000) == "'" + "a" * 39 + "..."
 
 
-@pytest.mark.parametrize("function", [files.field, files.integer_field, files.number_field])
-def test_an_absent_field_is_named(function: Any) -> None:
-    with pytest.raises(InputError, match="expected a field 'absent'"):
-        function(ROW, "absent")
-
-
-@pytest.mark.parametrize("value", ["5", True, 5.0, None, [5], 2**63, -(2**63)])
-def test_only_whole_numbers_of_64_bits_are_integers(value: Any) -> None:
-    with pytest.raises(InputError, match="expected a whole number as x"):
-        files.integer_field({"x": value}, "x")
-
-
-@pytest.mark.parametrize("value", ["0.5", True, None, [0.5]])
-def test_only_numbers_are_numbers(value: Any) -> None:
-    with pytest.raises(InputError, match="expected a number as x"):
-        files.number_field({"x": value}, "x")
+TWO_NUMBERS = partial(files.numbers_field, count=2)
 
 
 @pytest.mark.parametrize(
-    ("value", "message"),
-    [([1], "of 2 numbers, but got 1"), ("12", "of 2 numbers, but got str"), ([1, "2"], "as numbers, but got '2'")]
-    + [([1, True], "as numbers, but got True"), ([1, None], "as numbers, but got None")],
+    ("function", "row", "message"),
+    [(function, {}, "a field 'x'") for function in (files.field, files.integer_field, files.number_field, TWO_NUMBERS)]
+    + [(files.integer_field, {"x": value}, "a whole number as x") for value in ("5", True, 5.0, None, [5], 2**63)]
+    + [(files.integer_field, {"x": -(2**63)}, "a whole number as x, but got -9223372036854775808")]
+    + [(files.number_field, {"x": value}, "a number as x") for value in ("0.5", True, None, [0.5])]
+    + [(TWO_NUMBERS, {"x": value}, "x of 2 numbers, but got (1|str)") for value in ([1], "12")]
+    + [(TWO_NUMBERS, {"x": [1, value]}, f"x as numbers, but got {value!r}") for value in ("2", True, None)],
 )
-def test_only_lists_of_numbers_are_such(value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=f"expected x {message}"):
-        files.numbers_field({"x": value}, "x", 2)
+def test_a_field_that_is_absent_or_of_another_type_is_named(function: Any, row: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"expected {message}"):
+        function(row, "x")

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from garment_photos import write_photos
 
 from kps.data.coco import Coco, load_coco
 from kps.data.photos import photo_of
-from kps.files import InputError, write_json
+from kps.files import InputError, read_json, write_json
 from kps.flow import prepare
 from kps.results.detections import load_detections
 from kps.workspace import SPLITS, Workspace
@@ -36,29 +37,23 @@ def work(tmp_path) -> Workspace:
     return Workspace(tmp_path / "run")
 
 
-def test_built_in_data_are_made_once_and_anew_for_other_wishes(work):
+def test_built_in_data_are_made_once_and_anew_for_other_wishes_or_an_edited_generator(work, monkeypatch):
     photos = {"train": 3, "validation": 2, "test": 1}
-    splits = prepare.prepare_built_in(work, photos=photos, seed=0)
-    assert {split: len(coco.images) for split, coco in splits.items()} == photos
-    assert work.data_source() == prepare.BUILT_IN and not len(splits["test"].instances)
-    photo = next(work.image_dir("train").iterdir())
-    made = photo.stat().st_mtime_ns
-    prepare.prepare_built_in(work, photos=photos, seed=0, limit=1)
-    assert photo.stat().st_mtime_ns == made and len(load_coco(work.coco("train")).images) == 1
-    other = prepare.prepare_built_in(work, photos={**photos, "train": 4}, seed=0)
-    assert len(other["train"].images) == 4
 
+    def made(**options) -> int:
+        splits = prepare.prepare_built_in(work, photos=photos, seed=0, **options)
+        expected = dict.fromkeys(photos, options["limit"]) if options else photos
+        assert {split: len(coco.images) for split, coco in splits.items()} == expected
+        return (work.image_dir("train") / "000001.jpg").stat().st_mtime_ns
 
-def test_an_edited_generator_draws_anew(work, monkeypatch):
-    prepare.prepare_built_in(work, photos=ONE_EACH, seed=0)
-    photo = next(work.image_dir("train").iterdir())
-    made = photo.stat().st_mtime_ns
+    first = made()
+    assert work.data_source() == prepare.BUILT_IN and not len(load_coco(work.coco("test")).instances)
+    assert made(limit=1) == first
+    photos["train"] = 4
+    second = made()
     edited = prepare.code_sha256(["kps.synthetic"]) | {"kps.synthetic.sleeves": "edited"}
     monkeypatch.setattr(prepare, "code_sha256", lambda *_, **__: edited)
-    for _ in range(2):
-        prepare.prepare_built_in(work, photos=ONE_EACH, seed=0)
-        assert photo.stat().st_mtime_ns > made
-        made = photo.stat().st_mtime_ns - 1
+    assert first < second < made() == made()
 
 
 def test_a_folder_that_was_not_made_here_is_left_alone(work):
@@ -90,11 +85,10 @@ def test_what_raw_data_lose_is_printed(tmp_path, work, capsys):
     assert len(lines) == prepare.LINES_SHOWN and "000002.json: expected JSON" in lines[0]
 
 
-@pytest.mark.parametrize("folder", ["absent", "empty"])
+@pytest.mark.parametrize("folder", ["absent", "raw/test/image"])
 def test_raw_data_may_lack_the_test_split(tmp_path, work, folder, capsys):
     make_raw(tmp_path / "raw", "train", "validation")
-    if folder == "empty":
-        (tmp_path / "raw" / "test" / "image").mkdir(parents=True)
+    (tmp_path / folder).mkdir(parents=True)
     splits = prepare.prepare_raw(work, tmp_path / "raw", source="mine")
     assert list(splits) == work.available(SPLITS) == ["train", "validation"]
     assert "no test split" in capsys.readouterr().out and not work.coco("test").exists()
@@ -129,44 +123,41 @@ def test_a_coco_file_serves_as_all_splits_but_is_not_replaced_by_its_own_selecti
     assert len(load_coco(work.coco("train")).images) == 2
 
 
-def test_an_absent_photo_is_named(tmp_path, work):
+def test_an_absent_photo_is_named_and_a_limit_below_1_refused(tmp_path, work):
     file = write_photos(tmp_path / "set", count=2)
+    for limit in (0, -1):
+        with pytest.raises(InputError, match="limit of at least 1 photo"):
+            prepare_one(work, file, limit=limit)
+        with pytest.raises(InputError, match="limit of at least 1 photo"):
+            prepare.prepare_built_in(work, photos=ONE_EACH, seed=0, limit=limit)
     (tmp_path / "set" / "image" / "000002.jpg").unlink()
     with pytest.raises(InputError, match=r"000002\.jpg is not there"):
         prepare_one(work, file)
     assert not work.root.exists()
 
 
-def with_change(tmp_path, change) -> Path:
-    """A set of three garments whose annotations were changed."""
-    file = write_photos(tmp_path / "set", count=3)
-    value = json.loads(file.read_text())
-    for row in value["annotations"]:
-        change(row)
-    file.write_text(json.dumps(value))
-    return file
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda row: row.update(keypoints=[0] * 882), "labelled landmark"),
-        (lambda row: row.update(bbox=[number / 160 for number in row["bbox"]], area=None), "not shares"),
-        (lambda row: row.update(area=0), "annotation 0: expected an area"),
-        (lambda row: row["bbox"].__setitem__(3, 0), "annotation 0: expected a box"),
+        (lambda row: {"keypoints": [0] * 882}, "labelled landmark"),
+        (lambda row: {"bbox": [number / 160 for number in row["bbox"]], "area": None}, "not shares"),
+        (lambda row: {"area": 0}, "annotation 0: expected an area"),
+        (lambda row: {"bbox": [*row["bbox"][:3], 0]}, "annotation 0: expected a box"),
+        (lambda row: {"area": row["area"] / 2}, None),
     ],
-    ids=["no landmarks", "shares", "no area", "no height"],
+    ids=["no landmarks", "shares", "no area", "no height", "half the area"],
 )
-def test_a_file_that_contradicts_itself_is_refused_before_anything_is_written(tmp_path, work, change, says):
-    with pytest.raises(InputError, match=says):
-        prepare_one(work, with_change(tmp_path, change))
-    assert not work.root.exists()
-
-
-def test_what_is_doubtful_of_a_file_is_printed_once(tmp_path, work, capsys):
-    file = with_change(tmp_path, lambda row: row.update(area=row["area"] / 2))
-    prepare_one(work, file)
-    assert capsys.readouterr().out.count(f"warning: {file}: 3 of 3 have an area") == 1
+def test_what_contradicts_itself_is_refused_before_anything_is_written_and_what_is_doubtful_printed_once(
+    tmp_path, work, change, says, capsys
+):
+    file = write_photos(tmp_path / "set", count=3)
+    value = read_json(file)
+    value["annotations"] = [row | change(row) for row in value["annotations"]]
+    write_json(file, value)
+    with pytest.raises(InputError, match=says) if says else nullcontext():
+        prepare_one(work, file)
+    assert work.root.exists() == (says is None)
+    assert capsys.readouterr().out.count(f"warning: {file}: 3 of 3 have an area") == (says is None)
 
 
 def test_each_split_has_a_coco_file_and_photos_of_its_own(tmp_path, work, capsys):
@@ -200,17 +191,12 @@ def test_sources_of_the_splits(given, expected):
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [
-        ("coco_file", "the train split needs a file"),
-        ("image_dir", "the train split needs a file"),
-        ("train_images", "the train split needs a file"),
-        ("train_file image_dir", "the validation split needs a file"),
-        ("validation_file image_dir", "the train split needs a file"),
-        ("train_file train_images validation_file", "the validation split needs a file"),
-        ("train_file validation_file image_dir test_images", "the test split needs a file"),
-        ("train_file validation_file train_images validation_images test_file", "the test split needs"),
-        ("coco_file train_file image_dir", "got both"),
-    ],
+    [(names, "the train split needs a file") for names in ("coco_file", "image_dir", "validation_file image_dir")]
+    + [("train_file image_dir", "the validation split needs a file")]
+    + [("train_file train_images validation_file", "the validation split needs a file")]
+    + [("train_file validation_file image_dir test_images", "the test split needs a file")]
+    + [("train_file validation_file train_images validation_images test_file", "the test split needs a file")]
+    + [("coco_file train_file image_dir", "got both")],
 )
 def test_half_a_source_is_one_line(names, message):
     with pytest.raises(InputError, match=message):
@@ -224,15 +210,6 @@ def test_counts_and_contents(tmp_path):
     held = prepare.contents(coco)
     assert held["photos"] == held["garments"] == 4 and held["garments without landmarks"] == 0
     assert held["landmarks visible"] + held["landmarks occluded"] == coco.instances.num_keypoints.sum()
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_1_is_refused(tmp_path, work, limit):
-    with pytest.raises(InputError, match="limit of at least 1 photo"):
-        prepare_one(work, write_photos(tmp_path / "set", count=1), limit=limit)
-    with pytest.raises(InputError, match="limit of at least 1 photo"):
-        prepare.prepare_built_in(work, photos=ONE_EACH, seed=0, limit=limit)
-    assert not work.root.exists()
 
 
 def test_names_may_write_accents_in_another_form_than_the_disk(tmp_path, work):

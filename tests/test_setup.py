@@ -14,8 +14,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ["bash", "dirname", "df", "awk", "cat", "flock", "sha256sum", "rm", "mkdir", "cp", "tee", "grep"]
-TOOLS += ["tail", "cut"]
+TOOLS = ["awk", "bash", "cat", "cp", "cut", "df", "dirname", "flock", "grep", "mkdir", "rm", "sha256sum", "tail", "tee"]
 PYTHON = """#!/bin/bash
 # Stands for a Python: answers the set-up's probe, makes a venv of itself, has a pip that does as told.
 case "$*" in
@@ -29,17 +28,12 @@ esac
 """
 
 
-def lines() -> list[str]:
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def pins() -> list[Requirement]:
-    return [Requirement(line) for line in lines() if "==" in line]
+LINES = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+PINS = [Requirement(line) for line in LINES if "==" in line]
 
 
 def test_every_line_is_an_exact_pin_or_a_folder_of_this_checkout() -> None:
-    for line in lines():
+    for line in LINES:
         folder = line.removeprefix("-e ")
         is_folder = folder.startswith(".") and (ROOT / folder / "pyproject.toml").is_file()
         assert is_folder or re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[0-9][0-9a-z.]*( ; [^#@]+)?", line), line
@@ -48,23 +42,19 @@ def test_every_line_is_an_exact_pin_or_a_folder_of_this_checkout() -> None:
 @pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0"])
 def test_a_package_has_one_version_per_python(python: str) -> None:
     values = default_environment() | {"python_full_version": python, "sys_platform": "linux"}
-    names = [pin.name for pin in pins() if pin.marker is None or pin.marker.evaluate(dict(values))]
+    names = [pin.name for pin in PINS if pin.marker is None or pin.marker.evaluate(dict(values))]
     assert len(names) == len(set(names))
     assert {"torch", "onedl-mmcv", "mmpose", "pycocotools", "numpy", "snakemake"} <= set(names)
 
 
 def test_the_environment_is_what_the_pins_say_and_its_wishes_are_met() -> None:
-    applying = [pin for pin in pins() if pin.marker is None or pin.marker.evaluate()]
+    applying = [pin for pin in PINS if pin.marker is None or pin.marker.evaluate()]
     installed = {pin.name: metadata.version(pin.name) for pin in applying}
     assert not [pin for pin in applying if not pin.specifier.contains(installed[pin.name], prereleases=True)]
-    command = [sys.executable, "-m", "pip", "check"]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
-
-
-def test_conda_installs_the_same_list() -> None:
-    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    assert dependencies[-1] == {"pip": ["-r requirements.txt"]}
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert conda["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
 
 
 def test_mmposes_evaluation_takes_the_sigmas() -> None:
@@ -90,21 +80,23 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def stand_in(path: Path, *, version: str = "3.12", kind: str = "base", pip: str = ":", venv: str = "") -> None:
     """A program that answers as a Python of that version; `pip` and `venv` are what it does when asked to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     calls = path.parents[1] / "calls"
-    text = PYTHON.format(version=version, kind=kind, pip=pip, venv=venv, calls=calls)
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o755)
+    program(path, PYTHON.format(version=version, kind=kind, pip=pip, venv=venv, calls=calls))
 
 
 def set_up(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Call the clone's set-up in a bare environment."""
-    home = clone.parent
-    values = {"PATH": str(home / "bin"), "HOME": str(home), "KPS_NEED_GB": "0"} | variables
-    command = ["bash", str(clone / "scripts" / "setup.sh"), *arguments]
-    return subprocess.run(command, env=values, cwd="/", capture_output=True, text=True, check=False)
+    values = {"PATH": str(clone.parent / "bin"), "HOME": str(clone.parent), "KPS_NEED_GB": "0"} | variables
+    command = ["bash", clone / "scripts" / "setup.sh", *arguments]
+    return subprocess.run(command, env=values, cwd="/", capture_output=True, text=True)
 
 
 def refusal(result: subprocess.CompletedProcess[str]) -> str:
@@ -115,38 +107,30 @@ def refusal(result: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("python", "variables", "words"),
+    ("place", "python", "variables", "words"),
     [
-        (None, {}, "found none"),
-        ({"version": "3.9"}, {}, r"Python 3.11 to 3.13 is needed, found 3\.9 \("),
-        ({"version": "3.14"}, {}, r"Python 3.11 to 3.13 is needed, found 3\.14 \("),
-        ({"venv": "exit 1; "}, {}, "apt install python3-venv"),
-        ({"pip": "echo No space left on device; exit 1"}, {}, "disk of .* is full"),
-        ({"pip": "echo NewConnectionError; echo ERROR: no version of absl-py; exit 1"}, {}, "no network"),
-        ({"pip": "echo ERROR: something odd; exit 1"}, {}, "pip failed: ERROR: something odd; its output is in"),
-        ({}, {"KPS_NEED_GB": "9999999"}, "9999999 GB of free disk space are needed"),
-        ({}, {"KPS_PYTHON": "/nowhere/python"}, "KPS_PYTHON=/nowhere/python"),
+        ("elsewhere", {}, {}, "found none"),
+        ("bin/python3", {"version": "3.9"}, {}, r"Python 3.11 to 3.13 is needed, found 3\.9 \("),
+        ("bin/python3", {"version": "3.14"}, {}, r"Python 3.11 to 3.13 is needed, found 3\.14 \("),
+        ("clone/.venv/bin/python", {"version": "3.9"}, {}, "has Python 3.9"),
+        ("bin/python3", {"venv": "exit 1; "}, {}, "apt install python3-venv"),
+        ("bin/python3", {"pip": "echo No space left on device; exit 1"}, {}, "disk of .* is full"),
+        ("bin/python3", {"pip": "echo NewConnectionError; echo ERROR: no absl-py; exit 1"}, {}, "no network"),
+        ("bin/python3", {"pip": "echo ERROR: odd; exit 1"}, {}, "pip failed: ERROR: odd; its output is in"),
+        ("bin/python3", {}, {"KPS_NEED_GB": "9999999"}, "9999999 GB of free disk space are needed"),
+        ("bin/python3", {}, {"KPS_PYTHON": "/nowhere/python"}, "KPS_PYTHON=/nowhere/python"),
     ],
 )
-def test_what_stops_it_is_one_line(clone: Path, python: dict | None, variables: dict[str, str], words: str) -> None:
-    if python is not None:
-        stand_in(clone.parent / "bin" / "python3", **python)
+def test_what_stops_it_is_one_line(clone: Path, place: str, python: dict, variables: dict, words: str) -> None:
+    stand_in(clone.parent / place, **python)
     assert re.search(words, refusal(set_up(clone, **variables)))
     assert not list(clone.glob(".venv/*.stamp"))
 
 
 def test_a_shim_that_fails_is_passed_over(clone: Path) -> None:
-    shim = clone.parent / "bin" / "python3.12"
-    shim.write_text("#!/bin/sh\necho no such version >&2\nexit 127\n", encoding="utf-8")
-    shim.chmod(0o755)
+    program(clone.parent / "bin" / "python3.12", "#!/bin/sh\necho no such version >&2\nexit 127\n")
     stand_in(clone.parent / "bin" / "python3", version="3.13")
     assert f"making .venv with {clone.parent}/bin/python3\n" in set_up(clone).stdout
-
-
-def test_an_old_venv_in_the_checkout(clone: Path) -> None:
-    stand_in(clone.parent / "bin" / "python3")
-    stand_in(clone / ".venv" / "bin" / "python", version="3.9")
-    assert "has Python 3.9" in refusal(set_up(clone))
 
 
 def test_a_broken_venv_is_made_anew_and_a_whole_one_left_alone(clone: Path) -> None:
@@ -156,9 +140,9 @@ def test_a_broken_venv_is_made_anew_and_a_whole_one_left_alone(clone: Path) -> N
     assert "not set up yet" in refusal(set_up(clone, "--python"))
     first, second = set_up(clone), set_up(clone)
     assert first.returncode == 0 and "making .venv" in first.stdout, first
-    assert second.stdout == f"[set-up 0:00] ready: {clone}/.venv/bin/python\n"
-    assert (clone.parent / "calls").read_text(encoding="utf-8").count("\n") == 1
-    (clone / "requirements.txt").write_text("# other pins\n", encoding="utf-8")
+    assert second.stdout.count("\n") == 1 and second.stdout.endswith(f"] ready: {clone}/.venv/bin/python\n")
+    assert (clone.parent / "calls").read_text().count("\n") == 1
+    (clone / "requirements.txt").write_text("# other pins\n")
     assert "installing requirements.txt" in set_up(clone).stdout
 
 
@@ -180,22 +164,19 @@ def test_help_and_wrong_usage(clone: Path) -> None:
 def test_a_package_cut_off_is_forgotten_so_that_pip_mends_it(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
     site = next(tmp_path.glob("lib/python3*/site-packages"))
-    script = (ROOT / "scripts" / "setup.sh").read_text(encoding="utf-8")
-    check = re.search(r"<<'END'\n(.*?)\nEND\n", script, re.DOTALL)[1]
+    check = re.search(r"<<'END'\n(.*?)\nEND\n", (ROOT / "scripts" / "setup.sh").read_text(), re.DOTALL)[1]
 
     def mended() -> list[str]:
-        command = [tmp_path / "bin" / "python", "-c", check]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run([tmp_path / "bin" / "python", "-c", check], capture_output=True, text=True)
         assert done.stderr == "" and done.returncode == bool(done.stdout), done
         return [line.split()[-1] for line in done.stdout.splitlines()]
 
     for name, size, installer in (("whole", 6, "pip"), ("short", 7, "pip"), ("others", 9, "conda")):
-        (site / f"{name}.py").write_text("x = 1\n", encoding="utf-8")
+        (site / f"{name}.py").write_text("x = 1\n")
         information = site / f"{name}-1.0.dist-info"
         information.mkdir()
-        (information / "INSTALLER").write_text(installer, encoding="utf-8")
-        record = f"{name}.py,,{size}\n__pycache__/{name}.pyc,,\n"
-        (information / "RECORD").write_text(record, encoding="utf-8")
+        (information / "INSTALLER").write_text(installer)
+        (information / "RECORD").write_text(f"{name}.py,,{size}\n__pycache__/{name}.pyc,,\n")
     (site / "~alf-1.0.dist-info").mkdir()
     (site / "started-1.0.dist-info").mkdir()
     assert sorted(mended()) == ["short-1.0.dist-info", "started-1.0.dist-info", "~alf-1.0.dist-info"]
@@ -207,5 +188,5 @@ def test_a_package_cut_off_is_forgotten_so_that_pip_mends_it(tmp_path: Path) -> 
 @pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/demo.sh", "scripts/test.sh", ".ci/run"])
 def test_scripts_are_programs(script: str) -> None:
     path = ROOT / script
-    assert os.access(path, os.X_OK) and path.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
-    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+    assert os.access(path, os.X_OK) and path.read_text().startswith("#!/usr/bin/env bash\n")
+    assert subprocess.run(["bash", "-n", path]).returncode == 0

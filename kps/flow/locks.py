@@ -1,6 +1,7 @@
 """Processes that end with their parent, locks that end with their holder, and the GPUs shared out by them."""
 
 import ctypes
+import itertools
 import os
 import random
 import shutil
@@ -32,15 +33,11 @@ def die_with_parent(parent: int | None = None) -> None:
 @contextmanager
 def holding(path: Path, refusal: str, *, seconds: float = 0.0) -> Iterator[None]:
     """Hold a file's lock, which ends with this process too; InputError (`refusal`) if another has it after the wait."""
-    lock = FileLock(path, timeout=seconds)
     try:
-        lock.acquire()
+        with FileLock(path, timeout=seconds):
+            yield
     except Timeout:
         raise InputError(refusal) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def visible_gpus() -> list[str]:
@@ -66,8 +63,8 @@ def free_gpus(step: str, count: int) -> Iterator[list[str]]:
     """
     gpus = visible_gpus() if count else []
     check_gpus(step, count, gpus)
-    locks, wanted, waiting = _gpu_locks(gpus), min(count, len(gpus)), False
-    while True:
+    locks, wanted = _gpu_locks(gpus), min(count, len(gpus))
+    for attempt in itertools.count():
         with ExitStack() as stack:
             held: list[str] = []
             for gpu, lock in locks.items():
@@ -78,9 +75,8 @@ def free_gpus(step: str, count: int) -> Iterator[list[str]]:
             if len(held) == wanted:
                 yield held
                 return
-        if not waiting:
+        if attempt == 0:
             print(f"[{step}] waiting for {wanted} free GPUs out of {', '.join(gpus)}", flush=True)
-        waiting = True
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # two steps must not try in step
 
 

@@ -12,9 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from kps.files import InputError, write_json
 from kps.flow.batch import Step
@@ -76,10 +74,11 @@ def _command(
             check_gpus(step.name, step.gpus, gpus)
             if reason := why_outdated(work, step.name, step_state(step.notebook, step.parameters, work)):
                 outdated[step.name] = reason
-            given = (["-p", name, _text(value)] for name, value in sorted(step.parameters.items()))
-            words = shlex.join([step.notebook, *chain.from_iterable(given)])
-            sources = reads(step.notebook, step.resolved, names)
-            plan[step.name] = {"parameters": step.resolved, "reads": sources, "words": words, "gpus": step.gpus}
+            words = [step.notebook]
+            for name, value in sorted(step.parameters.items()):
+                words += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
+            sources, text = reads(step.notebook, step.resolved, names), shlex.join(words)
+            plan[step.name] = {"parameters": step.resolved, "reads": sources, "words": text, "gpus": step.gpus}
         write_json(work.root / "plan.json", {"python": sys.executable, "cores": cores, "steps": plan}, indent=True)
         targets = {name: str(work.record(name).relative_to(work.root)) for name in names}
         command = [
@@ -90,10 +89,6 @@ def _command(
             "--rerun-incomplete", "--rerun-triggers", "mtime", "--nolock", "--scheduler", "greedy", "--quiet", "host",
         ]  # fmt: skip
         yield command, outdated
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _environment() -> dict[str, str]:
@@ -131,17 +126,13 @@ def _watch(command: list[str]) -> bool:
             else:
                 tail.append(line)
     except KeyboardInterrupt:
-        _stop(process)
+        try:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=STOP_SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
         raise
     if process.wait() != 0 and not explained:
         sys.stderr.writelines(tail)
     return process.returncode == 0
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.communicate(timeout=STOP_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
