@@ -22,11 +22,9 @@ def shipped(kind: str) -> list[str]:
 
 
 def load_config(config: str | Path, kind: str) -> Config:
-    """Return a configuration; InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
+    """Return the configuration of a shipped name such as "hrnet_demo", or of a file; `kind` is as for `shipped`.
 
-    Args:
-        config: a shipped name such as "hrnet_demo", or a file of one's own.
-        kind: "landmarks" or "detectors".
+    InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
     """
     path = FOLDER / kind / f"{config}.py" if config in shipped(kind) else Path(config)
     if not path.is_file():

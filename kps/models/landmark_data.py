@@ -46,9 +46,13 @@ def landmark_metainfo(aggregation: Aggregation) -> dict:
     }
     for number in np.flatnonzero(flip == np.arange(count)):
         info[int(number)]["swap"] = ""
-    sigmas = [float(SIGMAS[landmarks].mean()) for landmarks in members(aggregation)]
     meta = {"dataset_name": f"garments_{count}", "keypoint_info": info, "skeleton_info": {}}
-    return {**meta, "joint_weights": [1.0] * count, "sigmas": sigmas}
+    return {**meta, "joint_weights": [1.0] * count, "sigmas": mean_sigmas(aggregation).tolist()}
+
+
+def mean_sigmas(aggregation: Aggregation) -> np.ndarray:
+    """Return the mean sigma (G,) of each group's landmarks."""
+    return np.array([SIGMAS[landmarks].mean() for landmarks in members(aggregation)])
 
 
 @DATASETS.register_module()
@@ -87,12 +91,11 @@ class GarmentLandmarks(BaseCocoStyleDataset):
             raise InputError(f"{self.ann_file}: expected instances with landmarks{which}, but found none")
         self.category_id = garments.category_id
         images = {image.id: image for image in coco.images}
-        rows_of: dict[int, list[int]] = {}
-        for row, image_id in enumerate(garments.image_id.tolist()):
-            rows_of.setdefault(image_id, []).append(row)
+        boxes_on: dict[int, dict[int, np.ndarray]] = {image_id: {} for image_id in images}
         data = []
         for row, image_id in enumerate(garments.image_id.tolist()):
             image, (x, y, w, h) = images[image_id], garments.bbox_xywh[row]
+            boxes_on[image_id][row] = garments.bbox_xywh[row]
             data.append(
                 {
                     "id": row,
@@ -104,7 +107,7 @@ class GarmentLandmarks(BaseCocoStyleDataset):
                     "bbox": np.array([[x, y, x + w, y + h]], np.float32),
                     "bbox_score": np.ones(1, np.float32),
                     "own_landmarks": garments.keypoints[row].astype(np.float32),
-                    "same_photo": {other: garments.bbox_xywh[other] for other in rows_of[image_id]},
+                    "same_photo": boxes_on[image_id],
                 }
             )
         return data
