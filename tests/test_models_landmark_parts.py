@@ -20,7 +20,7 @@ from kps.data.coco import load_coco
 from kps.files import InputError
 from kps.models.backbones import ColourJitter, FoldedHRNet
 from kps.models.landmark_data import CategoryBalancedSampler, GarmentLandmarks
-from kps.models.landmark_head import decode, gaussian_heatmaps, smooth
+from kps.models.landmark_head import decode, gaussian_heatmaps, locate, smooth
 
 HAND = Aggregation.named("hand81")
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
@@ -68,17 +68,19 @@ def make_feats(count, seed=1):
     return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(seed)),)
 
 
-@pytest.mark.parametrize("sigma", [1.5, 3.0])
-def test_decoding_inverts_rendering(sigma):
-    points = torch.from_numpy(np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))).float()
-    found, _ = decode(smooth(gaussian_heatmaps(points, (96, 128), sigma), torch.full((3, 39), sigma)))
-    assert (found - points).abs().max() < 0.02
+INSIDE = np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))
+AT_THE_BORDER = [[[0.0, 0.0], [23.0, 31.0], [0.3, 15.6]]]
 
 
-def test_decoding_finds_peaks_at_the_border():
-    points = torch.tensor([[[0.0, 0.0], [23.0, 31.0], [0.3, 15.6]]])
-    found, _ = decode(smooth(gaussian_heatmaps(points, (24, 32), 1.5), torch.full((1, 3), 1.5)))
-    assert (found - points).abs().max() < 1.0
+@pytest.mark.parametrize(
+    ("points", "size", "sigma", "tolerance"),
+    [(INSIDE, (96, 128), 1.5, 0.02), (INSIDE, (96, 128), 3.0, 0.02), (AT_THE_BORDER, (24, 32), 1.5, 1.0)],
+)
+def test_decoding_inverts_rendering(points, size, sigma, tolerance):
+    points = torch.tensor(points, dtype=torch.float32)
+    sigmas, maps = torch.full(points.shape[:2], sigma), gaussian_heatmaps(points, size, sigma)
+    for found, _ in (decode(smooth(maps, sigmas)), locate(maps, sigmas)):
+        assert (found - points).abs().max() < tolerance
 
 
 def test_smoothing_gives_the_expected_similarity():
@@ -157,15 +159,12 @@ def test_visible_and_occluded_count_and_unlabelled_does_not(loss):
 
 
 def test_instances_weigh_the_same_whatever_their_landmarks():
-    head, samples = make_head(), make_samples([3, 8])
+    head, samples, (feats,) = make_head(), make_samples([3, 8]), make_feats(2)
     samples["landmarks"][1, 3:, 2] = 0
-    both = head.loss(make_feats(2), packed(samples))["loss_kpt"]
-    feats = make_feats(2)[0]
-    each = [
-        head.loss((feats[i : i + 1],), packed({k: v[i : i + 1] for k, v in samples.items()}))["loss_kpt"]
-        for i in (0, 1)
-    ]
-    assert torch.allclose(both, sum(each) / 2)
+    both, first, second = (
+        head.loss((feats[part],), packed(samples)[part])["loss_kpt"] for part in (slice(0, 2), slice(0, 1), slice(1, 2))
+    )
+    assert torch.allclose(both, (first + second) / 2)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -237,6 +236,7 @@ def test_a_category_without_garments_is_named(coco_file):
 
 
 def draw(counts, epochs=1, **settings):
+    """Each epoch's order, and how often each category is in them."""
     kinds = np.repeat(np.arange(len(counts)), counts)
     sampler = CategoryBalancedSampler(SimpleNamespace(category_id=kinds), **settings)
     orders = []
@@ -244,25 +244,15 @@ def draw(counts, epochs=1, **settings):
         sampler.set_epoch(epoch)
         orders.append(list(sampler))
         assert len(orders[-1]) == len(sampler)
-    return kinds, orders
+    return orders, np.bincount(kinds[np.concatenate(orders)]).tolist()
 
 
-def test_unbalanced_order_is_a_permutation():
-    _, (first, second) = draw([50, 3], epochs=2)
-    assert sorted(first) == sorted(second) == list(range(53))
-    assert first != second
-
-
-def test_balance_draws_rare_categories_more_often():
-    kinds, (order,) = draw([900, 90, 10], balance=1.0, samples_per_epoch=300)
-    assert np.bincount(kinds[order]).tolist() == [100, 100, 100]
-    kinds, (order,) = draw([900, 100], balance=0.5, samples_per_epoch=400)
-    assert np.bincount(kinds[order]).tolist() == [300, 100]
-
-
-def test_few_garments_are_drawn_equally_often():
-    _, orders = draw([5], epochs=3, samples_per_epoch=7)
-    counts = np.bincount(np.concatenate(orders))
+def test_garments_are_drawn_equally_often_and_rare_categories_by_balance():
+    (first, second), _ = draw([50, 3], epochs=2)
+    assert sorted(first) == sorted(second) == list(range(53)) and first != second
+    assert draw([900, 90, 10], balance=1.0, samples_per_epoch=300)[1] == [100, 100, 100]
+    assert draw([900, 100], balance=0.5, samples_per_epoch=400)[1] == [300, 100]
+    counts = np.bincount(np.concatenate(draw([5], epochs=3, samples_per_epoch=7)[0]))
     assert counts.max() - counts.min() <= 1
 
 

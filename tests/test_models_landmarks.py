@@ -48,9 +48,7 @@ def coco(tmp_path_factory):
 
 
 def train(coco, work_dir, **changes):
-    settings = {"size": "tiny", "aggregation": Aggregation.named("hand81"), "coco_file": coco.path}
-    settings |= {"image_dir": coco.path.parent / "image", "work_dir": work_dir}
-    return training.train(landmark_config(**{**settings, **changes}))
+    return training.train(landmark_config(coco_file=coco.path, work_dir=work_dir, **changes))
 
 
 def predict(checkpoints, coco, detections=None, **settings):
