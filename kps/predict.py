@@ -168,12 +168,10 @@ def predict_photos(
 ) -> list[Path]:
     """Find garments and their landmarks; write NAME.json, and NAME.jpg or .mp4 with them drawn, into `out`.
 
-    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
-    a workspace's folder, or None for the models that come with this package. A garment has the category of its best
-    hypothesis and the score of all together; below the threshold it is left out. Several photos get a contact sheet. Of
-    what is in `out`, only earlier results of the same photos are replaced. `tell` gets the error of each photo that
-    cannot be read or written, and the others are done; without it the first one is raised. Returns the JSON files, one
-    a photo or video; of a video, `garments` holds a list for each frame.
+    Coordinates are 0-indexed pixels of the photo turned upright by its EXIF tag. `models` as for `find_models`. Several
+    photos get a contact sheet. Of what is in `out`, only earlier results of the same photos are replaced. `tell` gets
+    the error of each photo that cannot be read or written, and the others are done; without it the first one is raised.
+    Returns the JSON files, one a photo or video; of a video, `garments` holds a list for each frame.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from builders import REAL_SAMPLE, needs_real_sample
 from garment_photos import write_photos
 from PIL import Image
 from small_models import detector_config
@@ -144,18 +143,6 @@ def test_remembered_photos_do_not_share_changes():
     first["flags"].append(2)
     second = remembered({"img_id": 7})
     assert second["img"].sum() == 0 and second["flags"] == [1] and len(calls) == 1
-
-
-@needs_real_sample
-@pytest.mark.parametrize("architecture", ["htc", "cascade"])
-def test_real_photos_are_taken(tmp_path, architecture):
-    coco_file, image_dir = REAL_SAMPLE / "train_coco.json", REAL_SAMPLE / "image"
-    final = train(coco_file, tmp_path, image_dir=image_dir, epochs=1, architecture=architecture)
-    coco = load_coco(coco_file)
-    found = detector.detect(final, coco, image_dir, score_threshold=0.0)
-    assert set(found.image_id) == set(coco.image_ids.tolist())
-    ends = found.bbox_xywh[:, :2] + found.bbox_xywh[:, 2:]
-    assert (ends <= coco.sizes_wh(found.image_id) + 0.01).all()
 
 
 def test_several_threads_train_without_harm(tmp_path):

@@ -34,27 +34,25 @@ def test_the_libraries_are_quiet_in_a_fresh_process():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0, **given):
-    torch.manual_seed(seed)
+def make_head(loss="HeatmapMSELoss", aggregation="hand81", **given):
+    torch.manual_seed(0)
     config = {"type": "OwnLandmarkHead", "aggregation": aggregation, "in_channels": 8, "deconv_out_channels": None}
-    config |= given
     with DefaultScope.overwrite_default_scope("mmpose"):
-        head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}})
+        head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}, **given})
     torch.nn.init.normal_(head.final_layer.weight)
     return head.eval()
 
 
-def make_samples(category_id, seed=0, visibility=2):
-    generator = torch.Generator().manual_seed(seed)
-    landmarks = torch.rand(len(category_id), 39, 3, generator=generator)
-    landmarks[..., 2] = visibility
+def make_samples(category_id):
+    landmarks = torch.rand(len(category_id), 39, 3, generator=torch.Generator().manual_seed(0))
+    landmarks[..., 2] = 2
     return {"category_id": torch.tensor(category_id), "landmarks": landmarks}
 
 
-def packed(samples, aggregation="hand81"):
+def packed(samples):
     """As mmpose's data samples: landmarks on the groups, in px of an input of 48 x 64."""
     kinds, own = samples["category_id"].numpy(), samples["landmarks"].numpy()
-    grouped = Aggregation.named(aggregation).aggregate(kinds, own)
+    grouped = HAND.aggregate(kinds, own)
     found = []
     for kind, one in zip(kinds.tolist(), grouped, strict=True):
         garment = InstanceData(keypoints=one[None, :, :2] * (48, 64) - 0.5, keypoints_visible=one[None, :, 2])
@@ -64,8 +62,8 @@ def packed(samples, aggregation="hand81"):
     return found
 
 
-def make_feats(count, seed=1):
-    return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(seed)),)
+def make_feats(count):
+    return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(1)),)
 
 
 INSIDE = np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))
@@ -105,7 +103,7 @@ def test_own_maps_are_the_heads_channels():
     head, feats, kind = make_head(), make_feats(13), torch.arange(1, 14)
     own, full = head.own_heatmaps(feats, kind), head(feats)
     for row, item in enumerate(schema.CATEGORIES):
-        channels = Aggregation.named("hand81").channels(item.id)
+        channels = HAND.channels(item.id)
         assert torch.allclose(own[row, : item.num_landmarks], full[row, channels], atol=1e-5)
         assert not own[row, item.num_landmarks :].any()
 
@@ -122,7 +120,7 @@ def test_flipping_twice_is_no_change(aggregation):
 
 def test_a_residual_is_a_landmarks_own():
     """A map with residuals is a channel for each landmark: its group's and the residual, in mirrored crops as well."""
-    soft, each, groups = make_head(residual=True), make_head(aggregation="identity"), Aggregation.named("hand81").group
+    soft, each, groups = make_head(residual=True), make_head(aggregation="identity"), HAND.group
     torch.nn.init.normal_(soft.residual)
     each.final_layer.weight.data = soft.final_layer.weight[groups] + soft.residual[:, :-1, None, None]
     each.final_layer.bias.data = soft.final_layer.bias[groups] + soft.residual[:, -1]
@@ -139,8 +137,7 @@ def test_other_categories_channels_get_no_gradient(loss):
     head = make_head(loss)
     head.loss(make_feats(4), packed(make_samples([3, 3, 7, 7])))["loss_kpt"].backward()
     touched = set(head.final_layer.weight.grad.abs().sum((1, 2, 3)).nonzero().flatten().tolist())
-    mapping = Aggregation.named("hand81")
-    assert touched == {int(c) for kind in (3, 7) for c in mapping.channels(kind)}
+    assert touched == {int(c) for kind in (3, 7) for c in HAND.channels(kind)}
 
 
 @pytest.mark.parametrize("loss", LOSSES)

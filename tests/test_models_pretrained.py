@@ -45,14 +45,6 @@ def test_the_backbone_is_taken_and_the_head_starts_anew(tmp_path, naming, capsys
     assert "starting from w.pth: " in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_the_names_of_pose_hrnet_w48_384x288_are_those_of_the_full_model(tmp_path):
-    model = build(size="paper")
-    torch.save(official(model), tmp_path / "pose_hrnet_w48_384x288.pth")
-    anew = load_pretrained(build(size="paper"), str(tmp_path / "pose_hrnet_w48_384x288.pth"))
-    assert all(name.startswith("head.") for name in anew)
-
-
 def test_another_backbone_is_refused_by_name(tmp_path):
     weights = official(build())
     weights["module.conv1.weight"] = torch.zeros(64, 3, 7, 7)

@@ -89,10 +89,8 @@ def for_run(
         seed: of weights, order and augmentation.
         epochs: instead of the configuration's own.
         init_checkpoint: start from these weights of the same model, with a fresh optimizer.
-        pretrained: other weights to start from, as far as they fit: a file, a URL, or "public" for those that the
-            configuration names.
-        held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it are kept.
-            0: all photos are learnt from, and the last weights kept.
+        pretrained: weights to start from as far as they fit: a file, a URL, or "public" for those that the file names.
+        held_out: share of the photos to choose the best epoch by instead of learning from them; 0: the last is kept.
         category_id: score the held-out part on this category only.
     """
     if not 0 <= held_out < 0.5:

@@ -59,12 +59,8 @@ def mean_sigmas(aggregation: Aggregation) -> np.ndarray:
 class GarmentLandmarks(BaseCocoStyleDataset):
     """The garments with landmarks of a COCO-294 file, each an item.
 
-    Args:
-        ann_file: COCO-294 annotations; photos lie in `data_prefix["img"]`.
-        aggregation: see `aggregation_of`.
-        category_id: keep one category only.
-        held_out: share of the photos that is left out, see `kps.models.held_out`.
-        kwargs: of mmpose's base class.
+    Photos lie in `data_prefix["img"]`; a share of them may be left out (`held_out`), or all categories but one
+    (`category_id`). `aggregation` as for `aggregation_of`.
     """
 
     def __init__(
@@ -232,10 +228,9 @@ class CategoryBalancedSampler(Sampler):
 
     Args:
         dataset: has `category_id` (N,).
-        balance: categories are drawn in proportion to occurrences ** (1 - balance): 0 as often as they
-            occur, 1 equally often.
+        balance: categories are drawn in proportion to occurrences ** (1 - balance): 1 makes them equal.
         samples_per_epoch: draws an epoch; the number of instances if not given.
-        seed: the order's seed.
+        seed: of the order.
     """
 
     def __init__(

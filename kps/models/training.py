@@ -43,10 +43,9 @@ FINAL = "final.pth"
 def train(config: Config, *, processes: int = 1) -> Path:
     """Train to the end, going on from the last whole state in `config.work_dir`; return the final checkpoint.
 
-    A finished run returns at once. Progress goes to standard output, a line per interval. InputError: the work folder
-    holds a run with another configuration (the differing key is named) or a result of another version of the code, the
-    weights to start from do not fit or have learnt the held-out part, the loss is no longer finite (its batch is kept),
-    the GPU's memory does not suffice, or mixed precision wants a GPU.
+    A finished run returns at once. InputError: the work folder holds a run with another configuration (the differing
+    key is named) or a result of another version of the code, the weights to start from do not fit or have learnt the
+    held-out part, the loss is no longer finite (its batch is kept), or a GPU or its memory does not suffice.
 
     Args:
         config: of `landmark_config` or `detector_config`; its batch size is each process's.
