@@ -45,7 +45,7 @@ def photos(tmp_path_factory):
 
 
 def on_the_whole_photo(coco):
-    """The first photo as a trousers' box."""
+    """A box of trousers, as large as the first photo."""
     image = coco.images[0]
     box = np.array([[0.0, 0, image.width, image.height]])
     return Detections(*(np.array([value]) for value in (1, image.id, 8)), box, np.ones(1))

@@ -121,9 +121,9 @@ def test_a_finished_run_returns_at_once(unbroken, coco_file, monkeypatch, capsys
 
 @pytest.mark.parametrize("damage", [False, True], ids=["whole", "last state cut off"])
 def test_a_broken_off_run_ends_where_an_unbroken_one_does(unbroken, coco_file, tmp_path, damage):
-    epochs = 2 * len(training.load_history(unbroken.parent)) // 3
-    train_until(make_config(coco_file, tmp_path), epochs + 1)
-    assert [path.stem for path in hooks.saved_states(tmp_path)] == [f"state_{epochs + 1}", f"state_{epochs}"]
+    two_epochs = 2 * len(training.load_history(unbroken.parent)) // 3
+    train_until(make_config(coco_file, tmp_path), two_epochs + 1)
+    assert [path.stem for path in hooks.saved_states(tmp_path)] == [f"state_{two_epochs + 1}", f"state_{two_epochs}"]
     if damage:
         last = hooks.saved_states(tmp_path)[0]
         last.write_bytes(last.read_bytes()[:-100])
