@@ -29,7 +29,8 @@ def by_hand(features: np.ndarray, box: np.ndarray, *, size: int, samples: int, a
     """RoIAlign of one box (x1, y1, x2, y2 in feature px) by its definition: means of bilinear samples."""
     height, width = features.shape[1:]
     out = np.zeros((len(features), size, size))
-    step_x, step_y = (box[2] - box[0]) / size / samples, (box[3] - box[1]) / size / samples
+    least = 0 if aligned else 1  # px of a side
+    step_x, step_y = (max(box[k + 2] - box[k], least) / size / samples for k in (0, 1))
     for i, j in np.ndindex(size * samples, size * samples):
         y = min(max(box[1] - 0.5 * aligned + (i + 0.5) * step_y, 0), height - 1)
         x = min(max(box[0] - 0.5 * aligned + (j + 0.5) * step_x, 0), width - 1)
