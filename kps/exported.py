@@ -62,9 +62,7 @@ def open_detector(path: Path) -> OnnxModel:
     return OnnxModel(path, "boxes")
 
 
-def detect(
-    model: Path | OnnxModel, coco: Coco, image_dir: Path, *, score_threshold: float = 0.01, max_per_image: int = 100
-) -> Detections:
+def detect(model: Path | OnnxModel, coco: Coco, image_dir: Path, *, score_threshold: float = 0.01) -> Detections:
     """As `kps.models.detector.detect`."""
     onnx, found = open_detector(model) if isinstance(model, Path) else model, []
     for row in progress(coco.images, desc="detecting garments", unit="photo"):
@@ -74,9 +72,8 @@ def detect(
         size = tuple((sides * factor + 0.5).astype(int).tolist())
         small = cv2.resize(photo, size, interpolation=onnx.about["interpolation"])
         boxes, labels, scores = onnx(photo=small.transpose(2, 0, 1)[None].astype(np.float32))
-        order, boxes = np.argsort(-scores, kind="stable"), boxes / np.tile(size / sides, 2)
-        best = boxes[order], labels[order], scores[order]
-        found.append(photo_boxes(row.id, (row.width, row.height), *best, score_threshold, max_per_image))
+        boxes = boxes / np.tile(size / sides, 2)
+        found.append(photo_boxes(row.id, (row.width, row.height), boxes, labels, scores, score_threshold))
     return join_detections(found)
 
 
@@ -118,9 +115,7 @@ def predict_landmarks(
     image_dir: Path,
     *,
     flip_test: bool = True,
-    batch_size: int = 32,
 ) -> Predictions:
     """As `kps.models.landmarks.predict_landmarks`."""
     loaded = per_category(models, detections, OnnxLandmarks)
-    found = locate_all(loaded, detections, coco, image_dir, flip_test=flip_test, batch_size=batch_size)
-    return scored(detections, *found)
+    return scored(detections, *locate_all(loaded, detections, coco, image_dir, flip_test=flip_test))

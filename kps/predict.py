@@ -168,12 +168,10 @@ def predict_photos(
 ) -> list[Path]:
     """Find garments and their landmarks; write NAME.json, and NAME.jpg or .mp4 with them drawn, into `out`.
 
-    Photos are turned upright as their EXIF tag says; coordinates are 0-indexed pixels of the upright photo. `models` is
-    a workspace's folder, or None for the models that come with this package. A garment has the category of its best
-    hypothesis and the score of all together; below the threshold it is left out. Several photos get a contact sheet. Of
-    what is in `out`, only earlier results of the same photos are replaced. `tell` gets the error of each photo that
-    cannot be read or written, and the others are done; without it the first one is raised. Returns the JSON files, one
-    a photo or video; of a video, `garments` holds a list for each frame.
+    Coordinates are 0-indexed pixels of the photo turned upright by its EXIF tag. `models` as for `find_models`. Several
+    photos get a contact sheet. Of what is in `out`, only earlier results of the same photos are replaced. `tell` gets
+    the error of each photo that cannot be read or written, and the others are done; without it the first one is raised.
+    Returns the JSON files, one a photo or video; of a video, `garments` holds a list for each frame.
 
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
@@ -188,10 +186,10 @@ def predict_photos(
                 rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
     for row, garments in _of_each(find, rows, out):
         result = out / f"{names[row.id]}.json"
-        value = {"image": _absolute(images[row.id]), "width": row.width, "height": row.height}
-        value |= {"coordinates": COORDINATES, "models": chosen.name, "garments": _json(garments)}
         with _telling(tell):
-            write_json(result, value, indent=True)  # first: it tells that the picture is ours
+            _write(
+                result, images[row.id], row, chosen.name, _json(garments)
+            )  # first: it tells that the picture is ours
             _save(result.with_suffix(".jpg"), _drawn(photo_of(row, out), garments))
             written.append(result)
     if len(written) > 1:
@@ -216,6 +214,11 @@ def _of_each(
             yield row, found.take(np.flatnonzero(found.image_id == row.id))
 
 
+def _write(result: Path, image: Path, row: ImageRow, models: str, garments: list, **of_video: float) -> None:
+    value = {"image": _absolute(image), "width": row.width, "height": row.height, **of_video}
+    write_json(result, value | {"coordinates": COORDINATES, "models": models, "garments": garments}, indent=True)
+
+
 def _drawn(photo: np.ndarray, garments: Predictions) -> np.ndarray:
     return draw_instances(photo, garments.keypoints, garments.category_id, score=garments.score)
 
@@ -238,9 +241,7 @@ def _predict_video(video: Path, find: Callable[[Coco, Path], Predictions], model
         if not rows:
             raise InputError(f"{video}: expected a video, but it cannot be decoded")
         found = list(_of_each(find, rows, Path(folder)))
-        value = {"image": _absolute(video), "width": rows[0].width, "height": rows[0].height}
-        value |= {"frames_per_second": rate, "coordinates": COORDINATES, "models": models}
-        write_json(result, value | {"garments": [_json(garments) for _, garments in found]}, indent=True)
+        _write(result, video, rows[0], models, [_json(garments) for _, garments in found], frames_per_second=rate)
         with atomic_path(result.with_suffix(".mp4")) as temporary:
             writer = None
             for row, garments in progress(found, desc=f"drawing {video.name}", unit="frame"):
@@ -333,17 +334,13 @@ def one_box_a_garment(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
     What is left out is the same garment under another name, as a rule, so that its score is added: a garment that may
     be a top or a dress is no less there.
     """
-    kept: list[int] = []
-    score: list[float] = []
-    for row in np.argsort(-found.score, kind="stable"):
-        others = [place for place, k in enumerate(kept) if found.image_id[k] == found.image_id[row]]
-        overlap = iou(found.bbox_xywh[[row] * len(others)], found.bbox_xywh[[kept[place] for place in others]])
-        if (overlap <= MAX_OVERLAP).all():
-            kept.append(int(row))
-            score.append(float(found.score[row]))
-        else:
-            score[others[int(overlap.argmax())]] += float(found.score[row])
-    return np.array(kept, dtype=np.int64), np.minimum(score, 1.0)
+    score: dict[int, float] = {}  # of each row that is kept
+    for row in np.argsort(-found.score, kind="stable").tolist():
+        others = [kept for kept in score if found.image_id[kept] == found.image_id[row]]
+        overlap = iou(found.bbox_xywh[[row] * len(others)], found.bbox_xywh[others])
+        same = row if (overlap <= MAX_OVERLAP).all() else others[int(overlap.argmax())]
+        score[same] = score.get(same, 0.0) + float(found.score[row])
+    return np.array(list(score), dtype=np.int64), np.minimum(list(score.values()), 1.0)
 
 
 def _garments(found: Predictions) -> list[Garment]:
@@ -355,12 +352,11 @@ def _garments(found: Predictions) -> list[Garment]:
 def _json(found: Predictions) -> list[dict]:
     rows = []
     for kind, score, box, keypoints in _garments(found):
-        landmarks = [
-            {"index": index, "name": name, "x": round(x, 2), "y": round(y, 2), "score": round(confidence, 4)}
-            for index, (name, (x, y, confidence)) in enumerate(
-                zip(kind.landmark_names, keypoints.tolist(), strict=True), start=kind.slice.start
-            )
-        ]
+        landmarks = []
+        places = zip(kind.landmark_names, keypoints.tolist(), strict=True)
+        for index, (name, (x, y, confidence)) in enumerate(places, start=kind.slice.start):
+            place = {"index": index, "name": name, "x": round(x, 2), "y": round(y, 2)}
+            landmarks.append({**place, "score": round(confidence, 4)})
         row = {"category_id": kind.id, "category": kind.name, "score": round(score, 4)}
         rows.append(row | {"bbox_xywh": [round(side, 2) for side in box.tolist()], "landmarks": landmarks})
     return rows

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -33,6 +32,7 @@ from kps.synthetic import write_dataset
 
 HAND = Aggregation.named("hand81")
 SMALL = {"train_dataloader.num_workers": 0, "train_dataloader.batch_size": 4}
+ONE_EPOCH = {**SMALL, "train_cfg.max_epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,13 @@ def photos(tmp_path_factory):
     write_dataset(root / "raw", train=0, validation=12, test=0, seed=3, workers=1)
     convert_split(root / "raw", "validation", root / "coco.json", workers=1)
     return {"coco_file": root / "coco.json", "image_dir": root / "raw" / "validation" / "image"}
+
+
+def on_the_whole_photo(coco):
+    """A box of trousers, as large as the first photo."""
+    image = coco.images[0]
+    box = np.array([[0.0, 0, image.width, image.height]])
+    return Detections(*(np.array([value]) for value in (1, image.id, 8)), box, np.ones(1))
 
 
 @pytest.mark.parametrize("kind", ["detectors", "landmarks"])
@@ -115,8 +122,7 @@ def test_stock_tools_train_and_test_our_files(library, config, nested, metric, p
 def test_mmdets_inferencer_returns_our_boxes(photos, tmp_path):
     from mmdet.apis import DetInferencer  # after kps.models, which provides mmcv's ops
 
-    options = {**SMALL, "train_cfg.max_epochs": 1}
-    final = train(detector_config("htc_tiny", work_dir=tmp_path, options=options, **photos))
+    final = train(detector_config("htc_tiny", work_dir=tmp_path, options=ONE_EPOCH, **photos))
     alone = {"score_threshold": 0.0, "batch_size": 1}  # a batch is padded alike, which moves scores
     ours = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], **alone)
     stored_config(final).dump(tmp_path / "model.py")
@@ -140,14 +146,10 @@ def test_mmposes_inferencer_finds_our_places(photos, tmp_path):
     alone = Aggregation.named("identity")  # else maps are smoothed by a group's mean sigma where no category is known
     final = train(landmark_config("hrnet_tiny", aggregation=alone, work_dir=tmp_path, options=options, **photos))
     coco = load_coco(photos["coco_file"])
-    image, config = coco.images[0], stored_config(final)
-    whole = Detections(
-        *(np.array([value]) for value in (1, image.id, 8)), np.array([[0.0, 0, image.width, image.height]]), np.ones(1)
-    )
-    ours = predict_landmarks(final, whole, coco, photos["image_dir"])
-    config.dump(tmp_path / "model.py")
+    ours = predict_landmarks(final, on_the_whole_photo(coco), coco, photos["image_dir"])
+    stored_config(final).dump(tmp_path / "model.py")
     theirs = MMPoseInferencer(str(tmp_path / "model.py"), str(final), device="cpu", det_model="whole_image")
-    photo = cv2.cvtColor(read_photo(photos["image_dir"] / image.file_name), cv2.COLOR_RGB2BGR)
+    photo = cv2.cvtColor(read_photo(photos["image_dir"] / coco.images[0].file_name), cv2.COLOR_RGB2BGR)
     found = next(theirs(photo))["predictions"][0][0]
     channels = alone.channels(8)
     assert np.shape(found["keypoints"]) == (alone.num_groups, 2)
@@ -171,14 +173,10 @@ LITTLE_VIT = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("config", "options"), [("rtmpose_m", {}), ("timm_vit", LITTLE_VIT), ("lite", {})])
 def test_another_landmark_model_is_one_file(config, options, photos, tmp_path):
-    given = {**SMALL, **options, "train_cfg.max_epochs": 1}
-    final = train(landmark_config(config, aggregation=HAND, work_dir=tmp_path, options=given, **photos))
+    given = {"aggregation": HAND, "options": ONE_EPOCH | options, **photos}
+    final = train(landmark_config(config, work_dir=tmp_path, **given))
     coco = load_coco(photos["coco_file"])
-    image = coco.images[0]
-    whole = Detections(
-        *(np.array([value]) for value in (1, image.id, 8)), np.array([[0.0, 0, image.width, image.height]]), np.ones(1)
-    )
-    found = predict_landmarks(final, whole, coco, photos["image_dir"], flip_test=False).keypoints[0]
+    found = predict_landmarks(final, on_the_whole_photo(coco), coco, photos["image_dir"], flip_test=False).keypoints[0]
     own = category(8).num_landmarks
     assert np.isfinite(load_history(tmp_path).loss).all() and found[:own, 2].any() and not found[own:].any()
 
@@ -203,7 +201,7 @@ def test_lite_starts_from_the_packages_weights(photos, tmp_path):
 
 @pytest.mark.slow
 def test_finetuning_leaves_what_tells_categories_as_it_is(photos, tmp_path):
-    given = {"aggregation": HAND, "options": {**SMALL, "train_cfg.max_epochs": 1}, **photos}
+    given = {"aggregation": HAND, "options": ONE_EPOCH, **photos}
     universal = train(landmark_config("lite", work_dir=tmp_path / "universal", **given))
     kind = load_coco(photos["coco_file"]).instances.category_id[0]
     start = {"init_checkpoint": universal, "category_id": int(kind)}
@@ -216,30 +214,6 @@ def test_finetuning_leaves_what_tells_categories_as_it_is(photos, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", ["rtmdet_tiny", "cascade_lite", "htc_lite"])
 def test_another_detector_is_one_file(config, photos, tmp_path):
-    options = {**SMALL, "train_cfg.max_epochs": 1}
-    final = train(detector_config(config, work_dir=tmp_path, options=options, **photos))
+    final = train(detector_config(config, work_dir=tmp_path, options=ONE_EPOCH, **photos))
     found = detect(final, load_coco(photos["coco_file"]), photos["image_dir"], score_threshold=0.0)
     assert len(found) and found.category_id.max() <= 13
-
-
-@pytest.mark.slow
-def test_other_models_run_by_name(tmp_path):
-    """SimCC, a vision transformer with an augmentation of albumentations, and RTMDet, through `kps run`."""
-    given = {"epochs": 1, "options": SMALL | {"train_dataloader.sampler.samples_per_epoch": 4}}
-    vit = {"config": "timm_vit", "aggregation": "identity", "epochs": 1, "options": given["options"] | LITTLE_VIT}
-    steps = ["01_prepare_data", "02_landmark_homogeneity"]
-    steps += [{"03_aggregation_mapping": {"aggregation": name}} for name in ("hand81", "identity")]
-    steps += [{"04_train_detector": {"config": "rtmdet_tiny", "epochs": 1, "options": SMALL}}]
-    steps += [{"05_train_landmarks": one} for one in ({"config": "rtmpose_m", **given}, vit)]
-    photos = {"train_photos": 13, "validation_photos": 13, "test_photos": 1}
-    (tmp_path / "small.yaml").write_text(json.dumps({"steps": steps, "parameters": {"01_prepare_data": photos}}))
-    command = [sys.executable, "-m", "kps", "run", "--profile", str(tmp_path / "small.yaml")]
-    done = subprocess.run(
-        [*command, "--workspace", str(tmp_path / "work")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    finals = (f"landmarks/{name}/universal" for name in ("hand81", "identity"))
-    configs = [stored_config(tmp_path / "work" / path / "final.pth") for path in (*finals, "detectors/htc")]
-    assert [config.model.head.type if "head" in config.model else config.model.type for config in configs] == [
-        "RTMCCHead", "OwnLandmarkHead", "RTMDet",
-    ]  # fmt: skip

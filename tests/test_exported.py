@@ -9,11 +9,10 @@ import orjson
 import pytest
 import torch
 from PIL import Image
-from small_models import detector_config
+from small_models import HAND, detector_config
 
 from kps import exported, predict
 from kps.__main__ import main
-from kps.aggregation import Aggregation
 from kps.data.coco import load_coco, save_coco
 from kps.data.convert import convert_split
 from kps.data.crops import PADDING
@@ -111,17 +110,21 @@ def test_strips_and_small_photos_are_detected_alike(ready, tmp_path):
     same_boxes(READY / "detector.pth", ready / "detector.onnx", (load_coco(tmp_path / "coco.json"), tmp_path))
 
 
-@pytest.mark.parametrize("name", ["hrnet_tiny", "squared error", "residuals", "rtmpose_m"])
-def test_a_model_of_another_kind(name, photos, tmp_path):
-    coco, image_dir = photos
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hrnet_tiny", {"model.head.loss": {"_delete_": True, "type": "HeatmapMSELoss", "sigma": 2.0}}),
+        ("hrnet_tiny", {"model.head.residual": True}),
+        ("rtmpose_m", {}),
+    ],
+    ids=["squared error", "residuals", "SimCC"],
+)
+def test_a_model_of_another_kind(name, options, photos, tmp_path):
     torch.manual_seed(0)
-    others = {"squared error": {"model.head.loss": {"_delete_": True, "type": "HeatmapMSELoss", "sigma": 2.0}}}
-    others["residuals"] = {"model.head.residual": True}
-    shipped, options = ("hrnet_tiny", others[name]) if name in others else (name, {})
-    run = {"coco_file": coco.path, "image_dir": image_dir, "work_dir": tmp_path}
-    config = landmarks.landmark_config(shipped, aggregation=Aggregation.named("hand81"), options=options, **run)
+    run = {"aggregation": HAND, "coco_file": "c.json", "image_dir": "i", "work_dir": tmp_path, "options": options}
+    config = landmarks.landmark_config(name, **run)
     model = landmarks.LandmarkModel(config).model
-    if name == "residuals":
+    if "model.head.residual" in options:
         torch.nn.init.normal_(model.head.residual)
     path = save_untrained(config, model, tmp_path / "a.pth")
     export_landmarks(path, tmp_path / "a.onnx")
@@ -130,8 +133,7 @@ def test_a_model_of_another_kind(name, photos, tmp_path):
 
 @pytest.mark.parametrize("architecture", ["htc", "cascade"])
 def test_the_papers_detectors(architecture, photos, tmp_path):
-    coco, image_dir = photos
-    config = detector_config(architecture=architecture, coco_file=coco.path, image_dir=image_dir, work_dir=tmp_path)
+    config = detector_config(architecture=architecture, coco_file="c.json", work_dir=tmp_path)
     torch.manual_seed(0)
     model = detector.MODELS.build(config.model)
     path = save_untrained(config, model, tmp_path / "a.pth")
@@ -200,12 +202,8 @@ def test_what_is_refused(ready, photos, tmp_path):
         exported.predict_landmarks(ready / "landmarks.onnx", boxes, *photos, flip_test=False)
     with pytest.raises(InputError, match="expected a landmark model"):
         export_landmarks(READY / "detector.pth", tmp_path / "a.onnx")
-    config = shipped_config("rtmdet_tiny", photos, tmp_path)
+    config = detector.detector_config("rtmdet_tiny", coco_file="c.json", image_dir="i", work_dir=tmp_path)
     path = save_untrained(config, detector.MODELS.build(config.model), tmp_path / "a.pth")
     with pytest.raises(InputError, match="expected a cascade such as HTC, but got RTMDet"):
         export_detector(path, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
-
-
-def shipped_config(name, photos, work_dir):
-    return detector.detector_config(name, coco_file=photos[0].path, image_dir=photos[1], work_dir=work_dir)

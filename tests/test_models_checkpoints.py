@@ -39,8 +39,8 @@ def trap(request, tmp_path):
 @pytest.mark.parametrize("read", [checkpoints.load_weights, checkpoints.read_checkpoint, checkpoints.stored_config])
 def test_a_crafted_checkpoint_is_refused_and_runs_nothing(trap, read):
     path, target = trap
-    with pytest.raises(InputError, match="trap"):
-        read(path)
+    with pytest.raises(InputError, match=r"trap\.pth: .*(more than weights: posix\.mkdir$|but got a Python pickle)"):
+        read(path)  # without torch's advice to unpickle
     assert not target.exists()
 
 
@@ -76,11 +76,6 @@ def test_another_kind_of_file_is_named(tmp_path, content, says):
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"final\.pth: expected a checkpoint, but {says}"):
         checkpoints.read_checkpoint(path)
-
-
-def test_what_is_more_than_weights_is_named_without_advice_to_unpickle(trap):
-    with pytest.raises(InputError, match=r"more than weights: posix\.mkdir$|but got a Python pickle"):
-        checkpoints.read_checkpoint(trap[0])
 
 
 @pytest.mark.parametrize("cut", [0, 10, 400, -30])

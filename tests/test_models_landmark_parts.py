@@ -20,7 +20,7 @@ from kps.data.coco import load_coco
 from kps.files import InputError
 from kps.models.backbones import ColourJitter, FoldedHRNet
 from kps.models.landmark_data import CategoryBalancedSampler, GarmentLandmarks
-from kps.models.landmark_head import decode, gaussian_heatmaps, smooth
+from kps.models.landmark_head import decode, gaussian_heatmaps, locate, smooth
 
 HAND = Aggregation.named("hand81")
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
@@ -34,27 +34,25 @@ def test_the_libraries_are_quiet_in_a_fresh_process():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def make_head(loss="HeatmapMSELoss", aggregation="hand81", seed=0, **given):
-    torch.manual_seed(seed)
+def make_head(loss="HeatmapMSELoss", aggregation="hand81", **given):
+    torch.manual_seed(0)
     config = {"type": "OwnLandmarkHead", "aggregation": aggregation, "in_channels": 8, "deconv_out_channels": None}
-    config |= given
     with DefaultScope.overwrite_default_scope("mmpose"):
-        head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}})
+        head = MODELS.build({**config, "loss": {"type": loss, "sigma": 1.5}, **given})
     torch.nn.init.normal_(head.final_layer.weight)
     return head.eval()
 
 
-def make_samples(category_id, seed=0, visibility=2):
-    generator = torch.Generator().manual_seed(seed)
-    landmarks = torch.rand(len(category_id), 39, 3, generator=generator)
-    landmarks[..., 2] = visibility
+def make_samples(category_id):
+    landmarks = torch.rand(len(category_id), 39, 3, generator=torch.Generator().manual_seed(0))
+    landmarks[..., 2] = 2
     return {"category_id": torch.tensor(category_id), "landmarks": landmarks}
 
 
-def packed(samples, aggregation="hand81"):
+def packed(samples):
     """As mmpose's data samples: landmarks on the groups, in px of an input of 48 x 64."""
     kinds, own = samples["category_id"].numpy(), samples["landmarks"].numpy()
-    grouped = Aggregation.named(aggregation).aggregate(kinds, own)
+    grouped = HAND.aggregate(kinds, own)
     found = []
     for kind, one in zip(kinds.tolist(), grouped, strict=True):
         garment = InstanceData(keypoints=one[None, :, :2] * (48, 64) - 0.5, keypoints_visible=one[None, :, 2])
@@ -64,21 +62,23 @@ def packed(samples, aggregation="hand81"):
     return found
 
 
-def make_feats(count, seed=1):
-    return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(seed)),)
+def make_feats(count):
+    return (torch.randn(count, 8, 16, 12, generator=torch.Generator().manual_seed(1)),)
 
 
-@pytest.mark.parametrize("sigma", [1.5, 3.0])
-def test_decoding_inverts_rendering(sigma):
-    points = torch.from_numpy(np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))).float()
-    found, _ = decode(smooth(gaussian_heatmaps(points, (96, 128), sigma), torch.full((3, 39), sigma)))
-    assert (found - points).abs().max() < 0.02
+INSIDE = np.random.default_rng(0).uniform([12, 12], [83, 115], (3, 39, 2))
+AT_THE_BORDER = [[[0.0, 0.0], [23.0, 31.0], [0.3, 15.6]]]
 
 
-def test_decoding_finds_peaks_at_the_border():
-    points = torch.tensor([[[0.0, 0.0], [23.0, 31.0], [0.3, 15.6]]])
-    found, _ = decode(smooth(gaussian_heatmaps(points, (24, 32), 1.5), torch.full((1, 3), 1.5)))
-    assert (found - points).abs().max() < 1.0
+@pytest.mark.parametrize(
+    ("points", "size", "sigma", "tolerance"),
+    [(INSIDE, (96, 128), 1.5, 0.02), (INSIDE, (96, 128), 3.0, 0.02), (AT_THE_BORDER, (24, 32), 1.5, 1.0)],
+)
+def test_decoding_inverts_rendering(points, size, sigma, tolerance):
+    points = torch.tensor(points, dtype=torch.float32)
+    sigmas, maps = torch.full(points.shape[:2], sigma), gaussian_heatmaps(points, size, sigma)
+    for found, _ in (decode(smooth(maps, sigmas)), locate(maps, sigmas)):
+        assert (found - points).abs().max() < tolerance
 
 
 def test_smoothing_gives_the_expected_similarity():
@@ -103,7 +103,7 @@ def test_own_maps_are_the_heads_channels():
     head, feats, kind = make_head(), make_feats(13), torch.arange(1, 14)
     own, full = head.own_heatmaps(feats, kind), head(feats)
     for row, item in enumerate(schema.CATEGORIES):
-        channels = Aggregation.named("hand81").channels(item.id)
+        channels = HAND.channels(item.id)
         assert torch.allclose(own[row, : item.num_landmarks], full[row, channels], atol=1e-5)
         assert not own[row, item.num_landmarks :].any()
 
@@ -120,7 +120,7 @@ def test_flipping_twice_is_no_change(aggregation):
 
 def test_a_residual_is_a_landmarks_own():
     """A map with residuals is a channel for each landmark: its group's and the residual, in mirrored crops as well."""
-    soft, each, groups = make_head(residual=True), make_head(aggregation="identity"), Aggregation.named("hand81").group
+    soft, each, groups = make_head(residual=True), make_head(aggregation="identity"), HAND.group
     torch.nn.init.normal_(soft.residual)
     each.final_layer.weight.data = soft.final_layer.weight[groups] + soft.residual[:, :-1, None, None]
     each.final_layer.bias.data = soft.final_layer.bias[groups] + soft.residual[:, -1]
@@ -137,8 +137,7 @@ def test_other_categories_channels_get_no_gradient(loss):
     head = make_head(loss)
     head.loss(make_feats(4), packed(make_samples([3, 3, 7, 7])))["loss_kpt"].backward()
     touched = set(head.final_layer.weight.grad.abs().sum((1, 2, 3)).nonzero().flatten().tolist())
-    mapping = Aggregation.named("hand81")
-    assert touched == {int(c) for kind in (3, 7) for c in mapping.channels(kind)}
+    assert touched == {int(c) for kind in (3, 7) for c in HAND.channels(kind)}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -157,15 +156,12 @@ def test_visible_and_occluded_count_and_unlabelled_does_not(loss):
 
 
 def test_instances_weigh_the_same_whatever_their_landmarks():
-    head, samples = make_head(), make_samples([3, 8])
+    head, samples, (feats,) = make_head(), make_samples([3, 8]), make_feats(2)
     samples["landmarks"][1, 3:, 2] = 0
-    both = head.loss(make_feats(2), packed(samples))["loss_kpt"]
-    feats = make_feats(2)[0]
-    each = [
-        head.loss((feats[i : i + 1],), packed({k: v[i : i + 1] for k, v in samples.items()}))["loss_kpt"]
-        for i in (0, 1)
-    ]
-    assert torch.allclose(both, sum(each) / 2)
+    both, first, second = (
+        head.loss((feats[part],), packed(samples)[part])["loss_kpt"] for part in (slice(0, 2), slice(0, 1), slice(1, 2))
+    )
+    assert torch.allclose(both, (first + second) / 2)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -237,6 +233,7 @@ def test_a_category_without_garments_is_named(coco_file):
 
 
 def draw(counts, epochs=1, **settings):
+    """Each epoch's order, and how often each category is in them."""
     kinds = np.repeat(np.arange(len(counts)), counts)
     sampler = CategoryBalancedSampler(SimpleNamespace(category_id=kinds), **settings)
     orders = []
@@ -244,25 +241,15 @@ def draw(counts, epochs=1, **settings):
         sampler.set_epoch(epoch)
         orders.append(list(sampler))
         assert len(orders[-1]) == len(sampler)
-    return kinds, orders
+    return orders, np.bincount(kinds[np.concatenate(orders)]).tolist()
 
 
-def test_unbalanced_order_is_a_permutation():
-    _, (first, second) = draw([50, 3], epochs=2)
-    assert sorted(first) == sorted(second) == list(range(53))
-    assert first != second
-
-
-def test_balance_draws_rare_categories_more_often():
-    kinds, (order,) = draw([900, 90, 10], balance=1.0, samples_per_epoch=300)
-    assert np.bincount(kinds[order]).tolist() == [100, 100, 100]
-    kinds, (order,) = draw([900, 100], balance=0.5, samples_per_epoch=400)
-    assert np.bincount(kinds[order]).tolist() == [300, 100]
-
-
-def test_few_garments_are_drawn_equally_often():
-    _, orders = draw([5], epochs=3, samples_per_epoch=7)
-    counts = np.bincount(np.concatenate(orders))
+def test_garments_are_drawn_equally_often_and_rare_categories_by_balance():
+    (first, second), _ = draw([50, 3], epochs=2)
+    assert sorted(first) == sorted(second) == list(range(53)) and first != second
+    assert draw([900, 90, 10], balance=1.0, samples_per_epoch=300)[1] == [100, 100, 100]
+    assert draw([900, 100], balance=0.5, samples_per_epoch=400)[1] == [300, 100]
+    counts = np.bincount(np.concatenate(draw([5], epochs=3, samples_per_epoch=7)[0]))
     assert counts.max() - counts.min() <= 1
 
 

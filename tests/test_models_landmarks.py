@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from builders import REAL_SAMPLE, make_item, needs_real_sample
+from builders import make_item
 from small_models import landmark_config
 
 from kps import schema
@@ -48,9 +48,7 @@ def coco(tmp_path_factory):
 
 
 def train(coco, work_dir, **changes):
-    settings = {"size": "tiny", "aggregation": Aggregation.named("hand81"), "coco_file": coco.path}
-    settings |= {"image_dir": coco.path.parent / "image", "work_dir": work_dir}
-    return training.train(landmark_config(**{**settings, **changes}))
+    return training.train(landmark_config(coco_file=coco.path, work_dir=work_dir, **changes))
 
 
 def predict(checkpoints, coco, detections=None, **settings):
@@ -149,12 +147,3 @@ def test_what_is_missing_is_named(coco, universal, tmp_path):
     stray = Detections(*(np.array([v]) for v in (1, 99, 7)), np.array([[0.0, 0, 9, 9]]), np.array([1.0]))
     with pytest.raises(InputError, match="expected image 99"):
         predict(universal, coco, stray)
-
-
-@needs_real_sample
-def test_real_photos_train_and_predict(tmp_path):
-    coco = load_coco(REAL_SAMPLE / "train_coco.json")
-    final = train(coco, tmp_path, epochs=1)
-    found = predict(final, coco)
-    assert len(found) == len(coco.instances)
-    found.check("real")

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from garment_photos import write_photos
-from small_models import detector_config, landmark_config
+from small_models import detector_config, interrupt_at, landmark_config
 
-from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError, write_json
 from kps.models import checkpoints, hooks, launch
@@ -41,16 +40,10 @@ def coco_file(tmp_path_factory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos"))
 
 
-def make_config(coco_file: Path, work_dir: Path, **changes):
-    settings = {"size": "tiny", "epochs": 1, "seed": 3, **changes}
-    data = {"coco_file": coco_file, "image_dir": coco_file.parent / "image"}
-    return landmark_config(aggregation=Aggregation.named("hand81"), work_dir=work_dir, **data, **settings)
-
-
 @pytest.fixture(scope="module")
 def universal(coco_file, tmp_path_factory) -> Path:
     """A checkpoint to start from."""
-    return train(make_config(coco_file, tmp_path_factory.mktemp("universal")))
+    return train(landmark_config(coco_file=coco_file, work_dir=tmp_path_factory.mktemp("work"), epochs=1, seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +55,9 @@ def whole_batch(coco_file, universal, tmp_path_factory) -> Path:
 def finetuning(coco_file: Path, universal: Path, work_dir: Path, **changes):
     """The statistics of normalisation are frozen, since each iteration would take its own batch's."""
     category_id = int(load_coco(coco_file).instances.category_id[0])
-    settings = {"category_id": category_id, "init_checkpoint": universal, "ema": 0.3, "epochs": 2}
+    settings = {"category_id": category_id, "init_checkpoint": universal, "ema": 0.3, "epochs": 2, "seed": 3}
     settings["samples_per_epoch"] = 36  # thus the last batch of an epoch is smaller
-    config = make_config(coco_file, work_dir, **{**settings, **changes})
+    config = landmark_config(coco_file=coco_file, work_dir=work_dir, **{**settings, **changes})
     # Adam would blow up rounding wherever a gradient is next to nothing.
     config.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.1, "weight_decay": 0.0}
     config.model.data_preprocessor.batch_augments = None  # drawn for each process's batch
@@ -86,22 +79,13 @@ def assert_alike(start: Path, one: Path, other: Path) -> None:
     assert moved > 0 and apart < 1e-6 * moved
 
 
-def interrupt_at(iteration: int):
-    """A hook's method that stops training as by Ctrl-C before an iteration, counted from 0."""
-
-    def stop(self, runner, batch_idx, data_batch=None):
-        if runner.iter == iteration:
-            raise KeyboardInterrupt
-
-    return stop
-
-
 MACHINE = """
 import sys
-from test_models_launch import interrupt_at
+import pytest
+from small_models import interrupt_at
 from kps.models import hooks, launch
 hooks.STATE_SECONDS = 0.0
-hooks.ProgressHook.before_train_iter = interrupt_at(int(sys.argv.pop()))
+interrupt_at(pytest.MonkeyPatch(), int(sys.argv.pop()))
 sys.exit(launch.main())
 """
 
@@ -144,7 +128,7 @@ def test_a_step_goes_on_over_two_machines(coco_file, universal, tmp_path, monkey
     config = comparable_config(coco_file, universal, tmp_path / "moved")
     monkeypatch.setattr(hooks, "STATE_SECONDS", 0.0)
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(hooks.ProgressHook, "before_train_iter", interrupt_at(1))
+        interrupt_at(patch, 1)
         train(config)
     run_two_machines(tmp_path / "moved" / "config.json", until=3 if breaks_off else 99)
     final = tmp_path / "moved" / "final.pth"
@@ -158,7 +142,8 @@ def test_a_step_goes_on_over_two_machines(coco_file, universal, tmp_path, monkey
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(coco_file, tmp_path, monkeypatch):
-    write_json(tmp_path / "config.json", make_config(coco_file, tmp_path, batch_size=4).to_dict())
+    config = landmark_config(coco_file=coco_file, work_dir=tmp_path, batch_size=4)
+    write_json(tmp_path / "config.json", config.to_dict())
     monkeypatch.setattr(launch, "get_world_size", lambda: 3)
     with pytest.raises(InputError, match=r"expected its batch of 4 to be shared evenly, but by 3"):
         launch._train(tmp_path / "config.json")
@@ -169,8 +154,8 @@ def test_two_processes_predict_each_detection_once(coco_file, universal, tmp_pat
     boxes = ground_truth_detections(coco)
     save_detections(tmp_path / "boxes.json", boxes)
     every = dict.fromkeys(range(1, 14), universal)
-    options = {"flip_test": False, "processes": 2}
-    shared = predict_by_processes(every, tmp_path / "boxes.json", coco_file, images, **options)
+    given = (every, tmp_path / "boxes.json", coco_file, images)
+    shared = predict_by_processes(*given, flip_test=False, processes=2)
     alone = predict_landmarks(universal, boxes, coco, images, flip_test=False)
     assert shared.detection_id.tolist() == alone.detection_id.tolist()
     np.testing.assert_allclose(shared.keypoints, alone.keypoints, atol=0.02)
@@ -178,8 +163,7 @@ def test_two_processes_predict_each_detection_once(coco_file, universal, tmp_pat
 
 def test_two_processes_detect_what_one_does(coco_file, tmp_path):
     coco, images = load_coco(coco_file), coco_file.parent / "image"
-    config = detector_config(size="tiny", coco_file=coco_file, image_dir=images, work_dir=tmp_path, epochs=1, seed=0)
-    checkpoint = train(config)
+    checkpoint = train(detector_config(coco_file=coco_file, work_dir=tmp_path, epochs=1))
     shared = detect_by_processes(checkpoint, coco_file, images, processes=2)
     alone = detect(checkpoint, coco, images, batch_size=1)
     assert len(alone) and shared.image_id.tolist() == alone.image_id.tolist()

@@ -32,20 +32,17 @@ def test_the_universal_model_serves_all(work):
     assert landmark_checkpoints(work, "universal", "hand81") == {item.id: universal for item in CATEGORIES}
 
 
-def test_a_category_without_garments_keeps_the_universal_model(work):
+@pytest.mark.parametrize("other_data", [False, True])
+def test_a_category_without_garments_keeps_the_universal_model(work, other_data):
+    if other_data:  # of which a checkpoint was left
+        left = work.finetune_dir("hand81", "plain", 3) / FINAL
+        left.parent.mkdir()
+        left.touch()
+        assert landmark_checkpoints(work, "finetune_plain", "hand81")[3] == left
     write_finetune_record(work, train_items=0)
     checkpoints = landmark_checkpoints(work, "finetune_plain", "hand81")
     assert checkpoints[3] == work.universal_dir("hand81") / FINAL
     assert checkpoints[4] == work.finetune_dir("hand81", "plain", 4) / FINAL
-
-
-def test_a_checkpoint_of_other_data_is_not_taken_for_a_category_without_garments(work):
-    left = work.finetune_dir("hand81", "plain", 3) / FINAL
-    left.parent.mkdir()
-    left.touch()
-    assert landmark_checkpoints(work, "finetune_plain", "hand81")[3] == left
-    write_finetune_record(work, train_items=0)
-    assert landmark_checkpoints(work, "finetune_plain", "hand81")[3] == work.universal_dir("hand81") / FINAL
 
 
 @pytest.mark.parametrize("train_items", [None, 5])

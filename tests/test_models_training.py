@@ -5,19 +5,19 @@ import random
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import orjson
 import pytest
 import torch
 from garment_photos import write_photos
-from small_models import detector_config, landmark_config
+from small_models import detector_config, interrupt_at, landmark_config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kps.aggregation import Aggregation
 from kps.data.coco import load_coco
 from kps.files import InputError, read_json, write_json
-from kps.models import checkpoints, hooks, training
+from kps.models import checkpoints, held_out, hooks, training
 from kps.models.detector import GarmentBoxes
-from kps.models.held_out import held_out_images
 from kps.workspace import REPOSITORY
 
 
@@ -26,26 +26,18 @@ def coco_file(tmp_path_factory):
     return write_photos(tmp_path_factory.mktemp("photos"))
 
 
-def make_config(coco_file, work_dir, **changes):
-    settings = {"size": "tiny", "epochs": 3, "seed": 5, **changes}
-    return detector_config(coco_file=coco_file, image_dir=coco_file.parent / "image", work_dir=work_dir, **settings)
+def make_config(coco_file, work_dir, *, build=detector_config, **changes):
+    return build(coco_file=coco_file, work_dir=work_dir, **{"epochs": 3, "seed": 5, **changes})
 
 
-def quick_config(coco_file, work_dir, **changes):
-    """Of the landmark model, which trains in less time."""
-    settings = {"size": "tiny", "epochs": 3, "seed": 5, **changes}
-    data = {"coco_file": coco_file, "image_dir": coco_file.parent / "image"}
-    return landmark_config(aggregation=Aggregation.named("hand81"), work_dir=work_dir, **data, **settings)
+quick_config = partial(make_config, build=landmark_config)  # it trains in less time
 
 
-def interrupt_at(monkeypatch, iteration):
-    """Make training stop as by Ctrl-C before the given iteration (counted from 0)."""
-
-    def stop(self, runner, batch_idx, data_batch=None):
-        if runner.iter == iteration:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(hooks.ProgressHook, "before_train_iter", stop)
+def train_until(config, iteration):
+    """Train and stop as by Ctrl-C before the given iteration (counted from 0)."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, iteration)
+        training.train(config)
 
 
 @pytest.fixture(scope="module")
@@ -69,36 +61,20 @@ def test_a_finished_run_holds_weights_configuration_and_curves_only(unbroken):
     assert history.iteration.tolist() == list(range(1, 3 * per_epoch + 1))
     assert history.epoch.tolist() == sorted([1, 2, 3] * per_epoch)
     assert (history.seconds_per_iteration > 0).all() and history.loss.notna().all()
+    shown = [event.value for event in EventAccumulator(str(unbroken.parent)).Reload().Scalars("loss")]
+    assert shown == pytest.approx(history.loss.tolist(), rel=1e-5), "the curves of TensorBoard"
 
 
-def test_the_curves_of_tensorboard_are_those_of_the_history(unbroken):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(unbroken.parent)).Reload()
-    losses = [event.value for event in events.Scalars("loss")]
-    assert losses == pytest.approx(training.load_history(unbroken.parent).loss.tolist(), rel=1e-5)
-
-
-def test_data_that_changed_under_the_same_name_are_another_run(unbroken, coco_file):
-    config = make_config(coco_file, unbroken.parent)
-    content = coco_file.read_bytes()
-    coco_file.write_bytes(content + b"\n")
+@pytest.mark.parametrize(("name", "key"), [("coco.json", "ann_file"), ("image/000001.jpg", "photos")])
+def test_data_that_changed_under_the_same_name_are_another_run(unbroken, coco_file, name, key):
+    file = coco_file.parent / name
+    content = file.read_bytes()
+    file.write_bytes(content + b"\n")
     try:
-        with pytest.raises(InputError, match=r"input_sha256\.ann_file"):
-            training.train(config)
-    finally:
-        coco_file.write_bytes(content)
-
-
-def test_a_photo_that_changed_is_another_run(unbroken, coco_file):
-    photo = next((coco_file.parent / "image").iterdir())
-    content = photo.read_bytes()
-    photo.write_bytes(content + b"\0")
-    try:
-        with pytest.raises(InputError, match=r"input_sha256\.photos"):
+        with pytest.raises(InputError, match=rf"input_sha256\.{key}"):
             training.train(make_config(coco_file, unbroken.parent))
     finally:
-        photo.write_bytes(content)
+        file.write_bytes(content)
 
 
 def note_other_code(work_dir):
@@ -126,10 +102,7 @@ def test_a_broken_off_run_goes_on_with_other_code_where_its_state_fits(coco_file
         return built
 
     build, config = training.ResumableRunner.build_model, make_config(coco_file, tmp_path)
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, len(load_coco(coco_file).images) // 4 * 2)
-        with pytest.raises(KeyboardInterrupt):
-            training.train(config)
+    train_until(config, len(load_coco(coco_file).images) // 4 * 2)
     note_other_code(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(training.ResumableRunner, "build_model", edited)
@@ -147,15 +120,10 @@ def test_a_finished_run_returns_at_once(unbroken, coco_file, monkeypatch, capsys
 
 
 @pytest.mark.parametrize("damage", [False, True], ids=["whole", "last state cut off"])
-def test_a_broken_off_run_ends_where_an_unbroken_one_does(unbroken, coco_file, tmp_path, monkeypatch, damage):
-    per_epoch = len(training.load_history(unbroken.parent)) // 3
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, 2 * per_epoch + 1)
-        with pytest.raises(KeyboardInterrupt):
-            training.train(make_config(coco_file, tmp_path))
-    assert [path.name for path in hooks.saved_states(tmp_path)] == [
-        f"state_{2 * per_epoch + more}.pth" for more in (1, 0)
-    ]
+def test_a_broken_off_run_ends_where_an_unbroken_one_does(unbroken, coco_file, tmp_path, damage):
+    two_epochs = 2 * len(training.load_history(unbroken.parent)) // 3
+    train_until(make_config(coco_file, tmp_path), two_epochs + 1)
+    assert [path.stem for path in hooks.saved_states(tmp_path)] == [f"state_{two_epochs + 1}", f"state_{two_epochs}"]
     if damage:
         last = hooks.saved_states(tmp_path)[0]
         last.write_bytes(last.read_bytes()[:-100])
@@ -189,18 +157,20 @@ def test_the_number_of_workers_may_change(unbroken, coco_file, tmp_path):
 ACCUMULATED = {"accumulate": 2, "ema": 0.1, "batch_size": 3}  # 3 iterations an epoch, thus 2 steps
 
 
+@pytest.fixture(scope="module")
+def accumulated(coco_file, tmp_path_factory):
+    final = training.train(quick_config(coco_file, tmp_path_factory.mktemp("accumulated"), **ACCUMULATED))
+    assert len(training.load_history(final.parent)) == 9
+    return final
+
+
 @pytest.mark.parametrize(("iteration", "states"), [(3, [3]), (4, [3]), (5, [5, 3]), (7, [6, 3])])
-def test_no_gradients_are_lost_by_a_break(coco_file, tmp_path, monkeypatch, iteration, states):
+def test_no_gradients_are_lost_by_a_break(accumulated, coco_file, tmp_path, iteration, states):
     """With 4 and 7 iterations done there are gradients under way, so that no state is to be had."""
-    expected = training.train(quick_config(coco_file, tmp_path / "unbroken", **ACCUMULATED))
-    assert len(training.load_history(expected.parent)) == 9
-    config = quick_config(coco_file, tmp_path / "broken", **ACCUMULATED)
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, iteration)
-        with pytest.raises(KeyboardInterrupt):
-            training.train(config)
-    assert [path.stem for path in hooks.saved_states(tmp_path / "broken")] == [f"state_{n}" for n in states]
-    assert largest_difference(training.train(config), expected) < 1e-6
+    config = quick_config(coco_file, tmp_path, **ACCUMULATED)
+    train_until(config, iteration)
+    assert [path.stem for path in hooks.saved_states(tmp_path)] == [f"state_{n}" for n in states]
+    assert largest_difference(training.train(config), accumulated) < 1e-6
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -289,23 +259,17 @@ def test_ctrl_c_in_a_terminal_reaches_the_loaders_processes_too(coco_file, tmp_p
 
 
 def test_weights_to_start_from_are_taken(unbroken, coco_file, tmp_path, monkeypatch):
-    config = make_config(coco_file, tmp_path, epochs=1)
-    config.load_from = str(unbroken)
-    started = {}
-    monkeypatch.setattr(
-        hooks.SeedHook, "before_train_epoch", lambda self, runner: started.update(runner.model.state_dict())
-    )
-    interrupt_at(monkeypatch, 0)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(config)
-    weights = checkpoints.load_weights(unbroken)
-    name = "roi_head.bbox_head.0.fc_cls.weight"
-    assert torch.equal(started[name], weights[name])
+    def note(self, runner):
+        started.update(runner.model.state_dict())
+
+    started, name = {}, "roi_head.bbox_head.0.fc_cls.weight"
+    monkeypatch.setattr(hooks.SeedHook, "before_train_epoch", note)
+    train_until(make_config(coco_file, tmp_path, epochs=1, init_checkpoint=unbroken), 0)
+    assert torch.equal(started[name], checkpoints.load_weights(unbroken)[name])
 
 
 def test_a_loss_that_is_no_number_stops_the_run(coco_file, tmp_path):
-    config = make_config(coco_file, tmp_path)
-    config.optim_wrapper.optimizer.lr = 1e30
+    config = make_config(coco_file, tmp_path, learning_rate=1e30)
     config.optim_wrapper.clip_grad = None
     with pytest.raises(InputError, match=r"iteration \d+, its batch is in bad_batch\.pth"):
         training.train(config)
@@ -333,19 +297,17 @@ def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
 
 def test_the_best_weights_on_the_held_out_part_are_kept(coco_file, tmp_path, monkeypatch):
     scores = iter([0.2, 0.5, 0.1])
-    monkeypatch.setattr(training.ResumableRunner, "held_out_score", lambda self, weights, part: next(scores))
-    final = training.train(make_config(coco_file, tmp_path, held_out=0.25))
+    monkeypatch.setattr(held_out, "score", lambda config, weights, part: next(scores))
+    final = training.train(quick_config(coco_file, tmp_path, held_out=0.25))
     meta = checkpoints.read_checkpoint(final)["meta"]
     assert (meta["score"], meta["epoch"]) == (0.5, 2)
     assert not (tmp_path / "best.pth").exists()
 
 
 def test_the_held_out_part_is_scored_and_not_learnt_from(coco_file, tmp_path):
-    config = make_config(coco_file, tmp_path, epochs=1, held_out=0.25)
-    final = training.train(config)
+    final = training.train(make_config(coco_file, tmp_path, epochs=1, held_out=0.25))
     assert -1 <= checkpoints.read_checkpoint(final)["meta"]["score"] <= 1
-    whole = load_coco(coco_file)
-    held = held_out_images(whole, 0.25)
+    held = held_out.held_out_images(load_coco(coco_file), 0.25)
     dataset = GarmentBoxes(ann_file=str(coco_file), data_prefix={"img": ""}, pipeline=[], held_out=0.25)
     assert held and not held & {dataset.get_data_info(i)["img_id"] for i in range(len(dataset))}
 
@@ -355,8 +317,7 @@ def test_photos_that_the_start_has_learnt_cannot_choose(coco_file, tmp_path, bef
     start = make_config(coco_file, tmp_path, held_out=before).to_dict()
     meta = {"config_json": orjson.dumps(start).decode()}
     checkpoints.save_checkpoint(tmp_path / "universal.pth", {"meta": meta, "state_dict": {}})
-    config = make_config(coco_file, tmp_path / "finetuned", held_out=share)
-    config.load_from = str(tmp_path / "universal.pth")
+    config = make_config(coco_file, tmp_path, held_out=share, init_checkpoint=tmp_path / "universal.pth")
     message = rf"universal.pth: trained with held_out {before}, .* {share} would choose"
     with pytest.raises(InputError, match="expected weights" if fits else message):
         training.train(config)

@@ -109,13 +109,6 @@ def test_the_ready_weights_are_those_of_their_card_and_small():
         assert f"| {path.name} | {path.stat().st_size:,} | `{sha256(path)}` |" in card
 
 
-@pytest.mark.slow
-def test_the_ready_weights_find_garments_on_a_drawn_photo(tmp_path):
-    write_dataset(tmp_path / "raw", train=0, validation=3, test=0, seed=5, workers=1)
-    for written in predict.predict_photos(sorted(tmp_path.rglob("*.jpg")), None, tmp_path / "out"):
-        assert read_json(written)["garments"]
-
-
 def test_one_garment_keeps_one_box_and_the_scores_of_all_its_names():
     boxes = np.array(
         [[10, 10, 100, 100], [12, 12, 100, 100], [10, 10, 100, 100], [200, 10, 50, 50], [13, 12, 100, 99.0]]

@@ -22,11 +22,9 @@ def shipped(kind: str) -> list[str]:
 
 
 def load_config(config: str | Path, kind: str) -> Config:
-    """Return a configuration; InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
+    """Return the configuration of a shipped name such as "hrnet_demo", or of a file; `kind` is as for `shipped`.
 
-    Args:
-        config: a shipped name such as "hrnet_demo", or a file of one's own.
-        kind: "landmarks" or "detectors".
+    InputError: neither a shipped name nor a file, or a file that mmengine cannot read.
     """
     path = FOLDER / kind / f"{config}.py" if config in shipped(kind) else Path(config)
     if not path.is_file():
@@ -91,10 +89,8 @@ def for_run(
         seed: of weights, order and augmentation.
         epochs: instead of the configuration's own.
         init_checkpoint: start from these weights of the same model, with a fresh optimizer.
-        pretrained: other weights to start from, as far as they fit: a file, a URL, or "public" for those that the
-            configuration names.
-        held_out: share of the photos that is not learnt from; the weights of the epoch that scores best on it are kept.
-            0: all photos are learnt from, and the last weights kept.
+        pretrained: weights to start from as far as they fit: a file, a URL, or "public" for those that the file names.
+        held_out: share of the photos to choose the best epoch by instead of learning from them; 0: the last is kept.
         category_id: score the held-out part on this category only.
     """
     if not 0 <= held_out < 0.5:

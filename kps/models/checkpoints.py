@@ -47,10 +47,8 @@ SAFE_TYPES = [
 SCOPES = ("mmengine", "mmcv", "mmdet", "mmpose", "mmpretrain")  # libraries whose registries are trusted
 # Keys of pairs that mmdet and mmpose want as tuples, which JSON does not have.
 TUPLES = ("scale", "scales", "img_scale", "input_size", "heatmap_size", "in_featuremap_size", "sigma", "img")
-# What torch raises on other files than checkpoints, and how it names an object that is not weights.
-_BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError)
-_BROKEN += (ValueError, TypeError, AttributeError)
-_OBJECT = re.compile(r"GLOBAL (\S+)")
+# What torch raises on other files than checkpoints.
+_BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError)
 
 
 def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
@@ -73,7 +71,7 @@ def _load_strictly(file: Any, map_location: Any = None, weights_only: bool = Tru
             warnings.simplefilter("ignore")  # of other protocols of pickle
             return torch.load(file, map_location=map_location, weights_only=True)
     except _BROKEN as error:
-        if found := _OBJECT.search(str(error)):  # of torch's own words the rest is advice to unpickle
+        if found := re.search(r"GLOBAL (\S+)", str(error)):  # of torch's own words the rest is advice to unpickle
             raise InputError(f"{file}: refused, since it holds more than weights: {found[1]}") from None
         words = "" if isinstance(error, pickle.UnpicklingError) else str(error).split(". ")[0]
         reason = reason_of(file, f"it is damaged or none{words and f' ({words})'}", own=(CHECKPOINT,))
@@ -106,13 +104,16 @@ def load_into(model: nn.Module, path: Path | str, weights: dict[str, Tensor] | N
 
     InputError: see `load_weights`; or names or shapes differ from the model's (the first one is named).
     """
-    own = model.state_dict()
     weights = load_weights(path) if weights is None else weights
+    _check_shapes(model.state_dict(), weights, f"{path}: not of this model")
+    model.load_state_dict(weights)
+
+
+def _check_shapes(own: dict[str, Tensor], weights: dict[str, Tensor], what: str) -> None:
     for name in [*own, *weights]:
         expected, got = (tuple(d[name].shape) if name in d else "nothing" for d in (own, weights))
         if expected != got:
-            raise InputError(f"{path}: not of this model: {name} is {expected} in the model, {got} in the file")
-    model.load_state_dict(weights)
+            raise InputError(f"{what}: {name} is {expected} in the model, {got} in the file")
 
 
 def stored_config(path: Path | str) -> Config:
@@ -167,30 +168,23 @@ def _is_registered(scope: str, name: str) -> bool:
 BACKBONE = "backbone."
 # HRNet's official checkpoints hold the backbone without a prefix, and the head under these names.
 _OFFICIAL_HEADS = ("final_layer.", "head.", "classifier.", "incre_modules.", "downsamp_modules.")
-_COUNTERS = re.compile(r"num_batches_tracked$")
 
 
 def load_pretrained(model: nn.Module, where: str) -> list[str]:
-    """Start a model from public weights; return the names of its parameters that start anew.
+    """Start a detector or landmark model from public weights, a file or URL; return which parameters start anew.
 
     InputError: the file cannot be had (the message says what to do), is no checkpoint, or its backbone is another one
     (the first difference is named).
-
-    Args:
-        model: a detector or landmark model with a backbone.
-        where: a file or URL.
     """
-    path = fetch(where)
-    weights, own = _in_our_names(load_weights(path)), model.state_dict()
-    fitting = {name: value for name, value in weights.items() if _fits(own.get(name), value)}
-    for name, value in own.items():
-        if name.startswith(BACKBONE) and name not in fitting and not _COUNTERS.search(name):
-            got = tuple(weights[name].shape) if name in weights else "nothing"
-            raise InputError(
-                f"{path}: not of this backbone: {name} is {tuple(value.shape)} in the model, {got} in the file"
-            )
+    path, own = fetch(where), model.state_dict()
+    weights = {name.removeprefix("module."): value for name, value in load_weights(path).items()}
+    if not any(name.startswith(BACKBONE) for name in weights):
+        weights = {BACKBONE + name: value for name, value in weights.items() if not name.startswith(_OFFICIAL_HEADS)}
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    anew = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    needed = {name: own[name] for name in anew if name.startswith(BACKBONE)}
+    _check_shapes(needed, {name: weights[name] for name in needed if name in weights}, f"{path}: not of this backbone")
     model.load_state_dict(fitting, strict=False)
-    anew = [name for name in own if name not in fitting and not _COUNTERS.search(name)]
     print(f"starting from {Path(path).name}: {len(own) - len(anew)} of {len(own)} tensors", flush=True)
     return anew
 
@@ -213,15 +207,3 @@ def fetch(where: str) -> Path:
         except (urllib.error.URLError, OSError) as error:
             raise InputError(f"{where}: cannot be fetched ({error}); {advice}") from None
     return path
-
-
-def _in_our_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names as in mmdet's and mmpose's models: official HRNet files have neither prefix nor mmpose's head."""
-    plain = {name.removeprefix("module."): value for name, value in weights.items()}
-    if any(name.startswith(BACKBONE) for name in plain):
-        return plain
-    return {BACKBONE + name: value for name, value in plain.items() if not name.startswith(_OFFICIAL_HEADS)}
-
-
-def _fits(own: Tensor | None, value: Tensor) -> bool:
-    return own is not None and own.shape == value.shape

@@ -1,7 +1,7 @@
 """The detector: its data in mmdet's registry, its configuration for a run, and at work on photos."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,9 @@ class GarmentBoxes(BaseDetDataset):
                 continue
             polygons = [polygon for polygon in garments.segmentation[i] if len(polygon) >= 6 and len(polygon) % 2 == 0]
             garment = {"bbox": [float(x1), float(y1), float(x2), float(y2)], "ignore_flag": int(garments.iscrowd[i])}
-            garment |= {"bbox_label": int(garments.category_id[i]) - 1}
-            row["instances"].append(garment | {"mask": polygons or [[x1, y1, x2, y1, x2, y2, x1, y2]]})
+            garment["bbox_label"] = int(garments.category_id[i]) - 1
+            garment["mask"] = polygons or [[x1, y1, x2, y1, x2, y2, x1, y2]]
+            row["instances"].append(garment)
         if not any(row["instances"] for row in rows):
             raise InputError(f"{self.ann_file}: expected garments to train on, but it holds none")
         return rows if self.test_mode else [row for row in rows if row["instances"]]
@@ -100,19 +101,15 @@ class Remembered(BaseTransform):
         """Return the transformed photo; the caller may change it in place."""
         key = results["img_id"]
         if key not in self.results:
-            done = self.transforms(results)
-            done.pop("instances", None)
-            self.results[key] = done
+            self.results[key] = self.transforms(results)
+            self.results[key].pop("instances", None)
         return copy.deepcopy(self.results[key])
 
 
 def detector_config(config: str | Path, *, options: Mapping[str, Any] | None = None, **run: Any) -> Config:
-    """Return what `train` takes; InputError: an unknown configuration, or a value out of range.
+    """Return what `train` takes, of a shipped name or a file; `run` as for `for_run`, `options` by dotted key at last.
 
-    Args:
-        config: a shipped name such as "htc_demo", or a file of one's own.
-        options: overrides by dotted key; they come last.
-        run: of `kps.configs.for_run`.
+    InputError: an unknown configuration, or a value out of range.
     """
     loaded = load_config(config, "detectors")
     for_run(loaded, **run)
@@ -135,15 +132,9 @@ def build_detector(checkpoint: Path, *, augment: bool = False) -> Ready:
 def new_detector(
     config: Config, weights: dict[str, Tensor], *, augment: bool = False, where: Path | str = "weights"
 ) -> Ready:
-    """Return a detector with weights, made ready to predict boxes.
+    """Return a detector of its training's configuration, ready to predict; `where` names the weights in messages.
 
-    InputError: the weights are not of this model, or it says nothing of testing at several scales (`tta_pipeline`).
-
-    Args:
-        config: of the training.
-        weights: of the model.
-        augment: test at several scales, upright and mirrored, and merge the boxes.
-        where: names the weights in messages.
+    InputError: the weights are not of this model, or with `augment` it says nothing of several scales (`tta_pipeline`).
     """
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
@@ -167,7 +158,6 @@ def detect(
     augment: bool = False,
     batch_size: int = 8,
     score_threshold: float = 0.01,
-    max_per_image: int = 100,
 ) -> Detections:
     """Find the garments on every photo of `coco`, whose instances are not looked at.
 
@@ -179,7 +169,6 @@ def detect(
         checkpoint: a final checkpoint, or what `new_detector` returns.
         augment: test at several scales, upright and mirrored (paper: 3 scales); many times slower.
         score_threshold: boxes below are dropped (0.01 in the paper's detections).
-        max_per_image: boxes kept a photo, best first.
     """
     model, pipeline = checkpoint if isinstance(checkpoint, tuple) else build_detector(checkpoint, augment=augment)
     rows = photo_rows(coco, Path(image_dir))
@@ -188,22 +177,14 @@ def detect(
     batches = [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
     found = []
     for batch in progress(batches, desc="detecting garments", unit="batch"):
-        for row, boxes in zip(batch, _predict(model, pipeline, batch), strict=True):
-            kept = photo_boxes(row["img_id"], (row["width"], row["height"]), *boxes, score_threshold, max_per_image)
-            found.append(kept)
+        with torch.inference_mode():
+            samples = model.test_step(pseudo_collate([pipeline(dict(row)) for row in batch]))
+        for row, sample in zip(batch, samples, strict=True):
+            result = sample.pred_instances
+            boxes = (part.cpu().numpy() for part in (result.bboxes, result.labels, result.scores))
+            found.append(photo_boxes(row["img_id"], (row["width"], row["height"]), *boxes, score_threshold))
     if world_size > 1:
         place = {row["img_id"]: number for number, row in enumerate(rows)}
         parts = [part for of_process in all_gather_object(found) for part in of_process]
         found = sorted(parts, key=lambda part: place[int(part.image_id[0])] if len(part) else -1)
     return join_detections(found)
-
-
-def _predict(model: nn.Module, pipeline: Compose, rows: list[dict]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield each photo's boxes (N, 4) x1 y1 x2 y2 px, labels (N,) and scores (N,), best first."""
-    inputs = pseudo_collate([pipeline(dict(row)) for row in rows])
-    with torch.inference_mode():
-        samples = model.test_step(inputs)
-    for sample in samples:
-        result = sample.pred_instances
-        order = torch.argsort(result.scores, descending=True, stable=True)
-        yield tuple(part[order].cpu().numpy() for part in (result.bboxes, result.labels, result.scores))

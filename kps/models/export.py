@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import Compose
 from mmdet.models import CascadeRoIHead, TwoStageDetector
 from mmpose.codecs import SimCCLabel
 from torch import Tensor, nn
@@ -85,10 +84,10 @@ def export_landmarks(checkpoint: Path, out: Path) -> None:
     crop = model.crop.transforms[0]
     width, height = crop.size_wh
     example = torch.zeros(2, 3, height, width), torch.tensor([1, 2]), torch.ones(2, MAX_LANDMARKS)
-    inputs, outputs = ("crops", "category_id", "oks_scale"), ("points_xy", "confidence", "category_scores")
     about = {"task": "landmarks", "input_size": [width, height], "padding": crop.padding}
-    axes = {name: {0: "crop"} for name in inputs}
-    _write(Landmarks(model, (width, height)), example, out, inputs, outputs, axes, about)
+    inputs, outputs = ["crops", "category_id", "oks_scale"], ["points_xy", "confidence", "category_scores"]
+    names = {"input_names": inputs, "output_names": outputs, "dynamic_axes": {name: {0: "crop"} for name in inputs}}
+    _write(Landmarks(model, (width, height)), example, out, about, **names)
 
 
 class Boxes(nn.Module):
@@ -144,19 +143,16 @@ def export_detector(checkpoint: Path, out: Path) -> None:
     head = model.roi_head
     if getattr(head, "with_semantic", False) or not all(stage.reg_class_agnostic for stage in head.bbox_head):
         raise InputError(f"{checkpoint}: expected boxes refined for all categories alike, without a semantic branch")
-    scale, interpolation = _resize(pipeline, checkpoint)
-    example = (torch.zeros(1, 3, min(scale), max(scale)),)
-    about = {"task": "boxes", "scale": scale, "interpolation": interpolation}
-    sizes = {"photo": {2: "height", 3: "width"}}
-    _write(Boxes(model.cpu()), example, out, ("photo",), ("boxes", "labels", "scores"), sizes, about)
-
-
-def _resize(pipeline: Compose, checkpoint: Path) -> tuple[list[int], int]:
     names = [type(one).__name__ for one in pipeline.transforms]
     resize = pipeline.transforms[1] if names == ["LoadPhoto", "Resize", "PackDetInputs"] else None
     if resize is None or not resize.keep_ratio or resize.interpolation not in INTERPOLATIONS:
         raise InputError(f"{checkpoint}: expected photos loaded, resized in proportion and packed, but got {names}")
-    return [int(side) for side in resize.scale], INTERPOLATIONS[resize.interpolation]
+    scale = [int(side) for side in resize.scale]
+    example = (torch.zeros(1, 3, min(scale), max(scale)),)
+    about = {"task": "boxes", "scale": scale, "interpolation": INTERPOLATIONS[resize.interpolation]}
+    names = {"input_names": ["photo"], "output_names": ["boxes", "labels", "scores"]}
+    names["dynamic_axes"] = {"photo": {2: "height", 3: "width"}}
+    _write(Boxes(model.cpu()), example, out, about, **names)
 
 
 class _Pixels(nn.Module):
@@ -192,19 +188,10 @@ def _pooled(extractor: nn.Module, maps: Sequence[Tensor], boxes: Tensor) -> Tens
     return pooled
 
 
-def _write(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    out: Path,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    axes: dict[str, dict[int, str]],
-    about: dict[str, Any],
-) -> None:
+def _write(module: nn.Module, example: tuple[Tensor, ...], out: Path, about: dict[str, Any], **names: Any) -> None:
     import onnx
 
     with torch.inference_mode(), atomic_path(out) as temporary:
-        names = {"input_names": list(inputs), "output_names": list(outputs), "dynamic_axes": axes}
         # By tracing, since boxes are of any number; the newer exporter wants their number known.
         torch.onnx.export(module.eval(), example, str(temporary), opset_version=OPSET, dynamo=False, **names)
         graph = onnx.load(temporary)

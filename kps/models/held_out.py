@@ -45,12 +45,9 @@ def _share(config: Mapping[str, Any]) -> float:
 
 
 def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:
-    """Return the average precision of weights on the held-out part; -1 where nothing in it counts.
+    """Return the average precision of a run's weights on the held-out part; -1 where nothing in it counts.
 
-    Args:
-        config: of the run, which says which model the weights are of.
-        weights: of the model.
-        part: "coco_file", "image_dir", "share", and "category_id" (or None).
+    `part` holds "coco_file", "image_dir", "share", and "category_id" (or None).
     """
     from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
     from kps.models.detector import detect, new_detector

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -22,6 +22,7 @@ from torch.utils.data import Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 
 from kps.files import InputError
+from kps.models import held_out
 from kps.models.checkpoints import read_checkpoint, save_checkpoint
 
 
@@ -58,13 +59,6 @@ def leave_to_the_trainer(worker_id: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class Draw(NamedTuple):
-    """What the sampler hands to the data set."""
-
-    index: int
-    seed: int
-
-
 def seed_everything(*parts: int) -> None:
     """Seed Python, NumPy and torch by a few whole numbers."""
     state = int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1)[0])
@@ -83,13 +77,14 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Draw) -> Any:
-        seed_everything(draw.seed)
-        return self.dataset[draw.index]
+    def __getitem__(self, draw: tuple[int, int]) -> Any:
+        index, seed = draw
+        seed_everything(seed)
+        return self.dataset[index]
 
 
 class SeededSampler(Sampler):
-    """Turn an order of indices into draws, and start where an interrupted epoch stopped.
+    """Turn an order of indices into draws (index, seed), and start where an interrupted epoch stopped.
 
     `order` is any sampler that is deterministic given the epoch, such as mmengine's DefaultSampler; `seed` the run's.
     """
@@ -107,12 +102,12 @@ class SeededSampler(Sampler):
         self.epoch = epoch
         self.order.set_epoch(epoch)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         for place, index in enumerate(self.order):
             if place >= self.start:
                 place = place * self.world_size + self.rank
                 state = np.random.SeedSequence([self.seed, self.epoch, place]).generate_state(1)
-                yield Draw(index, int(state[0]))
+                yield index, int(state[0])
 
 
 def with_seeded_draws(loader: dict, seed: int) -> dict:
@@ -229,10 +224,7 @@ class StateHook(Hook):
 
 @HOOKS.register_module()
 class SelectionHook(Hook):
-    """After every epoch, score the model on the held-out `part` of train (see `kps.models.held_out.score`).
-
-    The best weights are kept.
-    """
+    """Score the model on the held-out `part` of train after every epoch, and keep the best weights."""
 
     priority = "LOW"  # after the moving average, before the state is written
 
@@ -245,7 +237,7 @@ class SelectionHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         state = runner.state()
-        score = runner.held_out_score(state["state_dict"], self.part)
+        score = held_out.score(runner.whole_config, state["state_dict"], self.part)
         if is_main_process():
             print(f"epoch {runner.epoch + 1}/{runner.max_epochs}  held-out score {score:.4f}", flush=True)
             if score > self.best:
@@ -283,8 +275,7 @@ class ProgressHook(Hook):
                 f"{BAD_BATCH}; a smaller learning rate may help (remove the folder first)"
             )
         for name, value in outputs.items():
-            value = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(float(value))
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.sums[name] = self.sums.get(name, 0) + torch.as_tensor(value, dtype=torch.float).detach()
         self.count += 1
         if (runner.iter + 1) % self.interval == 0 or runner.iter + 1 == runner.max_iters:
             self._report(runner)
@@ -296,14 +287,9 @@ class ProgressHook(Hook):
         done, total, rate = runner.iter + 1, runner.max_iters, runner.optim_wrapper.get_lr()["lr"][0]
         seconds = (time.monotonic() - self.start) / (done - self.start_iter)
         if is_main_process():
-            row = {
-                "epoch": runner.epoch + 1,
-                "iteration": done,
-                "learning_rate": rate,
-                "seconds_per_iteration": seconds,
-            }
+            row = {"epoch": runner.epoch + 1, "iteration": done, "learning_rate": rate}
             with open(self.path, "ab") as file:
-                file.write(orjson.dumps(row | means) + b"\n")
+                file.write(orjson.dumps({**row, "seconds_per_iteration": seconds, **means}) + b"\n")
             for name, value in {"learning_rate": rate, **means}.items():
                 self.curves.add_scalar(name, value, done)
             left = int((total - done) * seconds)

@@ -46,21 +46,21 @@ def landmark_metainfo(aggregation: Aggregation) -> dict:
     }
     for number in np.flatnonzero(flip == np.arange(count)):
         info[int(number)]["swap"] = ""
-    sigmas = [float(SIGMAS[landmarks].mean()) for landmarks in members(aggregation)]
     meta = {"dataset_name": f"garments_{count}", "keypoint_info": info, "skeleton_info": {}}
-    return {**meta, "joint_weights": [1.0] * count, "sigmas": sigmas}
+    return {**meta, "joint_weights": [1.0] * count, "sigmas": mean_sigmas(aggregation).tolist()}
+
+
+def mean_sigmas(aggregation: Aggregation) -> np.ndarray:
+    """Return the mean sigma (G,) of each group's landmarks."""
+    return np.array([SIGMAS[landmarks].mean() for landmarks in members(aggregation)])
 
 
 @DATASETS.register_module()
 class GarmentLandmarks(BaseCocoStyleDataset):
     """The garments with landmarks of a COCO-294 file, each an item.
 
-    Args:
-        ann_file: COCO-294 annotations; photos lie in `data_prefix["img"]`.
-        aggregation: see `aggregation_of`.
-        category_id: keep one category only.
-        held_out: share of the photos that is left out, see `kps.models.held_out`.
-        kwargs: of mmpose's base class.
+    Photos lie in `data_prefix["img"]`; a share of them may be left out (`held_out`), or all categories but one
+    (`category_id`). `aggregation` as for `aggregation_of`.
     """
 
     def __init__(
@@ -87,12 +87,11 @@ class GarmentLandmarks(BaseCocoStyleDataset):
             raise InputError(f"{self.ann_file}: expected instances with landmarks{which}, but found none")
         self.category_id = garments.category_id
         images = {image.id: image for image in coco.images}
-        rows_of: dict[int, list[int]] = {}
-        for row, image_id in enumerate(garments.image_id.tolist()):
-            rows_of.setdefault(image_id, []).append(row)
+        boxes_on: dict[int, dict[int, np.ndarray]] = {image_id: {} for image_id in images}
         data = []
         for row, image_id in enumerate(garments.image_id.tolist()):
             image, (x, y, w, h) = images[image_id], garments.bbox_xywh[row]
+            boxes_on[image_id][row] = garments.bbox_xywh[row]
             data.append(
                 {
                     "id": row,
@@ -104,7 +103,7 @@ class GarmentLandmarks(BaseCocoStyleDataset):
                     "bbox": np.array([[x, y, x + w, y + h]], np.float32),
                     "bbox_score": np.ones(1, np.float32),
                     "own_landmarks": garments.keypoints[row].astype(np.float32),
-                    "same_photo": {other: garments.bbox_xywh[other] for other in rows_of[image_id]},
+                    "same_photo": boxes_on[image_id],
                 }
             )
         return data
@@ -229,10 +228,9 @@ class CategoryBalancedSampler(Sampler):
 
     Args:
         dataset: has `category_id` (N,).
-        balance: categories are drawn in proportion to occurrences ** (1 - balance): 0 as often as they
-            occur, 1 equally often.
+        balance: categories are drawn in proportion to occurrences ** (1 - balance): 1 makes them equal.
         samples_per_epoch: draws an epoch; the number of instances if not given.
-        seed: the order's seed.
+        seed: of the order.
     """
 
     def __init__(

@@ -18,9 +18,8 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
-from kps.aggregation import members
 from kps.models.backbones import keep_norms
-from kps.models.landmark_data import aggregation_of
+from kps.models.landmark_data import aggregation_of, mean_sigmas
 
 
 def gaussian_factors(points_xy: Tensor, size_wh: tuple[int, int], sigma: float) -> tuple[Tensor, Tensor]:
@@ -87,9 +86,8 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     if height % POOL or width % POOL or min(height, width) < 4 * POOL:
         return decode(smooth(heatmaps, sigma))
     pooled = smooth(F.avg_pool2d(heatmaps, POOL), sigma / POOL).flatten(2).argmax(2)
-    centre = (
-        torch.stack([pooled // (width // POOL), pooled % (width // POOL)]) * POOL + POOL // 2
-    )  # (2, N, L) row, column
+    coarse = torch.stack([pooled // (width // POOL), pooled % (width // POOL)])  # (2, N, L) row, column
+    centre = coarse * POOL + POOL // 2
     fine = POOL + 1  # px around the centre in which the peak is
     # In a traced graph the reach would be a constant of the example: there the window is the whole map.
     reach = fine + (max(height, width) if torch.jit.is_tracing() else math.ceil(REACH * float(sigma.max())))
@@ -136,21 +134,17 @@ class HeatmapMSELoss(nn.Module):
         return heatmaps
 
     def decode(self, heatmaps: Tensor, oks_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Return places (N, L, 2) in heatmap px and confidence (N, L), the height of the peak.
-
-        `oks_scale` is not used: these maps are no probabilities, so nothing can be expected of them.
-        """
+        """Return places (N, L, 2) in heatmap px and the peaks' heights (N, L): no probabilities, whatever the scale."""
         points_xy, _ = locate(heatmaps, torch.full_like(oks_scale, self.sigma))
         return points_xy, heatmaps.flatten(2).amax(2)
 
 
 @MODELS.register_module()
 class HeatmapCrossEntropyLoss(nn.Module):
-    """Divergence of a softmax over the heatmap from a Gaussian: learns far faster than squared error when
-    training lasts minutes, since every pixel competes with the peak. Zero is about the least.
+    """Divergence of a softmax over the heatmap from a Gaussian; zero is about the least.
 
-    The head multiplies its maps by `sharpness`: an optimizer that moves weights by fixed steps reaches a peak
-    that much sooner.
+    It learns far faster than squared error in the first minutes, since every pixel competes with the peak. The head
+    multiplies its maps by `sharpness`: an optimizer that moves weights by fixed steps reaches a peak that much sooner.
     """
 
     def __init__(self, sigma: float, sharpness: float = 10.0) -> None:
@@ -250,10 +244,7 @@ class OwnLandmarkHead(HeatmapHead):
     def loss(self, feats: Sequence[Tensor], batch_data_samples: list, train_cfg: dict | None = None) -> dict:
         """Return the mean over instances of the mean over their labelled landmarks inside the crop.
 
-        Args:
-            feats: the backbone's outputs.
-            batch_data_samples: N samples with keypoints (1, G, 2) in input px, keypoints_visible (1, G), category_id.
-            train_cfg: unused, part of mmpose's interface.
+        The N samples have keypoints (1, G, 2) in input px, keypoints_visible (1, G) and category_id.
         """
         device = feats[-1].device
         category_id = _categories(batch_data_samples, device)
@@ -274,18 +265,15 @@ class OwnLandmarkHead(HeatmapHead):
         per_instance = torch.where(labelled, each, 0.0).sum(1) / counts.clamp_min(1)
         losses = {"loss_kpt": per_instance.sum() / (counts > 0).sum().clamp_min(1)}
         if self.category_channels and self.category_weight:
-            losses["loss_category"] = self.category_weight * F.cross_entropy(
-                self.category_logits(feats), category_id - 1
-            )
+            unlike = F.cross_entropy(self.category_logits(feats), category_id - 1)
+            losses["loss_category"] = self.category_weight * unlike
         return losses
 
     def category_logits(self, feats: Sequence[Tensor]) -> Tensor:
         """(N, 13) from the backbone's outputs."""
         with torch.autocast(feats[-1].device.type, enabled=False):
-            maps = [one.float() for one in feats[:-1]]
-            return self.category_layer(
-                torch.cat([pool(one, (2, 3)) for one in maps for pool in (torch.mean, torch.amax)], 1)
-            )
+            pooled = [pool(one.float(), (2, 3)) for one in feats[:-1] for pool in (torch.mean, torch.amax)]
+            return self.category_layer(torch.cat(pooled, 1))
 
     def predict(self, feats: Any, batch_data_samples: list, test_cfg: dict | None = None) -> list[InstanceData]:
         """Return each crop's keypoints (1, G, 2) in input px and keypoint_scores (1, G); zeros for other categories.
@@ -301,13 +289,10 @@ class OwnLandmarkHead(HeatmapHead):
         kind = _categories(samples, both[0][-1].device) if known else None
         scale = torch.as_tensor(np.stack([self._oks_scale(s, known) for s in samples])).to(both[0][-1])
         points_xy, confidence, kinds = self.locate(both, kind, scale, samples[0].input_size)
-        points_xy = points_xy.double().cpu().numpy()
-        confidence = confidence.double().cpu().numpy()
+        located = torch.cat([points_xy, confidence[..., None]], 2).double().cpu().numpy()
         if known:
-            both_own = np.concatenate([points_xy, confidence[..., None]], 2)
-            grouped = self.aggregation.aggregate(kind.cpu().numpy(), both_own)
-            points_xy, confidence = grouped[..., :2], grouped[..., 2]
-        found = {"keypoints": points_xy, "keypoint_scores": confidence}
+            located = self.aggregation.aggregate(kind.cpu().numpy(), located)
+        found = {"keypoints": located[..., :2], "keypoint_scores": located[..., 2]}
         if kinds is not None:
             found["category_scores"] = kinds.double().cpu().numpy()
         return [InstanceData(**{name: value[i : i + 1] for name, value in found.items()}) for i in range(len(samples))]
@@ -344,7 +329,7 @@ class OwnLandmarkHead(HeatmapHead):
             kind = sample.category_id - 1
             sigmas = np.where(schema.own_landmark_mask()[kind], schema.own_sigmas()[kind], 0)  # padding wants no window
         else:
-            sigmas = np.array([schema.SIGMAS[landmarks].mean() for landmarks in members(self.aggregation)])
+            sigmas = mean_sigmas(self.aggregation)
         return 2 * sigmas * np.sqrt((x2 - x1) * (y2 - y1)) * zoom
 
 

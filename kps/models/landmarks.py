@@ -42,17 +42,14 @@ def landmark_config(
     options: Mapping[str, Any] | None = None,
     **run: Any,
 ) -> Config:
-    """Return what `train` takes: the universal stage, or the finetuning on one category.
+    """Return what `train` takes, of a shipped name or a file; `run` as for `for_run`, `options` by dotted key at last.
 
     InputError: an unknown configuration or category, or a value out of range.
 
     Args:
-        config: a shipped name such as "hrnet_demo", or a file of one's own.
         aggregation: groups that are the model's channels; they travel in the checkpoint.
         category_id: finetune on this category only, with what the configuration's `finetune` lays over it.
         hflip_train: mirror half of the crops.
-        options: overrides by dotted key; they come last.
-        run: of `kps.configs.for_run`.
     """
     loaded = load_config(config, "landmarks")
     if category_id is not None:
@@ -74,12 +71,7 @@ def landmark_config(
 
 
 class LandmarkModel:
-    """A trained model, whatever its head, and the transforms that make its input.
-
-    Args:
-        config: of the training.
-        device: where to run; the GPU where there is one.
-    """
+    """A trained model of its training's configuration, whatever its head, and the transforms that make its input."""
 
     def __init__(self, config: Config, device: str | None = None) -> None:
         self.aggregation = aggregation_of(config.train_dataloader.dataset.aggregation)
@@ -91,10 +83,7 @@ class LandmarkModel:
 
     @classmethod
     def load(cls, checkpoint: Path, device: str | None = None) -> "LandmarkModel":
-        """Return the model of a final checkpoint, which carries its configuration.
-
-        InputError: the file is no such checkpoint.
-        """
+        """Return the model of a final checkpoint; InputError: the file is no such checkpoint."""
         config = stored_config(checkpoint)
         if config.get("default_scope") != "mmpose":
             raise InputError(f"{checkpoint}: expected a landmark model, but it is another model's")
@@ -135,8 +124,7 @@ def predict_landmarks(
     Args:
         checkpoints: one final checkpoint, or one for each category id; or models in memory in their place.
         detections: boxes in px with category and score, from a detector or the ground truth.
-        coco: names the photos.
-        image_dir: their folder.
+        coco: names the photos, which lie in `image_dir`.
         flip_test: average with the mirrored crop (paper, Table 2).
         batch_size: crops a forward pass.
     """
@@ -163,18 +151,12 @@ def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[
     universal = work.universal_dir(aggregation) / FINAL
     if not universal.exists():
         raise InputError(f"{universal}: no such checkpoint; train the universal landmark model first")
-    if model == UNIVERSAL:
-        return {item.id: universal for item in CATEGORIES}
-    variant = model.removeprefix(FINETUNED)
-    return {item.id: _finetuned(work, aggregation, variant, item.id) or universal for item in CATEGORIES}
-
-
-def _finetuned(work: Workspace, aggregation: str, variant: str, category_id: int) -> Path | None:
-    """The finetuned checkpoint, None where the category's record says that there was nothing to train on."""
-    record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
-    if record.exists() and not load_record(record).metrics["train_items"]:
-        return None  # also where a checkpoint of other data lies there
-    path = work.finetune_dir(aggregation, variant, category_id) / FINAL
-    if not path.exists():
-        raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
-    return path
+    found, variant = {item.id: universal for item in CATEGORIES}, model.removeprefix(FINETUNED)
+    for category_id in found if model != UNIVERSAL else ():
+        record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
+        if record.exists() and not load_record(record).metrics["train_items"]:
+            continue  # also where a checkpoint of other data lies there
+        found[category_id] = path = work.finetune_dir(aggregation, variant, category_id) / FINAL
+        if not path.exists():
+            raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
+    return found

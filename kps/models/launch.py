@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed
 from mmengine.dist import get_world_size, is_main_process
 
+from kps.configs import absolute
 from kps.data.coco import load_coco
 from kps.evaluation.labels import check_results
 from kps.files import InputError, read_json, write_json
@@ -55,56 +57,41 @@ def run_processes(arguments: list[str], processes: int) -> None:
         raise InputError(f"one of {processes} processes of {arguments[0]} failed; see the lines above")
 
 
-AT_FAULT = 1
-
-
 def predict_by_processes(
     checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, flip_test: bool, processes: int
 ) -> Predictions:
-    """Locate landmarks as `kps.models.landmarks.predict_landmarks` does, with the photos shared out.
+    """Locate landmarks in a box file as `kps.models.landmarks.predict_landmarks` does, with the photos shared out.
 
-    InputError: one of the processes failed; it has said why.
-
-    Args:
-        checkpoints: of each category id.
-        boxes: a box file.
-        coco_file: names the photos.
-        image_dir: their folder.
-        flip_test: average with the mirrored crop.
-        processes: on this machine, one a GPU.
+    The processes are on this machine, one a GPU. InputError: one of them failed; it has said why.
     """
-    if processes == 1:
-        return _predict_landmarks(checkpoints, boxes, coco_file, image_dir, flip_test=flip_test)
-    files = {"boxes": boxes, "coco_file": coco_file, "image_dir": image_dir}
-    options = {"flip_test": flip_test, "checkpoints": {k: str(v.resolve()) for k, v in checkpoints.items()}}
-    with _done_by_processes("predict", files, options, processes, "predictions.npz") as out:
-        return Predictions.load(out)
+    given = {"boxes": boxes, "coco_file": coco_file, "image_dir": image_dir, "flip_test": flip_test}
+    return _shared_out("predict", processes, {"checkpoints": checkpoints, **given})
 
 
 def detect_by_processes(
     checkpoint: Path, coco_file: Path, image_dir: Path, *, augment: bool = False, processes: int = 1
 ) -> Detections:
     """Find garments as `kps.models.detector.detect` does, with the photos shared out; see above."""
+    given = {"checkpoint": checkpoint, "coco_file": coco_file, "image_dir": image_dir, "augment": augment}
+    return _shared_out("detect", processes, given)
+
+
+def _shared_out(job: str, processes: int, given: dict[str, Any]) -> Any:
+    """Do a job, in this process if it is one; the result of several comes back in a file, which goes afterwards."""
+    do, name, _, load = JOBS[job]
     if processes == 1:
-        from kps.models.detector import detect
-
-        return detect(checkpoint, load_coco(coco_file), image_dir, augment=augment)
-    files = {"checkpoint": checkpoint, "coco_file": coco_file, "image_dir": image_dir}
-    with _done_by_processes("detect", files, {"augment": augment}, processes, "boxes.json") as out:
-        return load_detections(out)
-
-
-@contextmanager
-def _done_by_processes(
-    job: str, files: dict[str, Path], options: dict, processes: int, out_name: str
-) -> Iterator[Path]:
-    """Run a job and yield the file that it wrote, which goes afterwards."""
+        return do(**given)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / out_name
-        paths = {name: str(Path(path).resolve()) for name, path in {**files, "out": out}.items()}
-        write_json(Path(folder) / "job.json", {**paths, **options})
-        run_processes(["kps.models.launch", job, str(Path(folder) / "job.json")], processes)
-        yield out
+        file, out = Path(folder) / "job.json", Path(folder) / name
+        write_json(file, _in_full({**given, "out": out}))
+        run_processes(["kps.models.launch", job, str(file)], processes)
+        return load(out)
+
+
+def _in_full(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_full(part) for key, part in value.items()}
+    return absolute(value) if isinstance(value, Path) else value
 
 
 def _train(path: Path) -> None:
@@ -121,50 +108,48 @@ def _train(path: Path) -> None:
     train(config)
 
 
-def _predict(path: Path) -> None:
-    job = read_json(path)
-    checkpoints = {int(key): Path(checkpoint) for key, checkpoint in job["checkpoints"].items()}
-    where = (Path(job[name]) for name in ("boxes", "coco_file", "image_dir"))
-    found = _predict_landmarks(checkpoints, *where, flip_test=job["flip_test"])
-    if is_main_process():
-        found.save(Path(job["out"]))
-
-
-def _predict_landmarks(
-    checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, flip_test: bool
-) -> Predictions:
-    """Locate landmarks in a box file, which may be of one's own."""
+def _predict(checkpoints: dict, boxes: Path, coco_file: Path, image_dir: Path, flip_test: bool) -> Predictions:
     from kps.models.landmarks import predict_landmarks
 
-    detections, coco = load_detections(boxes), load_coco(coco_file)
-    for line in check_results(coco, detections, boxes) if is_main_process() else ():
+    detections, coco = load_detections(Path(boxes)), load_coco(Path(coco_file))
+    for line in check_results(coco, detections, boxes) if is_main_process() else ():  # the box file may be of one's own
         print(f"warning: {line}", flush=True)
-    return predict_landmarks(checkpoints, detections, coco, image_dir, flip_test=flip_test)
+    models = {int(key): Path(checkpoint) for key, checkpoint in checkpoints.items()}
+    return predict_landmarks(models, detections, coco, Path(image_dir), flip_test=flip_test)
 
 
-def _detect(path: Path) -> None:
+def _detect(checkpoint: Path, coco_file: Path, image_dir: Path, augment: bool) -> Detections:
     from kps.models.detector import detect
 
-    job = read_json(path)
-    coco, images = load_coco(Path(job["coco_file"])), Path(job["image_dir"])
-    found = detect(Path(job["checkpoint"]), coco, images, augment=job["augment"])
-    if is_main_process():
-        save_detections(Path(job["out"]), found)
+    return detect(Path(checkpoint), load_coco(Path(coco_file)), Path(image_dir), augment=augment)
+
+
+JOBS = {  # what a process does, and the name, the writer and the reader of its result
+    "predict": (_predict, "found.npz", lambda path, found: found.save(path), Predictions.load),
+    "detect": (_detect, "found.json", save_detections, load_detections),
+}
 
 
 def main() -> int:
     """Do one job as one of several processes."""
-    jobs = {"train": _train, "detect": _detect, "predict": _predict}
-    if len(sys.argv) != 3 or sys.argv[1] not in jobs:
-        names = ",".join(jobs)
-        print(f"usage: torchrun --nproc_per_node N -m kps.models.launch {{{names}}} FILE", file=sys.stderr)
+    names = ("train", *JOBS)
+    if len(sys.argv) != 3 or sys.argv[1] not in names:
+        print(f"usage: torchrun --nproc_per_node N -m kps.models.launch {{{','.join(names)}}} FILE", file=sys.stderr)
         return 2
+    job, file = sys.argv[1], Path(sys.argv[2])
     try:
         with process_group():
-            jobs[sys.argv[1]](Path(sys.argv[2]))
+            if job == "train":
+                _train(file)
+            else:
+                do, _, save, _ = JOBS[job]
+                given = read_json(file)
+                out, found = Path(given.pop("out")), do(**given)
+                if is_main_process():
+                    save(out, found)
     except InputError as error:
         print(f"kps: {error}", file=sys.stderr)
-        return AT_FAULT
+        return 1
     return 0
 
 

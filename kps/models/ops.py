@@ -22,8 +22,6 @@ from kps.files import InputError
 
 NAME = "mmcv._ext"
 AVERAGE = 1  # mmcv's number of the pooling mode "avg"
-
-
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 
 
@@ -88,32 +86,25 @@ class Bfloat16OptimWrapper(OptimWrapper):
 
 
 def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:
-    """Return the rows of `boxes` (N, 4) x1, y1, x2, y2 px that are kept, best score first.
-
-    Args:
-        offset: 1 where a box's last pixel belongs to it, else 0.
-    """
+    """Return the rows of `boxes` (N, 4) x1, y1, x2, y2 px (the last pixel within with `offset` 1) kept, best first."""
     return _ops().nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
 
 
 def pool(features: Tensor, boxes: Tensor, output: Tensor, *argmax: Tensor, **how: Any) -> None:
-    """Write the `features` (N, C, H, W) pooled from `boxes` (R, 5) into `output` (R, C, h, w).
+    """Write the `features` (N, C, H, W) pooled from `boxes` (R, 5), number and x1, y1, x2, y2 px, into `output`.
 
-    Args:
-        boxes: image's number, x1, y1, x2, y2 px.
-        argmax: of pooling by the maximum, which is not here.
-        how: as mmcv names it, see `_arguments`.
+    `output` is (R, C, h, w); `argmax` serves pooling by the maximum, which is not here; `how` see `_arguments`.
     """
     exact = _exact(features)
-    scale, size, ratio, aligned = _arguments(**how)
-    output.copy_(_ops().roi_align(exact, boxes.to(exact), scale, *size, ratio, aligned))
+    size, ratio, aligned = _arguments(**how)
+    output.copy_(_ops().roi_align(exact, boxes.to(exact), *size, ratio, aligned))
 
 
 def pool_gradient(gradient: Tensor, boxes: Tensor, *rest: Tensor, **how: Any) -> None:
     """Write the gradient of the features into the last of `rest`, from `gradient` (R, C, h, w); as `pool`."""
     exact, output = _exact(gradient), rest[-1]
-    scale, size, ratio, aligned = _arguments(**how)
-    output.copy_(_ops()._roi_align_backward(exact, boxes.to(exact), scale, *size, *output.shape, ratio, aligned))
+    size, ratio, aligned = _arguments(**how)
+    output.copy_(_ops()._roi_align_backward(exact, boxes.to(exact), *size, *output.shape, ratio, aligned))
 
 
 def _ops() -> Any:
@@ -123,13 +114,12 @@ def _ops() -> Any:
 
 
 def _arguments(
-    *, aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int,
-    aligned: bool,
-) -> tuple[float, tuple[int, int], int, bool]:  # fmt: skip
-    """Return torchvision's arguments of mmcv's: scale, (h, w), samples a bin, half-pixel shift."""
+    *, aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool
+) -> tuple[tuple[float, int, int], int, bool]:
+    """Return torchvision's arguments of mmcv's: scale and (h, w), samples a bin, half-pixel shift."""
     if pool_mode != AVERAGE:
         TorchvisionOps().roi_align_max()
-    return spatial_scale, (aligned_height, aligned_width), sampling_ratio, aligned
+    return (spatial_scale, aligned_height, aligned_width), sampling_ratio, aligned
 
 
 def _exact(values: Tensor) -> Tensor:

@@ -62,14 +62,10 @@ def _photos_sha256(coco_file: Path, image_dir: Path) -> str:
 
 
 def check_same_run(resolved: dict, path: Path, *, finished: bool) -> None:
-    """Refuse a folder that holds another run, or a result of another version of the code.
+    """Refuse a folder that holds another run than `resolved`, or a result of another version of the code.
 
-    A run that is under way goes on with other code, which may mend what had stopped it, and says so.
-
-    Args:
-        resolved: of `with_identity`.
-        path: the configuration that the folder's run was started with.
-        finished: whether there is a result.
+    `path` is the configuration that the folder's run was started with. A run that is under way goes on with other code,
+    which may mend what had stopped it, and says so.
     """
     noted = read_json(path)
     before, now = _flatten(noted), _flatten(resolved)

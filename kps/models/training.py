@@ -19,16 +19,16 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_distributed, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from kps.files import InputError, write_json
 from kps.models.checkpoints import as_config, load_into, load_pretrained, read_checkpoint, save_checkpoint
-from kps.models.held_out import check_start, score
+from kps.models.held_out import check_start
 from kps.models.hooks import BEST, HISTORY, Interrupts, read_rows, saved_states, seed_everything, with_seeded_draws
 from kps.models.launch import run_processes
 from kps.models.ops import memory_format
@@ -43,10 +43,9 @@ FINAL = "final.pth"
 def train(config: Config, *, processes: int = 1) -> Path:
     """Train to the end, going on from the last whole state in `config.work_dir`; return the final checkpoint.
 
-    A finished run returns at once. Progress goes to standard output, a line per interval. InputError: the work folder
-    holds a run with another configuration (the differing key is named) or a result of another version of the code, the
-    weights to start from do not fit or have learnt the held-out part, the loss is no longer finite (its batch is kept),
-    the GPU's memory does not suffice, or mixed precision wants a GPU.
+    A finished run returns at once. InputError: the work folder holds a run with another configuration (the differing
+    key is named) or a result of another version of the code, the weights to start from do not fit or have learnt the
+    held-out part, the loss is no longer finite (its batch is kept), or a GPU or its memory does not suffice.
 
     Args:
         config: of `landmark_config` or `detector_config`; its batch size is each process's.
@@ -66,20 +65,19 @@ def train(config: Config, *, processes: int = 1) -> Path:
             empty.rmdir()
     if not final.exists():
         check_start(resolved)
-    if not final.exists() and processes > 1:
-        write_json(work_dir / "config.json", resolved, indent=True)
-        run_processes(["kps.models.launch", "train", str(work_dir / "config.json")], processes)
-    elif not final.exists():
-        _train_to_the_end(resolved, work_dir, final)
+        if is_main_process():
+            write_json(work_dir / "config.json", resolved, indent=True)
+        if processes > 1:
+            run_processes(["kps.models.launch", "train", str(work_dir / "config.json")], processes)
+        else:
+            _train_to_the_end(resolved, work_dir)
     barrier()  # until the main process has written the final checkpoint
     for done in (*saved_states(work_dir), work_dir / BEST):
         done.unlink(missing_ok=True)
     return final
 
 
-def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
-    if is_main_process():
-        write_json(work_dir / "config.json", resolved, indent=True)
+def _train_to_the_end(resolved: dict, work_dir: Path) -> None:
     register_parts(resolved["default_scope"])
     if resolved["optim_wrapper"]["type"] == "AmpOptimWrapper" and not torch.cuda.is_available():
         raise InputError("AmpOptimWrapper: expected a GPU, but there is none; Bfloat16OptimWrapper runs anywhere")
@@ -94,7 +92,7 @@ def _train_to_the_end(resolved: dict, work_dir: Path, final: Path) -> None:
             # For the inferencers of mmdet and mmpose, which want Python; ours reads the JSON and runs nothing.
             meta["cfg"] = "\n".join(f"{key} = {value!r}" for key, value in as_config(resolved).to_dict().items())
             meta["dataset_meta"] = dict(runner.train_dataloader.dataset.metainfo)
-            save_checkpoint(final, {"meta": meta, "state_dict": state["state_dict"]})
+            save_checkpoint(work_dir / FINAL, {"meta": meta, "state_dict": state["state_dict"]})
     except torch.OutOfMemoryError:
         size = resolved["train_dataloader"]["batch_size"]
         raise InputError(
@@ -146,9 +144,8 @@ def register_parts(scope: str) -> None:
 
 def _with_runner_settings(resolved: dict) -> Config:
     """Add what is the same for every run and thus not part of its identity."""
-    # mmengine's own hooks for information and time copy every loss to the CPU in every iteration.
-    hooks = dict.fromkeys(("logger", "checkpoint", "runtime_info", "timer"))
-    hooks |= dict.fromkeys(("sampler_seed",))  # SeedHook does it
+    # mmengine's own hooks for information and time copy every loss to the CPU in every iteration; SeedHook sets seeds.
+    hooks = dict.fromkeys(("logger", "checkpoint", "runtime_info", "timer", "sampler_seed"))
     ours = {"seed": "SeedHook", "progress": "ProgressHook", "state": "StateHook", "param_scheduler": "StepScheduleHook"}
     hooks |= {name: {"type": kind} for name, kind in ours.items()}
     used = {key: value for key, value in resolved.items() if not key.startswith(("val_", "test_", "vis"))}
@@ -187,12 +184,16 @@ class ResumableRunner(Runner):
         length = math.ceil(len(self.train_dataloader) / counts)
         return super().build_param_scheduler([{**part, "epoch_length": length} for part in scheduler])
 
+    @property
+    def network(self) -> nn.Module:
+        """The model without the wrapper that shares gradients between processes."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
     def state(self) -> dict[str, Any]:
         """Return everything that resuming needs; an EMA hook swaps its averaged weights in."""
-        model = self.model.module if hasattr(self.model, "module") else self.model
         state = {
             "meta": {"iter": self.iter},
-            "state_dict": {name: value.detach().cpu() for name, value in model.state_dict().items()},
+            "state_dict": {name: value.detach().cpu() for name, value in self.network.state_dict().items()},
             "optimizer": self.optim_wrapper.state_dict(),
             "param_schedulers": [scheduler.state_dict() for scheduler in self.param_schedulers],
         }
@@ -201,7 +202,6 @@ class ResumableRunner(Runner):
 
     def load_or_resume(self) -> None:
         """Go on from the newest state that is whole, or start from the given weights, or from nothing."""
-        model = self.model.module if hasattr(self.model, "module") else self.model
         for path in saved_states(Path(self.work_dir)):
             try:
                 state = read_checkpoint(path)
@@ -209,7 +209,7 @@ class ResumableRunner(Runner):
                 print(f"{error}; trying the state before", flush=True)
                 continue
             self.call_hook("after_load_checkpoint", checkpoint=state)
-            load_into(model, path, state["state_dict"])  # other code may have other weights
+            load_into(self.network, path, state["state_dict"])  # other code may have other weights
             self.optim_wrapper.load_state_dict(state["optimizer"])
             for scheduler, saved in zip(self.param_schedulers, state["param_schedulers"], strict=True):
                 scheduler.load_state_dict(saved)
@@ -217,13 +217,9 @@ class ResumableRunner(Runner):
             self.train_loop._epoch = done // len(self.train_dataloader)
             return
         if self._load_from is not None:
-            load_into(model, self._load_from)
+            load_into(self.network, self._load_from)
         elif self.cfg.get("pretrained"):
-            load_pretrained(model, self.cfg.pretrained)
-
-    def held_out_score(self, weights: dict[str, Tensor], part: dict) -> float:
-        """Score weights on the part of train that they have not seen."""
-        return score(self.whole_config, weights, part)
+            load_pretrained(self.network, self.cfg.pretrained)
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader[Any]:
@@ -238,10 +234,9 @@ class ResumableRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Draw the first weights, which fill memory in its order, in the same order wherever we run."""
-        model = self.model.module if hasattr(self.model, "module") else self.model
-        model.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)
         super()._init_model_weights()
-        model.to(memory_format=memory_format())
+        self.network.to(memory_format=memory_format())
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Share the gradients between processes, also where there are no GPUs."""

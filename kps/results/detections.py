@@ -24,6 +24,8 @@ from kps.files import (
 )
 from kps.schema import category
 
+MAX_BOXES = 100  # that a detector gives for a photo
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -65,17 +67,16 @@ def photo_boxes(
     labels: np.ndarray,
     scores: np.ndarray,
     score_threshold: float,
-    max_per_image: int,
 ) -> Detections:
-    """Return the best boxes of one photo, clipped to it; those without an area are left out.
+    """Return the MAX_BOXES best boxes of one photo, best first, clipped to it; those without an area are left out.
 
     Args:
         image_id, size_wh: of the photo, px.
-        boxes, labels, scores: (N, 4) x1, y1, x2, y2 px, category id - 1, and scores; best first.
+        boxes, labels, scores: (N, 4) x1, y1, x2, y2 px, category id - 1, and scores.
         score_threshold: boxes below are dropped.
-        max_per_image: boxes kept.
     """
-    keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
+    order = np.argsort(-scores, kind="stable")
+    keep = order[scores[order] >= score_threshold][:MAX_BOXES]
     clipped = np.clip(boxes[keep].astype(np.float64), 0, [*size_wh] * 2)
     sides = clipped[:, 2:] - clipped[:, :2]
     has_area = (sides >= MIN_BOX_SIDE).all(axis=1)
@@ -86,7 +87,7 @@ def photo_boxes(
 
 def join_detections(parts: Sequence[Detections]) -> Detections:
     """Return the detections of all photos, numbered from 1."""
-    none = photo_boxes(0, (1, 1), np.zeros((0, 4)), np.zeros(0), np.zeros(0), 0.0, 0)
+    none = photo_boxes(0, (1, 1), np.zeros((0, 4)), np.zeros(0), np.zeros(0), 0.0)
     columns = {name: np.concatenate([vars(part)[name] for part in (none, *parts)]) for name in vars(none)}
     return Detections(**{**columns, "detection_id": np.arange(1, len(columns["score"]) + 1)})
 

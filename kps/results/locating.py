@@ -50,7 +50,7 @@ def locate_all(
     image_dir: Path,
     *,
     flip_test: bool,
-    batch_size: int,
+    batch_size: int = 32,
     part: slice = slice(None),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what `Locator.locate` does, for every detection; zeros on photos that are not in `part`.
