@@ -108,7 +108,7 @@ def photos() -> list[Row]:
         ("65,500 x 65,500 px", photo(jpeg_of(65500, 65500))),
         ("of no width", photo(jpeg_of(0, 10))),
     ]
-    pointer = ("a Git LFS pointer", photo(LFS_POINTER), "000004.jpg: expected a JPEG", "got a Git LFS")
+    pointer = ("a Git LFS pointer", photo(LFS_POINTER), "000004.jpg: expected an image", "got a Git LFS")
     return [pointer, *[(name, make, "000004.jpg", "cannot be decoded") for name, make in rows]]
 
 

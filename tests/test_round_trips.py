@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from builders import iter_results, make_image_row, plain
+from builders import iter_results, make_image_row, plain, save_coco
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, save_coco, visible_only_annotation
+from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, visible_only_annotation
 from kps.files import read_json, write_json
 from kps.results.detections import Detections, load_detections, save_detections
 from kps.results.predictions import Predictions, load_results
@@ -88,12 +88,14 @@ def assert_equal(got: Coco, expected: Coco) -> None:
 @in_folder
 @given(st.lists(items(), min_size=1, max_size=4))
 def test_raw_items_survive_conversion_and_reading(tmp_path: Path, found: list[dict[str, Any]]) -> None:
-    save_items(tmp_path / "coco.json", found)
+    rows = save_items(tmp_path / "coco.json", found)
     got = load_coco(tmp_path / "coco.json").instances
     full = full_from_own(got.category_id, got.keypoints)
     for row, item in enumerate(found):
         garment = category(item["category_id"])
         landmarks = np.array(item["landmarks"]).reshape(-1, 3)
+        start = 3 * garment.first_index
+        assert rows[row]["keypoints"][start : start + landmarks.size] == item["landmarks"]
         assert np.array_equal(full[row, garment.slice], landmarks)
         assert not np.delete(full[row], np.r_[garment.slice], axis=0).any()
         x, y, width, height = got.bbox_xywh[row]

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from kps.data.coco import coco_annotation
-from kps.data.photos import JPEG_END, TAIL_BYTES
-from kps.data.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
-from kps.files import InputError, reason_of
+from kps.data.photos import JPEG_END, TAIL_BYTES, what_is_wrong
+from kps.data.raw import RawSplit, read_annotation
+from kps.files import InputError
 from kps.schema import category
 
 Severity = Literal["error", "warning", "note"]
@@ -251,27 +251,23 @@ def examine_photo(split: RawSplit, decode: bool, photo: tuple[int, str | None, s
     try:
         read = read_annotation(path)
     except InputError as error:
-        empty = path.is_file() and not path.stat().st_size
-        code = "empty_file" if empty else error.code or "annotation_malformed"
+        code = "empty_file" if _is_empty(path) else error.code or "annotation_malformed"
         return PhotoReport(number, [*findings, Finding(code, str(error))], size, False, [])
-    findings += _of_annotation(read)
+    if not read.items:
+        findings.append(Finding("no_items", f"{path}: no item1, item2, ..."))
+    if read.source not in SOURCES:
+        findings.append(Finding("source_unknown", f"{path}: source is {read.source!r}"))
     rows = []
     for name, item in read.items:
         row, found = check_item(item, where=f"{path}, {name}", size_wh=size)
-        rows.append(row)
+        rows += [] if row is None else [row]
         findings += found
-    converted = [row for row in rows if row is not None]
-    without = sum(row["num_keypoints"] == 0 for row in converted)
-    category_ids = [row["category_id"] for row in converted]
-    usable = usable and image is not None
-    return PhotoReport(number, findings, size, usable, category_ids, len(rows) - len(converted), without)
-
-
-def _of_annotation(annotation: RawAnnotation) -> Iterator[Finding]:
-    if not annotation.items:
-        yield Finding("no_items", f"{annotation.path}: no item1, item2, ...")
-    if annotation.source not in SOURCES:
-        yield Finding("source_unknown", f"{annotation.path}: source is {annotation.source!r}")
+    return PhotoReport(
+        number, findings, size, usable and image is not None,
+        category_ids=[row["category_id"] for row in rows],
+        num_refused=len(read.items) - len(rows),
+        num_without_landmarks=sum(row["num_keypoints"] == 0 for row in rows),
+    )  # fmt: skip
 
 
 def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding]]:
@@ -282,37 +278,37 @@ def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding
         decode: decode the pixels rather than look for the mark at the file's end.
     """
     try:
-        with open(path, "rb") as file:
-            num_bytes = os.fstat(file.fileno()).st_size
-            if not num_bytes:
-                return None, [Finding("empty_file", f"{path}: is empty")]
-            with Image.open(file) as image:
-                findings, is_jpeg = [], image.format in ("JPEG", "MPO")
-                if (turn := _orientation(image)) != UPRIGHT:
-                    findings.append(Finding("image_turned", f"{path}: EXIF orientation {turn}"))
-                if not is_jpeg:
-                    findings.append(Finding("image_not_jpeg", f"{path}: is {image.format}"))
-                if decode:
-                    try:
-                        image.load()
-                    except (*HEADER_ERRORS, MemoryError, IndexError) as error:
-                        findings.append(Finding("image_undecodable", f"{path}: {error}"))
-                elif is_jpeg:
-                    file.seek(max(0, num_bytes - TAIL_BYTES))
-                    if JPEG_END not in file.read():
-                        text = f"{path}: no mark of the end in {num_bytes:,} bytes"
-                        findings.append(Finding("image_truncated", text))
-                return image.size, findings
-    except HEADER_ERRORS as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "its header cannot be decoded"
-        text = f"{path}: expected a JPEG image, but {reason_of(path, reason)}"
-        return None, [Finding("image_unreadable", text)]
+        with open(path, "rb") as file, Image.open(file) as image:
+            findings, is_jpeg = [], image.format in ("JPEG", "MPO")
+            if (turn := _orientation(image)) != UPRIGHT:
+                findings.append(Finding("image_turned", f"{path}: EXIF orientation {turn}"))
+            if not is_jpeg:
+                findings.append(Finding("image_not_jpeg", f"{path}: is {image.format}"))
+            if decode:
+                try:
+                    image.load()
+                except Exception as error:  # Pillow raises a dozen kinds on damage
+                    findings.append(Finding("image_undecodable", f"{path}: {error}"))
+            elif is_jpeg:
+                num_bytes = os.fstat(file.fileno()).st_size
+                file.seek(max(0, num_bytes - TAIL_BYTES))
+                if JPEG_END not in file.read():
+                    findings.append(Finding("image_truncated", f"{path}: no mark of the end in {num_bytes:,} bytes"))
+            return image.size, findings
+    except Exception as error:
+        if _is_empty(path):
+            return None, [Finding("empty_file", f"{path}: is empty")]
+        return None, [Finding("image_unreadable", f"{path}: {what_is_wrong(path, error)}")]
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and not path.stat().st_size
 
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    except Exception:  # Pillow raises a dozen kinds on damage
+    except Exception:
         return UPRIGHT
     return turn if turn in range(1, 9) else UPRIGHT
