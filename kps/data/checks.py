@@ -124,16 +124,13 @@ MIN_LANDMARKS_FOR_XYWH = 3
 SOURCES = ("shop", "user")
 RANGED_ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint")  # each 1..3
 
-Size = tuple[int, int] | None
+Size = tuple[int, int] | None  # width and height in px, None where unknown
 
 
 def check_item(item: dict[str, Any], *, where: str, size_wh: Size) -> tuple[dict[str, Any] | None, list[Finding]]:
     """Return a raw item's COCO-294 annotation, None where it cannot be converted, and what was found.
 
-    Args:
-        item: the raw item.
-        where: file and item, which lead each text.
-        size_wh: the image's width and height in px, None where unknown.
+    `where` (file and item) leads each text; `size_wh` is the image's.
     """
     try:
         row = coco_annotation(item, annotation_id=0, image_id=0, where=where)
@@ -149,7 +146,7 @@ def check_item(item: dict[str, Any], *, where: str, size_wh: Size) -> tuple[dict
 def _suspicions(item: dict[str, Any], row: dict[str, Any], size_wh: Size) -> Iterator[tuple[str, str]]:
     """Yield the code and the text of each thing that is doubtful."""
     garment, name = category(row["category_id"]), item.get("category_name")
-    if name is not None and name not in (garment.name, garment.coco_name):
+    if name not in (None, garment.name, garment.coco_name):
         yield "category_name_differs", f"id {garment.id} is {garment.name}, but the name is {name!r}"
     for attribute in RANGED_ATTRIBUTES:
         if row[attribute] not in (1, 2, 3):
@@ -230,12 +227,9 @@ class PhotoReport(NamedTuple):
 
 
 def examine_photo(split: RawSplit, decode: bool, photo: tuple[int, str | None, str | None]) -> PhotoReport:
-    """Read one photo's files, of which one may be absent; whatever they hold, nothing is raised.
+    """Read a photo's files, of which one may be absent; whatever they hold, nothing is raised.
 
-    Args:
-        split: the photo's.
-        decode: decode the pixels too.
-        photo: number, name of the image, name of the annotation.
+    `photo` is its number, the name of its image, and of its annotation.
     """
     number, image, annotation = photo
     size, findings = (None, []) if image is None else check_image(split.image_dir / image, decode=decode)
@@ -273,9 +267,7 @@ def examine_photo(split: RawSplit, decode: bool, photo: tuple[int, str | None, s
 def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding]]:
     """Return an image's (width, height), None where its header cannot be read, and what is wrong with it.
 
-    Args:
-        path: the image file.
-        decode: decode the pixels rather than look for the mark at the file's end.
+    With `decode` the pixels are decoded, rather than the mark at the file's end looked for.
     """
     try:
         with open(path, "rb") as file, Image.open(file) as image:

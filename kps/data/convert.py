@@ -1,10 +1,8 @@
 """Conversion raw DeepFashion2 -> COCO-294, with all attributes kept, and a comparison with the official files.
 
-Streams: workers turn chunks of annotation files into text, the parent writes it in file order, so memory
-hardly grows with the data set and the output does not depend on the number of workers. Image ids are the
-numbers in the file names; annotation ids count from 1 over the items in the files' order, as the data set
-authors' converter does; an item that is skipped keeps its number. Sizes and annotations are in stored pixels:
-whoever decodes a photo must not apply its EXIF orientation.
+Workers turn annotation files into text, the parent writes it in file order: memory hardly grows with the data set.
+Image ids are the numbers in the file names; annotation ids count from 1 over the items in the files' order, as the
+data set authors' converter does; an item that is skipped keeps its number. Sizes and annotations are in stored pixels.
 """
 
 from collections.abc import Collection
@@ -78,14 +76,12 @@ def convert_split(
     InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
 
     Args:
-        data_root: the raw folder; its parts are found by name.
-        split: train, validation, or test (no annotations: rows of its information file, else of its images).
-        out: the file with visible and occluded landmarks.
-        visible_only_out: a second file in which occluded landmarks (v = 1) are unlabelled.
+        data_root, split: the test split has the rows of its information file, else of its images.
+        out, visible_only_out: in the second file occluded landmarks (v = 1) are unlabelled.
         limit: only the first so many photos by number.
-        workers: processes; None takes all cores.
-        strict: refuse a file or item that cannot be converted, the first in the files' order; otherwise such
-            are skipped and named in `Counts.skipped`.
+        workers: processes; None takes all cores. The files do not depend on it.
+        strict: refuse the first file or item that cannot be converted; otherwise such are skipped and named in
+            `Counts.skipped`.
     """
     check_limit(limit)
     raw = find_raw(data_root)

@@ -150,13 +150,9 @@ CHUNK_FILES, CHUNK_DECODED = 256, 32
 def diagnose(data_root: Path | str, *, workers: int | None = None, decode: bool = False) -> Diagnosis:
     """Examine a raw DeepFashion2 folder; RULE says what the verdict means.
 
-    Every annotation is read and every image's header and end; broken content is reported, never raised. InputError:
+    Every annotation is read and every image's header and end, with `decode` its pixels too, which takes many times
+    longer; broken content is reported, never raised. `workers` are processes; None takes all cores. InputError:
     `data_root` is no folder.
-
-    Args:
-        data_root: the raw folder; its parts are found by name. It is only read.
-        workers: processes; None takes all cores. The result does not depend on it.
-        decode: decode every image's pixels too, which takes many times longer.
     """
     root = Path(data_root)
     if not root.is_dir():

@@ -33,13 +33,12 @@ def read_photo(
 ) -> np.ndarray:
     """Return a photo (H, W, 3) uint8; of several frames the first.
 
-    Greys of more than 8 bits are scaled to 8, what is transparent shows white. Annotations count pixels of the stored
-    image, so an EXIF orientation is applied only where asked for. InputError: the file is absent, cannot be decoded to
-    its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
+    Greys of more than 8 bits are scaled to 8, what is transparent shows white. InputError: the file is absent, cannot
+    be decoded to its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
 
     Args:
         path: any format that Pillow reads; common JPEG files go through OpenCV, which has the same pixels sooner.
-        upright: as a viewer shows it, turned by its EXIF tag.
+        upright: turned by its EXIF tag, as a viewer shows it; annotations count pixels of the stored image.
         size_wh: its width and height in px as stated elsewhere.
         bgr: order the colours as OpenCV does.
         shrink: 2, 4 or 8 may give a JPEG photo of so many times fewer pixels each way, rounded up.
@@ -72,11 +71,7 @@ def _of_jpeg(content: bytes, image: Image.Image, shrink: int) -> np.ndarray | No
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return an image's (width, height) in px from its header, without decoding the pixels.
-
-    This is the size as stored: an EXIF orientation is not applied, since annotations are in stored pixels. InputError:
-    the file is absent, or its header is not that of an image.
-    """
+    """Return an image's (width, height) in px as stored, from its header; InputError: it is absent or no image."""
     try:
         with Image.open(path) as image:
             return image.size
