@@ -379,23 +379,23 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     "words",
     [
-        ("train images", "6", "191,961", "train/image"),
-        ("train annotations", "6", "191,961", "train/annos"),
-        ("validation", "absent"),
-        ("test images", "1", "62,629", "deeper/test/image"),
-        ("keypoints_val_vis.json", "absent", "32,153", "rebuilt from the annotations"),
-        ("keypoints_test_information.json", "1", "62,629", "."),
-        (" 3 short sleeve outwear", "4", "543"),
-        ("all that convert", "6", "312,186"),
-        ("refused", "1"),
-        ("error", "1", "train", "not the number of landmarks of the category (landmark_count)"),
-        ("train/annos/000005.json, item2: expected 42 landmark numbers for a trousers, but got 9",),
-        ("Verdict: unfit (",),
-        ("expected validation/image and validation/annos in it, but found only test, train",),
-        ("train: 1 of 7 items cannot be converted",),
+        "train images ... 6 ... 191,961 ... train/image",
+        "train annotations ... 6 ... 191,961 ... train/annos",
+        "validation ... absent",
+        "test images ... 1 ... 62,629 ... deeper/test/image",
+        "keypoints_val_vis.json ... absent ... 32,153 ... rebuilt from the annotations",
+        "keypoints_test_information.json ... 1 ... 62,629 ... .",
+        " 3 short sleeve outwear ... 4 ... 543",
+        "all that convert ... 6 ... 312,186",
+        "refused ... 1",
+        "error ... 1 ... train ... not the number of landmarks of the category (landmark_count)",
+        "train/annos/000005.json, item2: expected 42 landmark numbers for a trousers, but got 9",
+        "Verdict: unfit (",
+        "expected validation/image and validation/annos in it, but found only test, train",
+        "train: 1 of 7 items cannot be converted",
     ],
 )
-def test_the_summary_says(summary: str, words: tuple[str, ...]) -> None:
+def test_the_summary_says(summary: str, words: str) -> None:
     assert max(map(len, summary.splitlines())) <= WIDTH
-    in_order = re.compile(".*".join(map(re.escape, words)))
+    in_order = re.compile(".*".join(map(re.escape, words.split(" ... "))))
     assert in_order.search(summary) or in_order.search(" ".join(summary.split()))
