@@ -384,7 +384,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> str:
         "validation ... absent",
         "test images ... 1 ... 62,629 ... deeper/test/image",
         "keypoints_val_vis.json ... absent ... 32,153 ... rebuilt from the annotations",
-        "keypoints_test_information.json ... 1 ... 62,629 ... .",
+        "keypoints_test_information.json ... 1 ... 62,629",
         " 3 short sleeve outwear ... 4 ... 543",
         "all that convert ... 6 ... 312,186",
         "refused ... 1",
@@ -397,5 +397,5 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> str:
 )
 def test_the_summary_says(summary: str, words: str) -> None:
     assert max(map(len, summary.splitlines())) <= WIDTH
-    in_order = re.compile(".*".join(map(re.escape, words.split(" ... "))))
-    assert in_order.search(summary) or in_order.search(" ".join(summary.split()))
+    text = summary if " ... " in words else " ".join(summary.split())  # of a row, or of a text that may be broken
+    assert re.search(".*".join(map(re.escape, words.split(" ... "))), text)
