@@ -76,7 +76,7 @@ def convert_split(
     InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
 
     Args:
-        data_root, split: the test split has the rows of its information file, else of its images.
+        split: of the test split there are the photos of its information file, else of its folder, without items.
         out, visible_only_out: in the second file occluded landmarks (v = 1) are unlabelled.
         limit: only the first so many photos by number.
         workers: processes; None takes all cores. The files do not depend on it.
