@@ -57,7 +57,6 @@ def archives() -> list[Row]:
     objects = np.array([{"a": 1}, None, 3], dtype=object)
     rows = [
         ("empty", npz(lambda content: b"")),
-        ("text", npz(lambda content: b"no archive")),
         ("a pickle", npz(pickle.dumps), "got a Python pickle"),
         ("cut in half", npz(lambda content: content[: len(content) // 2])),
         ("with damaged bytes", npz(lambda content: content[:200] + bytes(40) + content[240:])),
@@ -170,12 +169,10 @@ def zips() -> list[Row]:
         ("two files", named(NAME, "other.json"), "nothing else", "other.json"),
         ("a folder", named("folder/", f"folder/{NAME}"), "nothing else", "folder/"),
         ("a name in a folder", named(f"folder/{NAME}"), "without folders", f"folder/{NAME}"),
-        ("an absolute name", named("/x.json"), "without folders", "/x.json"),
         ("backslashes", named("..\\x.json"), "without folders"),
         ("another ending", named("results.txt"), "a .json at the root", "results.txt"),
         ("a name of 10,000 characters", named("a" * 10_000 + ".json"), "a .json at the root"),
         ("a zip in a zip", validate(zipped({"s.zip": sound})), "a .json at the root", "s.zip"),
-        ("a zip called JSON", holding(sound), "expected a JSON list"),
         ("a password", validate(patched(CENTRAL, 8, "<H", 1)), "encrypted"),
         ("patched data", validate(patched(CENTRAL, 8, "<H", 0x20)), "expected a zip"),
         ("LZMA", validate(zipped({NAME: rows_text()}, zipfile.ZIP_LZMA)), "deflate"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broken_inputs import HUGE, LFS_POINTER, Command, Row, broken_texts, broken_value, compact, update
+from broken_inputs import LFS_POINTER, Command, Row, broken_texts, broken_value, compact, update
 from builders import make_item, make_raw_folder
 
 SEVENTY_FIVE = [1, 2, 2] * 25
@@ -31,7 +31,6 @@ def raw_files() -> list[Row]:
         ("an item that is a list", raw_value(item1=[1, 2]), "000006.json, item1", "expected an object"),
         ("a source that is a number", raw_value(source=5), "000006.json", "source as text"),
         ("a pair_id that is text", raw_value(pair_id="1"), "000006.json", "pair_id"),
-        ("a pair_id beyond 64 bits", raw_value(pair_id=HUGE), "000006.json", "pair_id"),
     ]
 
 
@@ -50,15 +49,12 @@ def raw_items() -> list[Row]:
         ("no category_id", raw_item(category_id=None), "category_id"),
         ("no landmarks", raw_item(landmarks=None), "landmarks"),
         ("landmarks of another category", raw_item(landmarks=SEVENTY_FIVE), "42 landmark numbers", "75"),
-        ("landmarks as an object", raw_item(landmarks={"1": 2}), "landmarks", "dict"),
         ("landmarks as text", raw_item(landmarks=["1"] * 42), "landmarks as numbers", "'1'"),
         ("landmarks in pairs", raw_item(landmarks=[[1, 2, 2]] * 14), "42 landmark numbers", "14"),
         ("a landmark of 1e300 px", raw_item(landmarks=[1e300, 1, 2] * 14), "within 1e+09 px"),
         ("a visibility of 3", raw_item(landmarks=[1, 1, 3] * 14), "visibility of 0, 1 or 2"),
         ("category 14", raw_item(category_id=14), "category id from 1 to 13", "14"),
-        ("category as text", raw_item(category_id="8"), "category id from 1 to 13", "'8'"),
         ("a box of three numbers", raw_item(bounding_box=[1, 2, 3]), "bounding_box of 4 numbers", "3"),
-        ("a box as text", raw_item(bounding_box="1234"), "bounding_box of 4 numbers", "str"),
         ("a box from right to left", raw_item(bounding_box=[300, 50, 100, 350]), "x1, y1, x2, y2"),
         ("a scale of 1.5", raw_item(scale=1.5), "whole number as scale", "1.5"),
         ("a style beyond 64 bits", raw_item(style=2**63), "whole number as style"),
@@ -86,7 +82,6 @@ def photos() -> list[Row]:
     rows = [
         ("empty", photo(b"")),
         ("an HTML page", photo(b"<html>404</html>")),
-        ("a JSON file", photo(b'{"item1": {}}')),
         ("cut within its header", photo(jpeg_of(10, 10)[:9])),
         ("65,500 x 65,500 px", photo(jpeg_of(65500, 65500))),
         ("of no width", photo(jpeg_of(0, 10))),
@@ -111,7 +106,6 @@ def layouts() -> list[Row]:
         ("a photo that is missing", renamed("image/000002.jpg", "image/3.jpg"), "000002.json", "no such"),
         ("a folder in place of a photo", replaced("image/000002.jpg", Path.mkdir), "000002.json", "no such"),
         ("a link in a loop", replaced(SECOND, to_itself), SECOND, "cannot be"),
-        ("a link to nothing", replaced(SECOND, lambda path: path.symlink_to("no")), SECOND, "no such file"),
         ("an output below a file", output_below_a_file, "file"),
         ("an output that is a folder", output_is_a_folder, "expected a file to write", "folder"),
         ("a broken information file", information(b'{"images": ['), "keypoints_test_information.json"),
