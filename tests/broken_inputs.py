@@ -11,21 +11,24 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 Command = list[str | Path]
+Write = Callable[[Path, Callable[[bytes], bytes]], Command]  # writes a sound file through the function it is given
 Row = tuple[Any, ...]  # name, function of the folder, parts of the message
 DEEP = 100_000  # brackets inside each other
 HUGE = 2**70
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n"
 
 
-def saved(content: bytes, name: str) -> bytes:
-    """A zip that holds one file."""
+def zipped(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip of the given files."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(name, content)
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content, method)
     return file.getvalue()
 
 
@@ -44,9 +47,9 @@ TEXTS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("in UTF-16 without a mark", lambda text: text.decode().encode("utf-16-le"), "got text in UTF-16"),
     ("a gzip archive", gzip.compress, "got a gzip archive"),
     ("a bzip2 archive", bz2.compress, "got a compressed archive"),
-    ("a zip archive", lambda text: saved(text, "a.json"), "got a zip archive"),
-    ("an .npz archive", lambda text: saved(text, "score.npy"), "got an .npz archive"),
-    ("a checkpoint", lambda text: saved(text, "final/data.pkl"), "got a PyTorch checkpoint"),
+    ("a zip archive", lambda text: zipped({"a.json": text}), "got a zip archive"),
+    ("an .npz archive", lambda text: zipped({"score.npy": text}), "got an .npz archive"),
+    ("a checkpoint", lambda text: zipped({"final/data.pkl": text}), "got a PyTorch checkpoint"),
     ("a pickle", pickle.dumps, "got a Python pickle"),
     ("a Git LFS pointer", lambda text: LFS_POINTER, "got a Git LFS pointer"),
     ("with more after it", lambda text: text + b"]", "expected"),
@@ -68,29 +71,40 @@ NUMBERS = [
 ]
 
 
-def broken_texts(write: Callable[[Path, Callable[[bytes], bytes]], Command], name: str, mark: bytes) -> list[Row]:
-    """Rows for a kind of JSON file: `write` writes a sound one through the function it is given.
+def broken_texts(write: Write, name: str, mark: bytes) -> list[Row]:
+    """Rows for a kind of JSON file.
 
     Args:
-        write: gets the folder and a function that breaks the file's text; returns the command.
+        write: writes a sound one.
         name: of the file, which the message must name.
         mark: where in the sound text a value is put in another's place: `"scale":2`, say.
     """
 
-    def breaking(function: Callable[[bytes], bytes]) -> Callable[[Path], Command]:
-        return lambda folder: write(folder, function)
+    def with_value(value: bytes, text: bytes) -> bytes:
+        assert mark in text
+        return text.replace(mark, mark[: mark.index(b":") + 1] + value, 1)
 
-    def with_value(value: bytes) -> Callable[[bytes], bytes]:
-        key = mark[: mark.index(b":") + 1]
+    rows = [(what, partial(write, function=function), name, says) for what, function, says in TEXTS]
+    values = [(what, partial(with_value, value)) for what, value in NUMBERS]
+    return rows + [(what, partial(write, function=function), name, "expected") for what, function in values]
 
-        def replaced(text: bytes) -> bytes:
-            assert mark in text
-            return text.replace(mark, key + value, 1)
 
-        return replaced
+def broken_value(write: Write, change: Callable[[Any], Any]) -> Callable[[Path], Command]:
+    """Change the value of a sound JSON file, in place or for what `change` returns."""
 
-    rows = [(what, breaking(function), name, says) for what, function, says in TEXTS]
-    return rows + [(what, breaking(with_value(value)), name, "expected") for what, value in NUMBERS]
+    def function(text: bytes) -> bytes:
+        value = json.loads(text)
+        result = change(value)
+        return compact(value if result is None else result)
+
+    return partial(write, function=function)
+
+
+def update(row: dict[str, Any], **changes: Any) -> None:
+    """Change fields of a row; None removes one."""
+    row |= changes
+    for key in [key for key, value in changes.items() if value is None]:
+        del row[key]
 
 
 def compact(value: Any) -> bytes:

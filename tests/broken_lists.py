@@ -2,32 +2,22 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from broken_inputs import HUGE, Command, Row, broken_texts, compact
+from broken_inputs import HUGE, Command, Row, broken_texts, broken_value, compact, update
 from builders import iter_results, make_coco, make_predictions
 
 from kps.files import write_json
 
-Change = Callable[[Any], Any]  # of a file's value, in place or returned
 BOX = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.5, "id": 1}
 
 
-def evaluate(folder: Path, results: Path | None = None) -> Command:
-    """Score results on 13 photos, sound ones where none are given."""
-    return ["evaluate", folder / "coco.json", results or write_results(folder), "--json", folder / "out"]
-
-
-def write_results(folder: Path, change: Change | None = None) -> Path:
-    rows = list(iter_results(make_predictions(3)))
-    (folder / "results.json").write_bytes(compact(changed(rows, change)))
-    return folder / "results.json"
-
-
-def changed(value: Any, change: Change | None) -> Any:
-    result = change(value) if change else None
-    return value if result is None else result
+def evaluate(folder: Path, results: str = "results.json") -> Command:
+    """Score three sound results, or others in the folder."""
+    results_text(folder, bytes)
+    return ["evaluate", folder / "coco.json", folder / results, "--json", folder / "out"]
 
 
 def coco_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
@@ -36,41 +26,43 @@ def coco_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
     return evaluate(folder)
 
 
-def coco(change: Change) -> Callable[[Path], Command]:
-    """Change the value of a sound COCO file."""
-    return lambda folder: coco_text(folder, lambda text: compact(changed(json.loads(text), change)))
+def results_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
+    (folder / "results.json").write_bytes(function(compact(list(iter_results(make_predictions(3))))))
+    return ["submit", folder / "results.json", "--out", folder / "out"]
 
 
-def coco_bytes(function: Callable[[bytes], bytes]) -> Callable[[Path], Command]:
-    """Change the text of a sound COCO file."""
-    return lambda folder: coco_text(folder, function)
+def boxes_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
+    make_coco(folder)
+    (folder / "boxes.json").write_bytes(function(compact([BOX, {**BOX, "id": 2, "image_id": 3}])))
+    return ["evaluate", folder / "coco.json", folder / "boxes.json", "--boxes", "--json", folder / "out"]
+
+
+coco, results, boxes = (partial(broken_value, write) for write in (coco_text, results_text, boxes_text))
 
 
 def in_its_place(function: Callable[[Path], None]) -> Callable[[Path], Command]:
     """Put something else in place of the COCO file."""
-
-    def make(folder: Path) -> Command:
-        function(folder / "coco.json")
-        return evaluate(folder)
-
-    return make
+    return lambda folder: (function(folder / "coco.json"), evaluate(folder))[1]
 
 
 def image(**changes: Any) -> Callable[[Path], Command]:
     """Change the fifth image row; None removes a field."""
-    return coco(lambda value: update(value["images"][4], changes))
+    return coco(lambda value: update(value["images"][4], **changes))
 
 
 def annotation(**changes: Any) -> Callable[[Path], Command]:
     """Change the fifth annotation; None removes a field."""
-    return coco(lambda value: update(value["annotations"][4], changes))
+    return coco(lambda value: update(value["annotations"][4], **changes))
 
 
-def update(row: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        row[key] = value
-        if value is None:
-            del row[key]
+def result(**changes: Any) -> Callable[[Path], Command]:
+    """Change the second of three result rows; None removes a field."""
+    return results(lambda rows: update(rows[1], **changes))
+
+
+def box(**changes: Any) -> Callable[[Path], Command]:
+    """Change the second of two boxes; None removes a field."""
+    return boxes(lambda rows: update(rows[1], **changes))
 
 
 def coco_files() -> list[Row]:
@@ -78,11 +70,6 @@ def coco_files() -> list[Row]:
         ("a list", coco(lambda value: []), "coco.json", "expected a JSON object"),
         ("no images", coco(lambda value: {"annotations": []}), "coco.json", "list of images"),
         ("images that are an object", coco(lambda value: {"images": {}}), "coco.json: images", "a list"),
-        ("annotations that are null", coco(lambda value: value | {"annotations": None}), "a list"),
-        ("an image that is a number", coco(lambda value: {"images": [1]}), "images: row 0", "an object"),
-        ("an annotation that is a list", coco(lambda value: value["annotations"].append([])), "row 13"),
-        ("a key twice", coco_bytes(lambda text: text[:-1] + b',"images":[]}'), "'images' repeats"),
-        ("a comma at a list's end", coco_bytes(lambda text: text.replace(b"}],", b"},],", 1)), "categories: row 13"),
         ("an image id twice", image(id=1), "image 4", "repeats"),
         ("an annotation id twice", annotation(id=1), "id 1 repeats"),
         ("named ids from 0", coco(lambda value: shift(value, "id")), "category 0", "expected id 1", "got 0"),
@@ -96,26 +83,18 @@ def coco_files() -> list[Row]:
     ]
     images = [
         ("a name that climbs out", image(file_name="../../x.jpg"), "inside the image folder", "../../x.jpg"),
-        ("a name that climbs out midway", image(file_name="a/../../x.jpg"), "inside the image folder"),
         ("an absolute name", image(file_name="/etc/passwd"), "inside the image folder", "/etc/passwd"),
-        ("an empty name", image(file_name=""), "inside the image folder"),
         ("a name with a null", image(file_name="a\0b.jpg"), "inside the image folder"),
         ("a name that is a number", image(file_name=5), "as text", "5"),
         ("no name", image(file_name=None), "'file_name'"),
-        ("no id", image(id=None), "id"),
-        ("an id as text", image(id="5"), "whole number as id", "'5'"),
-        ("an id of 5.5", image(id=5.5), "whole number as id", "5.5"),
         ("an id beyond 64 bits", image(id=HUGE), "whole number as id"),
         ("an id below 0", image(id=-5), "an id of at least 0", "-5"),
         ("no width", image(width=0), "positive size", "0 x 624"),
-        ("a width below 0", image(width=-468), "positive size", "-468 x 624"),
         ("a height as text", image(height="624"), "whole number as height", "'624'"),
     ]
     annotations = [
         ("881 numbers", annotation(keypoints=[0] * 881), "keypoints of 882 numbers", "881"),
-        ("883 numbers", annotation(keypoints=[0] * 883), "keypoints of 882 numbers", "883"),
         ("keypoints as text", annotation(keypoints=["1"] * 882), "keypoints as numbers", "'1'"),
-        ("keypoints as null", annotation(keypoints=[None] * 882), "keypoints as numbers", "None"),
         ("keypoints of 1e300 px", annotation(keypoints=[1e300] * 882), "within 1e+09 px"),
         ("a visibility of 3", annotation(keypoints=[3] * 882), "visibility of 0, 1 or 2"),
         ("no keypoints", annotation(keypoints=None), "keypoints"),
@@ -123,20 +102,13 @@ def coco_files() -> list[Row]:
         ("an unknown image", annotation(image_id=99), "image id that is in the file"),
         ("an image id beyond 64 bits", annotation(image_id=HUGE), "whole number as image_id"),
         ("a box of two numbers", annotation(bbox=[1, 2]), "bbox of 4 numbers", "2"),
-        ("a box of a negative width", annotation(bbox=[1, 2, -3, 4]), "at least 0"),
         ("an area as text", annotation(area="5"), "number as area", "'5'"),
-        ("a box of no height", annotation(bbox=[1, 2, 3, 0]), "at least 0.01 px", "[1.0, 2.0, 3.0, 0.0]"),
         ("a box too small for a box file", annotation(bbox=[1, 2, 0.004, 3], area=None), "at least 0.01 px"),
-        ("an area below 0", annotation(area=-5), "at least 0"),
-        ("an area of 0", annotation(area=0), "fits the box", "[200.0, 300.0, 0.0]"),
         ("an area of a pixel", annotation(area=1), "fits the box"),
         ("an area beyond the box", annotation(area=80_000), "fits the box"),
         ("num_keypoints as text", annotation(num_keypoints="9"), "num_keypoints", "'9'"),
         ("landmarks in other slots", annotation(category_id=9), "slots of other categories", "got 15"),
-        ("landmarks in other slots too", annotation(keypoints=[5, 5, 2] * 294), "slots of other categories"),
         ("iscrowd as text", annotation(iscrowd="no"), "iscrowd", "'no'"),
-        ("a viewpoint of 1.5", annotation(viewpoint=1.5), "viewpoint", "1.5"),
-        ("polygons of text", annotation(segmentation=[["a"]]), "segmentation"),
     ]
     return [
         *broken_texts(coco_text, "coco.json", b'"area":60000'),
@@ -166,60 +138,34 @@ def as_corners(value: Any) -> None:
         row |= {"bbox": [100, 50, 300, 350], "area": None}
 
 
-def results_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
-    make_coco(folder)
-    path = write_results(folder)
-    path.write_bytes(function(path.read_bytes()))
-    return ["evaluate", folder / "coco.json", path, "--landmarks", "--json", folder / "out"]
-
-
-def result(**changes: Any) -> Callable[[Path], Command]:
-    """Change the second of three result rows; None removes a field."""
-
-    def make(folder: Path) -> Command:
-        return ["submit", write_results(folder, lambda rows: update(rows[1], changes)), "--out", folder / "out"]
-
-    return make
-
-
-def results(change: Change) -> Callable[[Path], Command]:
-    return lambda folder: ["submit", write_results(folder, change), "--out", folder / "out"]
-
-
 def submit_with_images(folder: Path) -> Command:
     write_json(folder / "information.json", {"images": [{"id": 1}, {"id": 2}]})
-    return [*results(lambda rows: None)(folder), "--images", folder / "information.json"]
+    return [*results_text(folder, bytes), "--images", folder / "information.json"]
 
 
 def submit_as_name_with_folder(folder: Path) -> Command:
-    return [*results(lambda rows: None)(folder), "--name", "a/b.json"]
+    return [*results_text(folder, bytes), "--name", "a/b.json"]
 
 
 def result_files() -> list[Row]:
     whole = [
         ("an object", results(lambda rows: {"results": rows}), "results.json", "expected a JSON list"),
         ("an empty list", results(lambda rows: []), "results.json", "at least one result", "empty"),
-        ("a row that is a list", results(lambda rows: [*rows, []]), "results.json: row 3", "an object"),
         ("neither landmarks nor boxes", neither_kind, "results.json: row 0", "keypoints or bbox"),
         ("a photo without truth", photo_without_truth, "results.json: ", "coco.json", "row 2", "image id 3"),
         ("a photo that is not submitted", submit_with_images, "row 2", "image id 3", "information.json"),
-        ("absent", lambda folder: evaluate(folder, folder / "absent.json"), "absent.json", "no such file"),
+        ("absent", lambda folder: evaluate(folder, "absent.json"), "absent.json", "no such file"),
         ("a name with a folder", submit_as_name_with_folder, "without folders", "a/b.json"),
     ]
     rows = [
         ("881 numbers", result(keypoints=[0] * 881), "keypoints of 882 numbers", "881"),
-        ("keypoints as an object", result(keypoints={"x": 1}), "keypoints of 882 numbers", "dict"),
         ("keypoints as booleans", result(keypoints=[True] * 882), "keypoints as numbers", "True"),
         ("keypoints of 1e300 px", result(keypoints=[1e300] * 882), "within 1e+09 px"),
         ("no keypoints", result(keypoints=None), "keypoints"),
-        ("no score", result(score=None), "score"),
         ("a score as text", result(score="0.5"), "number as score", "'0.5'"),
         ("a score of -1e300", result(score=-1e300), "a score within 1e+09", "-1e+300"),
-        ("a score as a boolean", result(score=True), "number as score", "True"),
         ("an image id as text", result(image_id="1"), "whole number as image_id", "'1'"),
-        ("an image id of 1.5", result(image_id=1.5), "whole number as image_id", "1.5"),
         ("an image id below 0", result(image_id=-1), "image_id of at least 0", "-1"),
-        ("an image id beyond 64 bits", result(image_id=2**63), "whole number as image_id"),
         ("an unknown category", result(category_id=77), "category id from 1 to 13", "77"),
         ("places in other slots", result(category_id=3), "slots of a short sleeve outwear", "others"),
     ]
@@ -231,8 +177,9 @@ def result_files() -> list[Row]:
 
 
 def neither_kind(folder: Path) -> Command:
-    make_coco(folder)
-    return evaluate(folder, write_results(folder, lambda rows: [{"image_id": 1}]))
+    command = coco_text(folder, bytes)
+    write_json(folder / "results.json", [{"image_id": 1}])
+    return command
 
 
 def photo_without_truth(folder: Path) -> Command:
@@ -240,43 +187,21 @@ def photo_without_truth(folder: Path) -> Command:
     return evaluate(folder)
 
 
-def boxes_text(folder: Path, function: Callable[[bytes], bytes]) -> Command:
-    make_coco(folder)
-    (folder / "boxes.json").write_bytes(function(compact([BOX, {**BOX, "id": 2, "image_id": 3}])))
-    return ["evaluate", folder / "coco.json", folder / "boxes.json", "--boxes", "--json", folder / "out"]
-
-
-def box(**changes: Any) -> Callable[[Path], Command]:
-    """Change the second of two boxes; None removes a field."""
-
-    def changed_text(text: bytes) -> bytes:
-        rows = json.loads(text)
-        update(rows[1], changes)
-        return compact(rows)
-
-    return lambda folder: boxes_text(folder, changed_text)
-
-
 def only_box(bbox: list[float]) -> Callable[[Path], Command]:
     """A file of one box."""
-    return lambda folder: boxes_text(folder, lambda text: compact([{**BOX, "bbox": bbox}]))
+    return boxes(lambda rows: [{**BOX, "bbox": bbox}])
 
 
 def box_files() -> list[Row]:
     rows = [
-        ("no bbox", box(bbox=None), "row 1", "bbox"),
-        ("no score", box(score=None), "row 1", "score"),
-        ("a bbox of three numbers", box(bbox=[1, 2, 3]), "row 1", "bbox of 4 numbers", "3"),
         ("a bbox as text", box(bbox=["1"] * 4), "row 1", "bbox as numbers", "'1'"),
         ("a bbox of no width", box(bbox=[1, 2, 0, 4]), "row 1", "positive width"),
         ("a bbox of 1e300 px", box(bbox=[1e300] * 4), "row 1", "within 1e+09"),
         ("a score as text", box(score="0.5"), "row 1", "number as score", "'0.5'"),
         ("an image id as text", box(image_id="3"), "row 1", "whole number as image_id", "'3'"),
-        ("an id of 1.5", box(id=1.5), "row 1", "whole number as id", "1.5"),
         ("an id beyond 64 bits", box(id=HUGE), "row 1", "whole number as id"),
         ("an id twice", box(id=1), "id 1 repeats"),
         ("an unknown category", box(category_id=0), "row 1", "category id from 1 to 13"),
-        ("an object", lambda folder: boxes_text(folder, lambda text: b"{}"), "expected a JSON list"),
     ]
     return [
         *broken_texts(boxes_text, "boxes.json", b'"image_id":3'),

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kps.data.coco import Coco, coco_annotation, load_coco, save_coco
+from kps.data.coco import Coco, coco_annotation, coco_head, load_coco
+from kps.files import write_json
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_LANDMARKS, category, own_landmark_mask
@@ -57,6 +58,11 @@ def plain(polygons: list[np.ndarray]) -> list[list[float]]:
 def make_image_row(image_id: int = 1, width: int = 468, height: int = 624) -> dict:
     """A COCO image row."""
     return {"id": image_id, "file_name": f"{image_id:06d}.jpg", "width": width, "height": height}
+
+
+def save_coco(path: Path, images: list[dict], annotations: list[dict]) -> None:
+    """Write a COCO-294 file of the given rows."""
+    write_json(path, coco_head("builder") | {"images": images, "annotations": annotations})
 
 
 def make_coco(folder: Path, categories: tuple[int, ...] = tuple(c.id for c in CATEGORIES), *, seed: int = 0) -> Coco:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from builders import make_item
+from builders import make_item, save_coco
 
-from kps.data.coco import coco_annotation, save_coco
+from kps.data.coco import coco_annotation
 
 COLOURS = {1: (200, 40, 40), 8: (40, 200, 40), 12: (40, 40, 200)}  # category id: BGR
 

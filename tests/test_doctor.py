@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from kps.data.convert import convert_split
 from kps.data.doctor import WIDTH, Diagnosis, diagnose, format_diagnosis, released
 from kps.data.raw import INFORMATION_FILES
 from kps.files import InputError
-from kps.schema import CATEGORIES, NUM_CATEGORIES
+from kps.schema import CATEGORIES, NUM_CATEGORIES, Category
 
 Defect = Callable[[Path], None]
 NUM_TRAIN = 4
@@ -68,30 +69,26 @@ def information(root: Path) -> Path:
 
 def with_item(**changes: object) -> Defect:
     """Spoil the second item of the second photo."""
-    return lambda root: annotation(root).write_text(
-        json.dumps({"source": "user", "item1": make_item(1), "item2": make_item(8) | changes})
-    )
+    return lambda root: write_items(root, item2=make_item(8) | changes)
 
 
-def with_source(source: str) -> Defect:
-    items = {"item1": make_item(1), "item2": make_item(8)}
-    return lambda root: annotation(root).write_text(json.dumps({"source": source, **items}))
-
-
-def with_rows(*rows: dict) -> Defect:
-    return lambda root: information(root).write_text(json.dumps({"images": rows})) and None
+def write_items(root: Path, **changes: object) -> None:
+    """Write the second photo's annotation with two sound items, but for the changes."""
+    value = {"source": "user", "item1": make_item(1), "item2": make_item(8)}
+    annotation(root).write_text(json.dumps(value | changes))
 
 
 def write(path: Callable[[Path], Path], content: bytes) -> Defect:
     return lambda root: path(root).write_bytes(content) and None
 
 
-def second_name(root: Path) -> None:
-    (root / "train" / "annos" / "2.json").write_text("{}")
+def with_rows(*rows: dict) -> Defect:
+    return write(information, json.dumps({"images": rows}).encode())
 
 
-def name_without_number(root: Path) -> None:
-    (root / "train" / "image" / "cover.jpg").write_bytes(b"")
+def beside(path: Callable[[Path], Path], name: str) -> Defect:
+    """Add a file beside another."""
+    return lambda root: path(root).with_name(name).write_text("{}") and None
 
 
 def cut_image(root: Path) -> None:
@@ -116,14 +113,14 @@ DEFECTS: list[tuple[str, str, str, Defect]] = [
     ("not_json", "train", FILE, write(annotation, b'{"item1": {"scale": NaN}}')),
     ("annotation_malformed", "train", FILE, write(annotation, b"[]")),
     ("no_items", "train", FILE, write(annotation, b'{"source": "shop"}')),
-    ("source_unknown", "train", FILE, with_source("street")),
+    ("source_unknown", "train", FILE, lambda root: write_items(root, source="street")),
     ("image_absent", "train", FILE, lambda root: image(root).unlink()),
     ("annotation_absent", "train", PHOTO, lambda root: annotation(root).unlink()),
     ("image_unreadable", "train", PHOTO, write(image, b"<html>404</html>")),
     ("image_truncated", "train", PHOTO, cut_image),
     ("image_not_jpeg", "train", PHOTO, write(image, PNG)),
-    ("number_repeated", "train", "train/annos/2.json", second_name),
-    ("name_no_number", "train", "train/image/cover.jpg", name_without_number),
+    ("number_repeated", "train", "train/annos/2.json", beside(annotation, "2.json")),
+    ("name_no_number", "train", "train/image/cover.jpg", beside(image, "cover.jpg")),
     ("category_unknown", "train", ITEM, with_item(category_id=0)),
     ("landmark_count", "train", ITEM, with_item(landmarks=[])),
     ("visibility", "train", ITEM, with_item(landmarks=[200, 200, 7] * 14)),
@@ -185,8 +182,7 @@ def test_images_that_no_information_file_has_are_found(root: Path) -> None:
     diagnosis = diagnose(root, workers=1)
     assert found(diagnosis) == {("validation", "information_lacks_image"): 3}
     texts = diagnosis.tally.examples["validation", "information_lacks_image"]
-    assert all(f"keypoints_val_{name}.json: no image id 2" in text for name, text in
-               zip(("information", "vis", "vis_and_occ"), texts, strict=True))  # fmt: skip
+    assert all("no image id 2 for 000002.jpg" in text for text in texts)
 
 
 def spoil_all(root: Path) -> Iterator[str]:
@@ -198,8 +194,7 @@ def spoil_all(root: Path) -> Iterator[str]:
         for path in (annotation(root), image(root)):
             if path.exists():
                 path.rename(path.with_stem(f"{number:06d}"))
-        items = {"item1": make_item(1), "item2": make_item(8)}
-        annotation(root).write_text(json.dumps({"source": "user", **items}))
+        write_items(root)
         shutil.copy(image(root, 1), image(root))
         yield code
 
@@ -305,20 +300,6 @@ def test_the_released_figures_are_the_papers() -> None:
     assert released("test").num_images == 62_629
 
 
-def codes(path: Path, *, decode: bool = False) -> list[str]:
-    return [finding.code for finding in check_image(path, decode=decode)[1]]
-
-
-def test_files_that_are_no_jpeg(root: Path) -> None:
-    photo = image(root)
-    for content, code in ((b"", "empty_file"), (b"<html>404</html>", "image_unreadable")):
-        photo.write_bytes(content)
-        assert check_image(photo)[0] is None and codes(photo) == [code]
-    Image.new("RGB", (3, 4)).save(photo, format="PNG")
-    assert check_image(photo)[0] == (3, 4) and codes(photo) == codes(photo, decode=True) == ["image_not_jpeg"]
-    assert codes(root / "absent.jpg") == codes(root) == ["image_unreadable"]
-
-
 def test_an_exif_turn_is_noted(root: Path) -> None:
     photo = image(root)
     exif = Image.Exif()
@@ -327,17 +308,15 @@ def test_an_exif_turn_is_noted(root: Path) -> None:
     size, (finding,) = check_image(photo)
     assert size == (3, 4) and finding.code == "image_turned"
     photo.write_bytes(photo.read_bytes().replace(b"MM\x00*", b"MM\xff\xff", 1))  # a broken tag says nothing
-    assert codes(photo) == []
+    assert check_image(photo) == ((3, 4), [])
 
 
-@pytest.mark.parametrize("category_id", [item.id for item in CATEGORIES])
-def test_a_sound_item_has_no_finding_under_either_name(category_id: int) -> None:
-    names = CATEGORIES[category_id - 1].name, CATEGORIES[category_id - 1].coco_name
-    for name in names:
-        item = make_item(category_id, category_name=name, seed=category_id)
-        row, findings = check_item(item, where="", size_wh=(468, 624))
-        assert not findings
-        assert row == coco_annotation(item, annotation_id=0, image_id=0, where="")
+@pytest.mark.parametrize("kind", CATEGORIES, ids=lambda kind: kind.name)
+def test_a_sound_item_has_no_finding_under_either_name(kind: Category) -> None:
+    for name in (kind.name, kind.coco_name):
+        item = make_item(kind.id, category_name=name, seed=kind.id)
+        row = coco_annotation(item, annotation_id=0, image_id=0, where="")
+        assert check_item(item, where="", size_wh=(468, 624)) == (row, [])
 
 
 boxes = st.tuples(st.integers(0, 400), st.integers(0, 500), st.integers(2, 300), st.integers(2, 300))
@@ -393,40 +372,30 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> str:
     make_raw_folder(root, {"item1": make_item(8), "item2": make_item(8, landmarks=[1] * 9)}, image_id=5)
     make_raw_folder(root, {"item1": make_item(9, segmentation=[[1, 2, 3]])}, image_id=6)
     make_raw_folder(root / "deeper", split="test")
-    (root / "keypoints_test_information.json").write_text(
-        json.dumps({"images": [{"id": 1, "file_name": "000001.jpg"}]})
-    )
+    (root / "keypoints_test_information.json").write_text('{"images": [{"id": 1, "file_name": "000001.jpg"}]}')
     return format_diagnosis(diagnose(root, workers=1))
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("train images", "6", "191,961", "train/image"),
-        ("train annotations", "6", "191,961", "train/annos"),
-        ("validation", "absent"),
-        ("test images", "1", "62,629", "deeper/test/image"),
-        ("keypoints_val_vis.json", "absent", "32,153", "rebuilt from the annotations"),
-        ("keypoints_test_information.json", "1", "62,629", "."),
-        (" 3 short sleeve outwear", "4", "543"),
-        ("all that convert", "6", "312,186"),
-        ("refused", "1"),
-        ("error", "1", "train", "not the number of landmarks of the category (landmark_count)"),
-        ("train/annos/000005.json, item2: expected 42 landmark numbers for a trousers, but got 9",),
-        ("Verdict: unfit (",),
-        ("expected validation/image and validation/annos in it, but found only test, train",),
-        ("train: 1 of 7 items cannot be converted",),
+        "train images ... 6 ... 191,961 ... train/image",
+        "train annotations ... 6 ... 191,961 ... train/annos",
+        "validation ... absent",
+        "test images ... 1 ... 62,629 ... deeper/test/image",
+        "keypoints_val_vis.json ... absent ... 32,153 ... rebuilt from the annotations",
+        "keypoints_test_information.json ... 1 ... 62,629",
+        " 3 short sleeve outwear ... 4 ... 543",
+        "all that convert ... 6 ... 312,186",
+        "refused ... 1",
+        "error ... 1 ... train ... not the number of landmarks of the category (landmark_count)",
+        "train/annos/000005.json, item2: expected 42 landmark numbers for a trousers, but got 9",
+        "Verdict: unfit (",
+        "expected validation/image and validation/annos in it, but found only test, train",
+        "train: 1 of 7 items cannot be converted",
     ],
 )
-def test_the_summary_says(summary: str, words: tuple[str, ...]) -> None:
-    def holds(line: str) -> bool:
-        place = 0
-        for word in words:
-            place = line.find(word, place) + len(word)
-            if place < len(word):
-                return False
-        return True
-
+def test_the_summary_says(summary: str, words: str) -> None:
     assert max(map(len, summary.splitlines())) <= WIDTH
-    whole = [*summary.splitlines(), " ".join(summary.split())]
-    assert any(holds(line) for line in whole)
+    text = summary if " ... " in words else " ".join(summary.split())  # of a row, or of a text that may be broken
+    assert re.search(".*".join(map(re.escape, words.split(" ... "))), text)

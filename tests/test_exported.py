@@ -8,12 +8,13 @@ import onnx
 import orjson
 import pytest
 import torch
+from builders import save_coco
 from PIL import Image
 from small_models import HAND, detector_config
 
 from kps import exported, predict
 from kps.__main__ import main
-from kps.data.coco import load_coco, save_coco
+from kps.data.coco import load_coco
 from kps.data.convert import convert_split
 from kps.data.crops import PADDING
 from kps.files import InputError, read_json

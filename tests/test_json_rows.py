@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kps.data.rows
-from kps.data.rows import iter_json_rows, read_json_lists
+from kps.data.rows import iter_json_lists, iter_json_rows
 from kps.files import InputError
 
 VALUES = st.recursive(
@@ -25,39 +25,23 @@ def read_all(text: bytes, chunk: int) -> list[tuple[int, Any]]:
     return list(iter_json_rows(lambda size: file.read(min(size, chunk)), "some.json"))
 
 
-def read_lists(text: bytes, chunk: int = 1000, keys: tuple[str, ...] = ("a", "b")) -> dict[str, list]:
-    """The rows of the lists found under the given keys."""
-    file, rows = io.BytesIO(text), {key: [] for key in keys}
-
-    def taker(key: str) -> Callable[[int, Any], None]:
-        def take(number: int, row: Any) -> None:
-            assert number == len(rows[key])
-            rows[key].append(row)
-
-        return take
-
-    takers = {key: taker(key) for key in keys}
-    found = read_json_lists(lambda size: file.read(min(size, chunk)), "some.json", takers)
-    return {key: rows[key] for key in keys if key in found}
+def read_lists(text: bytes, chunk: int = 1000) -> dict[str, list]:
+    """The numbered rows of the lists under a and b."""
+    file = io.BytesIO(text)
+    found = iter_json_lists(lambda size: file.read(min(size, chunk)), "some.json", ("a", "b"))
+    return {key: list(rows) for key, rows in found}
 
 
-@settings(deadline=None)
-@given(
-    st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5),
-    st.integers(1, 50),
-    st.sampled_from([None, 1]),
-    st.booleans(),
-)
+OBJECTS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5)
+
+
+@given(OBJECTS, st.integers(1, 50), st.sampled_from([None, 1]), st.booleans())
 def test_rows_equal_those_of_a_whole_read(rows: list, chunk: int, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(rows, indent=indent, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     text = b" \n" * 40 + text + b"\n" * 200
     assert read_all(text, chunk) == list(enumerate(rows))
 
 
-OBJECTS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5)
-
-
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["a", "b"]), OBJECTS),
     st.dictionaries(st.text(max_size=2).filter(lambda key: key not in ("a", "b")), VALUES, max_size=4),
@@ -72,7 +56,13 @@ def test_lists_of_an_object_equal_those_of_a_whole_read(
     keys = list(value)
     random.shuffle(keys)
     text = json.dumps({key: value[key] for key in keys}, indent=indent).encode(errors="surrogatepass")
-    assert read_lists(b" \n" + text + b"\n", chunk) == lists
+    assert read_lists(b" \n" + text + b"\n", chunk) == {key: list(enumerate(rows)) for key, rows in lists.items()}
+
+
+def test_rows_that_are_not_asked_for_are_passed_over() -> None:
+    file = io.BytesIO(b'{"a": [{}, {"x": 1}], "b": [{"y": 2}]}')
+    lists = iter_json_lists(file.read, "some.json", ("a", "b"))
+    assert [list(rows) if key == "b" else key for key, rows in lists] == ["a", [(0, {"y": 2})]]
 
 
 def test_rows_are_parsed_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,15 +74,12 @@ def test_rows_are_parsed_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(parsed) < 200
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 1000])
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+BROKEN = {
+    read_lists: [
         (b"", "expected a JSON object, but the file ends"),
         (b"[]", "expected a JSON object, but got '["),
         (b"{", "expected a key in quotes, but the file ends"),
         (b"{a: 1}", "expected a key in quotes"),
-        (b'{"a"}', "expected a colon after a key, but got '}"),
         (b'{"c" 1}', "expected a colon after a key, but got '1"),
         (b'{"c":}', "c: expected JSON"),
         (b'{"c":1 2}', "key 1: expected a comma or the closing bracket, but got '2"),
@@ -101,16 +88,33 @@ def test_rows_are_parsed_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
         (b'{"c":tru}', "c: expected JSON"),
         (b'{"a":{}}', "a: expected a list of objects, but got '{"),
         (b'{"a":[{}], "c":1, "a":[]}', "expected each key once, but 'a' repeats"),
-        (b'{"c":1, "c":[]}', "expected each key once, but 'c' repeats"),
         (b'{"a":[{}, 1]}', "a: row 1: expected an object, but got '1"),
         (b'{"a":[{}], "b":[{}, {}, {"x": nul}]}', "b: row 2: expected JSON"),
         (b'{"a":[{}]', "key 1: expected a comma or the closing bracket, but the file ends"),
         (b'{"a":[{}]}]', "expected nothing after the closing bracket"),
     ],
+    read_all: [
+        (b"", "expected a JSON list, but the file ends"),
+        (b'{"a": 1}', "expected a JSON list"),
+        (b"[", "row 0: expected an object, but the file ends"),
+        (b"[1]", "row 0: expected an object, but got '1"),
+        (b"[{},]", "row 1: expected an object"),
+        (b"[{}", "row 1: expected a comma or the closing bracket, but the file ends"),
+        (b'[{"a": 1}, {"a": "x', "row 1: expected its end, but the file ends in it"),
+        (b'[{"a": NaN}]', "row 0: expected JSON"),
+        (b'[{"a": [1}]]', "row 0: expected JSON"),
+        (b'[{}, {"\xff": 1}]', "row 1: expected JSON"),
+    ],
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("read", "text", "message"), [(read, *case) for read, cases in BROKEN.items() for case in cases]
 )
-def test_a_broken_object_is_named_with_key_and_row(text: bytes, message: str, chunk: int) -> None:
+def test_what_is_broken_is_named_with_key_and_row(read: Callable, text: bytes, message: str, chunk: int) -> None:
     with pytest.raises(InputError, match=r"some\.json: ") as caught:
-        read_lists(text, chunk)
+        read(text, chunk)
     assert message in str(caught.value)
 
 
@@ -122,59 +126,23 @@ def test_what_is_no_object_is_named_among_many_rows(row: str) -> None:
         read_all(f"[{','.join(rows)}]".encode(), 1000)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 1000])
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("start", "filler", "message"),
     [
-        (b"", "expected a JSON list, but the file ends"),
-        (b'{"a": 1}', "expected a JSON list"),
-        (b"\xef\xbb\xbf[]", "expected a JSON list"),
-        (b"[", "row 0: expected an object, but the file ends"),
-        (b"[1]", "row 0: expected an object, but got '1"),
-        (b"[{},]", "row 1: expected an object"),
-        (b"[{} {}]", "row 1: expected a comma"),
-        (b"[{}", "row 1: expected a comma or the closing bracket, but the file ends"),
-        (b'[{"a": 1}, {"a": "x', "row 1: expected its end, but the file ends in it"),
-        (b'[{"a": NaN}]', "row 0: expected JSON"),
-        (b'[{"a": 1e999}]', "row 0: expected JSON"),
-        (b'[{"a": [1}]]', "row 0: expected JSON"),
-        (b'[{}, {"\xff": 1}]', "row 1: expected JSON"),
-        (b"[{}]{}", "expected nothing after the closing bracket"),
+        *[(b'[{"a": ', filler, "row 0: expected at most 10000 bytes") for filler in (b" ", b'"', b"[", b"{")],
+        *[(b'{"c": ' + start, filler, "c: expected") for start, filler in ((b"", b"1"), (b'"', b"a"), (b"", b"["))],
     ],
 )
-def test_a_broken_list_is_named_with_its_row(text: bytes, message: str, chunk: int) -> None:
-    with pytest.raises(InputError, match=r"some\.json: ") as caught:
-        read_all(text, chunk)
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("filler", [b" ", b'"', b"[", b"{"])
-def test_a_row_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch, filler: bytes) -> None:
-    monkeypatch.setattr(kps.data.rows, "MAX_ROW_BYTES", 10_000)
-    served = 0
-
-    def read(size: int) -> bytes:
-        nonlocal served
-        served += 1000
-        return b'[{"a": ' if served == 1000 else filler * 1000
-
-    with pytest.raises(InputError, match="row 0: expected at most 10000 bytes"):
-        list(iter_json_rows(read, "some.json"))
-    assert served < 20_000
-
-
-@pytest.mark.parametrize(("start", "filler"), [(b"", b"1"), (b'"', b"a"), (b"", b"[")])
-def test_another_value_without_end_does_not_fill_the_memory(
-    monkeypatch: pytest.MonkeyPatch, start: bytes, filler: bytes
+def test_a_value_without_end_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, start: bytes, filler: bytes, message: str
 ) -> None:
     monkeypatch.setattr(kps.data.rows, "MAX_ROW_BYTES", 10_000)
-    served = 0
+    served = []
 
     def read(size: int) -> bytes:
-        nonlocal served
-        served += 1000
-        return b'{"c": ' + start if served == 1000 else filler * 1000
+        served.append(filler * 1000 if served else start)
+        return served[-1]
 
-    with pytest.raises(InputError, match=r"some\.json: c: expected"):
-        read_json_lists(read, "some.json", {})
-    assert served < 20_000
+    with pytest.raises(InputError, match=rf"some\.json: {message}"):
+        list(iter_json_rows(read, "some.json") if start[:1] == b"[" else iter_json_lists(read, "some.json", ()))
+    assert len(served) < 20

@@ -6,12 +6,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from builders import make_item
+from builders import make_item, save_coco
 from small_models import landmark_config
 
 from kps import schema
 from kps.aggregation import Aggregation
-from kps.data.coco import coco_annotation, load_coco, save_coco
+from kps.data.coco import coco_annotation, load_coco
 from kps.files import InputError
 from kps.models import training
 from kps.models.landmarks import LandmarkModel, predict_landmarks

@@ -10,7 +10,7 @@ import pytest
 from builders import wait_until
 
 from kps.data.convert import convert_split
-from kps.files import InputError, available_cores, ordered_map
+from kps.files import InputError, ordered_map
 from kps.synthetic import write_dataset
 from kps.workspace import REPOSITORY
 
@@ -60,12 +60,9 @@ def test_results_come_in_the_items_order_up_to_an_exception(workers: int) -> Non
 
 
 def test_one_process_does_for_little_and_nothing_for_nothing() -> None:
-    assert list(ordered_map(lambda number: (number, os.getpid()), [1, 2], workers=4, chunk=2)) == [
-        (1, os.getpid()),
-        (2, os.getpid()),
-    ]  # a lambda could not travel to another process
+    results = ordered_map(lambda number: os.getpid(), [1, 2], workers=4, chunk=2)  # a lambda could not travel
+    assert list(results) == [os.getpid()] * 2
     assert list(ordered_map(abs, [])) == []
-    assert available_cores() >= 1
 
 
 class Noting(list):

@@ -10,7 +10,7 @@ from builders import make_image_row
 from PIL import Image
 
 from kps.data.coco import ImageRow
-from kps.data.photos import photo_of, read_photo
+from kps.data.photos import image_size, photo_of, read_photo
 from kps.files import InputError
 
 RAMP = np.arange(0, 256, 5, dtype=np.uint8)[None].repeat(4, axis=0)  # (4, 52)
@@ -73,6 +73,7 @@ def test_exif_turns_a_photo_only_where_it_is_asked_for(tmp_path):
     exif[0x0112] = 6  # shown turned by a quarter
     path = saved(tmp_path / "a.png", Image.new("RGB", (5, 3)), exif=exif)
     assert read_photo(path).shape == (3, 5, 3) and read_photo(path, upright=True).shape == (5, 3, 3)
+    assert image_size(path) == (5, 3)
 
 
 def test_a_photo_has_the_size_that_its_row_states(tmp_path):
@@ -101,12 +102,13 @@ def test_accents_in_names_may_be_written_in_either_form(tmp_path, asked, stored)
 )
 def test_what_is_no_image_is_named(tmp_path, content, says):
     (tmp_path / "x.jpg").write_bytes(content)
-    with pytest.raises(InputError, match=rf"x\.jpg: expected an image, but {says}"):
-        read_photo(tmp_path / "x.jpg")
-    with pytest.raises(InputError, match=r"absent\.jpg"):
-        read_photo(tmp_path / "absent.jpg")
-    with pytest.raises(InputError, match="it is a folder"):
-        read_photo(tmp_path)
+    for read in (read_photo, image_size):
+        with pytest.raises(InputError, match=rf"x\.jpg: expected an image, but {says}"):
+            read(tmp_path / "x.jpg")
+        with pytest.raises(InputError, match=r"absent\.jpg: no such image"):
+            read(tmp_path / "absent.jpg")
+        with pytest.raises(InputError, match="it is a folder"):
+            read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
@@ -116,6 +118,7 @@ def test_a_cut_off_photo_is_refused_rather_than_filled_with_grey(tmp_path, name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"cannot be decoded.*truncated"):
         read_photo(path)
+    assert image_size(path) == (64, 64)  # from its header
 
 
 def test_a_photo_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

@@ -1,17 +1,18 @@
 """What is written and read back is what there was, for every format and for inputs that nobody thought of."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from builders import iter_results, make_image_row, plain
+from builders import iter_results, make_image_row, make_predictions, plain, save_coco
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, save_coco, visible_only_annotation
+from kps.data.coco import ATTRIBUTES, Coco, coco_annotation, load_coco, visible_only_annotation
 from kps.files import read_json, write_json
 from kps.results.detections import Detections, load_detections, save_detections
 from kps.results.predictions import Predictions, load_results
@@ -48,15 +49,13 @@ def items(draw: st.DrawFn) -> dict[str, Any]:
 def random_predictions(seed: int, count: int) -> Predictions:
     """Predictions with several on an image and category, landmarks inside and outside the photo."""
     rng = np.random.default_rng(seed)
-    kind = rng.integers(1, 14, count)
-    mask = own_landmark_mask()[kind - 1][:, :, None]
-    return Predictions(
+    usual = make_predictions(count, seed=seed)
+    mask = own_landmark_mask()[usual.category_id - 1][:, :, None]
+    return replace(
+        usual,
         detection_id=rng.permutation(count) + 1,
         image_id=rng.integers(0, 4, count),
-        category_id=kind,
         bbox_xywh=rng.uniform(1, 500, (count, 4)),
-        bbox_score=rng.uniform(0, 1, count),
-        score=rng.uniform(0, 1, count),
         keypoints=rng.normal(200, 300, (count, MAX_LANDMARKS, 3)) * mask,
     )
 
@@ -74,11 +73,15 @@ def save_items(path: Path, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def assert_same(got: object, expected: object, *names: str) -> None:
+    """The arrays of the given names are equal."""
+    for name in names:
+        assert np.array_equal(getattr(got, name), getattr(expected, name)), name
+
+
 def assert_equal(got: Coco, expected: Coco) -> None:
     assert got.images == expected.images
-    for name, value in vars(expected.instances).items():
-        if name not in ("attributes", "segmentation"):
-            assert np.array_equal(getattr(got.instances, name), value), name
+    assert_same(got.instances, expected.instances, *vars(expected.instances).keys() - {"attributes", "segmentation"})
     for name, value in expected.instances.attributes.items():
         assert np.array_equal(got.instances.attributes[name], value), name
     for ours, theirs in zip(got.instances.segmentation, expected.instances.segmentation, strict=True):
@@ -88,12 +91,14 @@ def assert_equal(got: Coco, expected: Coco) -> None:
 @in_folder
 @given(st.lists(items(), min_size=1, max_size=4))
 def test_raw_items_survive_conversion_and_reading(tmp_path: Path, found: list[dict[str, Any]]) -> None:
-    save_items(tmp_path / "coco.json", found)
+    rows = save_items(tmp_path / "coco.json", found)
     got = load_coco(tmp_path / "coco.json").instances
     full = full_from_own(got.category_id, got.keypoints)
     for row, item in enumerate(found):
         garment = category(item["category_id"])
         landmarks = np.array(item["landmarks"]).reshape(-1, 3)
+        start = 3 * garment.first_index
+        assert rows[row]["keypoints"][start : start + landmarks.size] == item["landmarks"]
         assert np.array_equal(full[row, garment.slice], landmarks)
         assert not np.delete(full[row], np.r_[garment.slice], axis=0).any()
         x, y, width, height = got.bbox_xywh[row]
@@ -149,8 +154,7 @@ def test_visible_only_means_the_same_in_files_and_in_memory(tmp_path: Path, foun
 def test_predictions_survive_the_result_list(tmp_path: Path, predictions: Predictions) -> None:
     write_json(tmp_path / "results.json", list(iter_results(predictions)))
     got = load_results(tmp_path / "results.json")
-    for name in ("image_id", "category_id", "score"):
-        assert np.array_equal(getattr(got, name), getattr(predictions, name)), name
+    assert_same(got, predictions, "image_id", "category_id", "score")
     assert np.abs(got.keypoints[:, :, :2] - predictions.keypoints[:, :, :2]).max() <= ROUNDING
     low, high = got.bbox_xywh[:, None, :2], (got.bbox_xywh[:, :2] + got.bbox_xywh[:, 2:])[:, None]
     own = own_landmark_mask()[got.category_id - 1]
@@ -162,8 +166,7 @@ def test_predictions_survive_the_result_list(tmp_path: Path, predictions: Predic
 @given(PREDICTIONS)
 def test_predictions_survive_their_own_file(tmp_path: Path, predictions: Predictions) -> None:
     predictions.save(tmp_path / "run.npz")
-    for name, value in vars(Predictions.load(tmp_path / "run.npz")).items():
-        assert np.array_equal(value, getattr(predictions, name)), name
+    assert_same(Predictions.load(tmp_path / "run.npz"), predictions, *vars(predictions))
 
 
 @in_folder
@@ -178,8 +181,7 @@ def test_predictions_survive_the_submission(tmp_path: Path, predictions: Predict
         archive.extract("mine.json", tmp_path)
     got = load_results(tmp_path / "mine.json")
     expected = predictions.take(np.argsort(predictions.image_id, kind="stable"))
-    for name in ("image_id", "category_id", "score"):
-        assert np.array_equal(getattr(got, name), getattr(expected, name)), name
+    assert_same(got, expected, "image_id", "category_id", "score")
     assert np.abs(got.keypoints[:, :, :2] - expected.keypoints[:, :, :2]).max() <= ROUNDING
     assert (got.keypoints[:, :, 2] == own_landmark_mask()[got.category_id - 1]).all()
 
@@ -187,15 +189,9 @@ def test_predictions_survive_the_submission(tmp_path: Path, predictions: Predict
 @in_folder
 @given(PREDICTIONS)
 def test_boxes_survive_the_box_file(tmp_path: Path, predictions: Predictions) -> None:
-    boxes = Detections(
-        predictions.detection_id,
-        predictions.image_id,
-        predictions.category_id,
-        predictions.bbox_xywh,
-        predictions.score,
-    )
+    names = ("detection_id", "image_id", "category_id", "bbox_xywh", "score")
+    boxes = Detections(*(getattr(predictions, name) for name in names))
     save_detections(tmp_path / "boxes.json", boxes)
     got = load_detections(tmp_path / "boxes.json")
-    for name in ("detection_id", "image_id", "category_id", "score"):
-        assert np.array_equal(getattr(got, name), getattr(boxes, name)), name
+    assert_same(got, boxes, "detection_id", "image_id", "category_id", "score")
     assert np.abs(got.bbox_xywh - boxes.bbox_xywh).max() <= ROUNDING

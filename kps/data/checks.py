@@ -10,9 +10,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from kps.data.coco import coco_annotation
-from kps.data.photos import JPEG_END, TAIL_BYTES
-from kps.data.raw import HEADER_ERRORS, RawAnnotation, RawSplit, read_annotation
-from kps.files import InputError, reason_of
+from kps.data.photos import JPEG_END, TAIL_BYTES, what_is_wrong
+from kps.data.raw import RawSplit, read_annotation
+from kps.files import InputError
 from kps.schema import category
 
 Severity = Literal["error", "warning", "note"]
@@ -124,16 +124,13 @@ MIN_LANDMARKS_FOR_XYWH = 3
 SOURCES = ("shop", "user")
 RANGED_ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint")  # each 1..3
 
-Size = tuple[int, int] | None
+Size = tuple[int, int] | None  # width and height in px, None where unknown
 
 
 def check_item(item: dict[str, Any], *, where: str, size_wh: Size) -> tuple[dict[str, Any] | None, list[Finding]]:
     """Return a raw item's COCO-294 annotation, None where it cannot be converted, and what was found.
 
-    Args:
-        item: the raw item.
-        where: file and item, which lead each text.
-        size_wh: the image's width and height in px, None where unknown.
+    `where` (file and item) leads each text; `size_wh` is the image's.
     """
     try:
         row = coco_annotation(item, annotation_id=0, image_id=0, where=where)
@@ -149,7 +146,7 @@ def check_item(item: dict[str, Any], *, where: str, size_wh: Size) -> tuple[dict
 def _suspicions(item: dict[str, Any], row: dict[str, Any], size_wh: Size) -> Iterator[tuple[str, str]]:
     """Yield the code and the text of each thing that is doubtful."""
     garment, name = category(row["category_id"]), item.get("category_name")
-    if name is not None and name not in (garment.name, garment.coco_name):
+    if name not in (None, garment.name, garment.coco_name):
         yield "category_name_differs", f"id {garment.id} is {garment.name}, but the name is {name!r}"
     for attribute in RANGED_ATTRIBUTES:
         if row[attribute] not in (1, 2, 3):
@@ -230,12 +227,9 @@ class PhotoReport(NamedTuple):
 
 
 def examine_photo(split: RawSplit, decode: bool, photo: tuple[int, str | None, str | None]) -> PhotoReport:
-    """Read one photo's files, of which one may be absent; whatever they hold, nothing is raised.
+    """Read a photo's files, of which one may be absent; whatever they hold, nothing is raised.
 
-    Args:
-        split: the photo's.
-        decode: decode the pixels too.
-        photo: number, name of the image, name of the annotation.
+    `photo` is its number, the name of its image, and of its annotation.
     """
     number, image, annotation = photo
     size, findings = (None, []) if image is None else check_image(split.image_dir / image, decode=decode)
@@ -251,68 +245,62 @@ def examine_photo(split: RawSplit, decode: bool, photo: tuple[int, str | None, s
     try:
         read = read_annotation(path)
     except InputError as error:
-        empty = path.is_file() and not path.stat().st_size
-        code = "empty_file" if empty else error.code or "annotation_malformed"
+        code = "empty_file" if _is_empty(path) else error.code or "annotation_malformed"
         return PhotoReport(number, [*findings, Finding(code, str(error))], size, False, [])
-    findings += _of_annotation(read)
+    if not read.items:
+        findings.append(Finding("no_items", f"{path}: no item1, item2, ..."))
+    if read.source not in SOURCES:
+        findings.append(Finding("source_unknown", f"{path}: source is {read.source!r}"))
     rows = []
     for name, item in read.items:
         row, found = check_item(item, where=f"{path}, {name}", size_wh=size)
-        rows.append(row)
+        rows += [] if row is None else [row]
         findings += found
-    converted = [row for row in rows if row is not None]
-    without = sum(row["num_keypoints"] == 0 for row in converted)
-    category_ids = [row["category_id"] for row in converted]
-    usable = usable and image is not None
-    return PhotoReport(number, findings, size, usable, category_ids, len(rows) - len(converted), without)
-
-
-def _of_annotation(annotation: RawAnnotation) -> Iterator[Finding]:
-    if not annotation.items:
-        yield Finding("no_items", f"{annotation.path}: no item1, item2, ...")
-    if annotation.source not in SOURCES:
-        yield Finding("source_unknown", f"{annotation.path}: source is {annotation.source!r}")
+    return PhotoReport(
+        number, findings, size, usable and image is not None,
+        category_ids=[row["category_id"] for row in rows],
+        num_refused=len(read.items) - len(rows),
+        num_without_landmarks=sum(row["num_keypoints"] == 0 for row in rows),
+    )  # fmt: skip
 
 
 def check_image(path: Path, *, decode: bool = False) -> tuple[Size, list[Finding]]:
     """Return an image's (width, height), None where its header cannot be read, and what is wrong with it.
 
-    Args:
-        path: the image file.
-        decode: decode the pixels rather than look for the mark at the file's end.
+    With `decode` the pixels are decoded, rather than the mark at the file's end looked for.
     """
     try:
-        with open(path, "rb") as file:
-            num_bytes = os.fstat(file.fileno()).st_size
-            if not num_bytes:
-                return None, [Finding("empty_file", f"{path}: is empty")]
-            with Image.open(file) as image:
-                findings, is_jpeg = [], image.format in ("JPEG", "MPO")
-                if (turn := _orientation(image)) != UPRIGHT:
-                    findings.append(Finding("image_turned", f"{path}: EXIF orientation {turn}"))
-                if not is_jpeg:
-                    findings.append(Finding("image_not_jpeg", f"{path}: is {image.format}"))
-                if decode:
-                    try:
-                        image.load()
-                    except (*HEADER_ERRORS, MemoryError, IndexError) as error:
-                        findings.append(Finding("image_undecodable", f"{path}: {error}"))
-                elif is_jpeg:
-                    file.seek(max(0, num_bytes - TAIL_BYTES))
-                    if JPEG_END not in file.read():
-                        text = f"{path}: no mark of the end in {num_bytes:,} bytes"
-                        findings.append(Finding("image_truncated", text))
-                return image.size, findings
-    except HEADER_ERRORS as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "its header cannot be decoded"
-        text = f"{path}: expected a JPEG image, but {reason_of(path, reason)}"
-        return None, [Finding("image_unreadable", text)]
+        with open(path, "rb") as file, Image.open(file) as image:
+            findings, is_jpeg = [], image.format in ("JPEG", "MPO")
+            if (turn := _orientation(image)) != UPRIGHT:
+                findings.append(Finding("image_turned", f"{path}: EXIF orientation {turn}"))
+            if not is_jpeg:
+                findings.append(Finding("image_not_jpeg", f"{path}: is {image.format}"))
+            if decode:
+                try:
+                    image.load()
+                except Exception as error:  # Pillow raises a dozen kinds on damage
+                    findings.append(Finding("image_undecodable", f"{path}: {error}"))
+            elif is_jpeg:
+                num_bytes = os.fstat(file.fileno()).st_size
+                file.seek(max(0, num_bytes - TAIL_BYTES))
+                if JPEG_END not in file.read():
+                    findings.append(Finding("image_truncated", f"{path}: no mark of the end in {num_bytes:,} bytes"))
+            return image.size, findings
+    except Exception as error:
+        if _is_empty(path):
+            return None, [Finding("empty_file", f"{path}: is empty")]
+        return None, [Finding("image_unreadable", f"{path}: {what_is_wrong(path, error)}")]
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and not path.stat().st_size
 
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    except Exception:  # Pillow raises a dozen kinds on damage
+    except Exception:
         return UPRIGHT
     return turn if turn in range(1, 9) else UPRIGHT

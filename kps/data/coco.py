@@ -5,16 +5,16 @@ of other categories are zero). In memory only an instance's own landmarks are ke
 """
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
-from kps.data.rows import Row, read_json_lists
+from kps.data.rows import Row, iter_json_lists
 from kps.files import (
     MAX_COORDINATE,
     NUMBERS,
@@ -26,7 +26,6 @@ from kps.files import (
     numbers_field,
     open_file,
     shown,
-    write_json,
 )
 from kps.schema import CATEGORIES, MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, Category, category
 
@@ -118,9 +117,9 @@ class Coco:
         return sizes[order[np.searchsorted(self.image_ids, image_id, sorter=order)]]
 
     def subset(self, *, image_ids: Iterable[int] | None = None, category_id: int | None = None) -> "Coco":
-        """Keep the given images and the instances on them, or one category's instances (all images stay).
+        """Keep the given images and the instances on them, or one category's instances.
 
-        All images stay with a category, or false positives on the others would vanish from a score.
+        With a category all images stay, or false positives on the others would vanish from a score.
         """
         images, rows = self.images, np.ones(len(self.instances), bool)
         if image_ids is not None:
@@ -203,12 +202,6 @@ def _tidy(value: float) -> float:
     return int(value) if value == int(value) else round(value, 3)
 
 
-def save_coco(path: Path, images: Sequence[Row], annotations: Sequence[Row]) -> None:
-    """Write a COCO-294 file with the categories that any COCO tool expects."""
-    rows = {"images": list(images), "annotations": list(annotations)}
-    write_json(path, coco_head("DeepFashion2 layout, 294 landmarks") | rows)
-
-
 def coco_head(description: str) -> dict[str, Any]:
     """Return what a COCO-294 file holds besides images and annotations."""
     keypoints = [str(number + 1) for number in range(NUM_LANDMARKS)]
@@ -220,12 +213,31 @@ def coco_head(description: str) -> dict[str, Any]:
     return {"info": {"description": description}, "licenses": [], "categories": categories}
 
 
+@contextmanager
+def coco_writer(path: Path, description: str, images: list[bytes]) -> Iterator[Callable[[bytes], None]]:
+    """Yield a function that writes the text of an annotation to a COCO-294 file, which comes whole or not at all.
+
+    The texts that `images` holds in the end follow.
+    """
+    separator = b""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+
+        def write(annotation: bytes) -> None:
+            nonlocal separator
+            file.write(separator + annotation)
+            separator = b","
+
+        file.write(orjson.dumps(coco_head(description))[:-1] + b',"annotations":[')
+        yield write
+        file.write(b'],"images":[' + b",".join(images) + b"]}")
+
+
 def load_coco(path: Path) -> Coco:
     """Read and validate a COCO-294 file row by row; an information file without annotations has no instances.
 
     InputError: the file or one of its rows is malformed; the message names file and row.
     """
-    path = Path(path)
+    path, found = Path(path), set()
     images: dict[int, ImageRow] = {}
     annotations = _Annotations()
 
@@ -234,18 +246,20 @@ def load_coco(path: Path) -> Coco:
         if images.setdefault(image.id, image) is not image:
             raise InputError(f"expected each image id once, but {image.id} repeats")
 
-    def naming(what: str, take: Callable[[Row], None]) -> Callable[[int, Row], None]:
-        def named(number: int, row: Row) -> None:
-            try:
-                take(row)
-            except InputError as error:
-                raise InputError(f"{path}: {what} {number}: {error}") from None
-
-        return named
-
-    takers = {"images": naming("image", add_image), "annotations": naming("annotation", annotations.add)}
+    takers = {
+        "images": ("image", add_image),
+        "annotations": ("annotation", annotations.add),
+        "categories": ("category", _check_name),
+    }
     with open_file(path) as file:
-        found = read_json_lists(file.read, str(path), takers | {"categories": naming("category", _check_name)})
+        for key, rows in iter_json_lists(file.read, str(path), takers):
+            found.add(key)
+            what, take = takers[key]
+            for number, row in rows:
+                try:
+                    take(row)
+                except InputError as error:
+                    raise InputError(f"{path}: {what} {number}: {error}") from None
     if "images" not in found:
         raise InputError(f"{path}: expected a COCO file, an object with a list of images")
     instances, remarks = annotations.read(path, images)
@@ -367,22 +381,11 @@ def save_selection(source: Path, out: Path, image_ids: Iterable[int], *, visible
 
     With `visible_only`, occluded landmarks (v = 1) are left unlabelled. InputError: `source` is absent or broken JSON.
     """
-    wanted, change = set(image_ids), visible_only_annotation if visible_only else dict
-    choose = {
-        "images": lambda row: row if row["id"] in wanted else None,
-        "annotations": lambda row: change(row) if row["image_id"] in wanted else None,
-    }
-    written: dict[str, int] = {}  # rows of each list, in the file's order
-    with open_file(source) as file, atomic_path(out) as temporary, open(temporary, "wb") as target:
-
-        def take(name: str, number: int, row: Row) -> None:
-            if name not in written:
-                target.write((b"]" if written else b"") + b',"%b":[' % name.encode())
-            count = written.setdefault(name, 0)
-            if (chosen := choose[name](row)) is not None:
-                target.write((b"," if count else b"") + orjson.dumps(chosen))
-                written[name] += 1
-
-        target.write(orjson.dumps(coco_head("DeepFashion2 layout, 294 landmarks"))[:-1])
-        read_json_lists(file.read, str(source), {name: partial(take, name) for name in choose})
-        target.write(b"]}" if written else b"}")
+    wanted, images = set(image_ids), []
+    with open_file(source) as file, coco_writer(out, "DeepFashion2 layout, 294 landmarks", images) as write:
+        for key, rows in iter_json_lists(file.read, str(source), ("images", "annotations")):
+            for _, row in rows:
+                if key == "images" and row["id"] in wanted:
+                    images.append(orjson.dumps(row))
+                elif key == "annotations" and row["image_id"] in wanted:
+                    write(orjson.dumps(visible_only_annotation(row) if visible_only else row))

@@ -1,40 +1,36 @@
 """Conversion raw DeepFashion2 -> COCO-294, with all attributes kept, and a comparison with the official files.
 
-Streams: workers turn chunks of annotation files into text, the parent writes it in file order, so memory
-hardly grows with the data set and the output does not depend on the number of workers. Image ids are the
-numbers in the file names; annotation ids count from 1 over the items in the files' order, as the data set
-authors' converter does; an item that is skipped keeps its number. Sizes and annotations are in stored pixels:
-whoever decodes a photo must not apply its EXIF orientation.
+Workers turn annotation files into text, the parent writes it in file order: memory hardly grows with the data set.
+Image ids are the numbers in the file names; annotation ids count from 1 over the items in the files' order, as the
+data set authors' converter does; an item that is skipped keeps its number. Sizes and annotations are in stored pixels.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from kps.data.coco import Coco, coco_annotation, coco_head, load_coco, visible_only_annotation
+from kps.data.coco import Instances, coco_annotation, coco_writer, load_coco, visible_only_annotation
+from kps.data.photos import image_size
 from kps.data.raw import (
-    NumberedFiles,
+    ANNOTATIONS,
+    IMAGES,
     RawAnnotation,
     RawDataset,
     RawSplit,
     find_raw,
-    image_size,
-    list_annotations,
-    list_images,
+    numbered_files,
     read_annotation,
     read_information,
 )  # fmt: skip
-from kps.files import InputError, atomic_path, ordered_map, progress
-from kps.schema import NUM_CATEGORIES
+from kps.files import InputError, ordered_map, progress
 
 CHUNK_FILES = 256
-LINES_IN_JSON = 100  # of what was skipped
 TOLERANCE_PX = 0.01  # between files: coordinates are rounded to 0.001 px in ours
 
 
@@ -45,7 +41,6 @@ class Counts:
     num_images: int = 0
     num_items: int = 0
     num_items_without_landmarks: int = 0
-    per_category: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, NUM_CATEGORIES + 1), 0))
     skipped: list[str] = field(default_factory=list)
 
     @property
@@ -53,26 +48,16 @@ class Counts:
         """Files and items that were skipped."""
         return len(self.skipped)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the values for a JSON file, with the first LINES_IN_JSON lines of what was skipped."""
-        per_category = {str(key): value for key, value in self.per_category.items()}
-        skipped = {"num_skipped": self.num_skipped, "skipped": self.skipped[:LINES_IN_JSON]}
-        return vars(self) | {"per_category": per_category} | skipped
+
+Photo = tuple[int, str | None, str | None]  # number, name of the image, name of the annotation
+Item = tuple[int, list[bytes]]  # labelled landmarks, and the row's text for each file that is written
 
 
-class _Item(NamedTuple):
-    """An item's text, a row for each file that is written, and what is counted of it."""
-
-    category_id: int
-    num_keypoints: int
-    rows: list[bytes]
-
-
-class _Photo(NamedTuple):
+class _Converted(NamedTuple):
     """One photo's text; None stands for an image or an item that was skipped."""
 
     image: bytes | None
-    items: list[_Item | None]
+    items: list[Item | None]
     skipped: list[str]
 
 
@@ -91,45 +76,44 @@ def convert_split(
     InputError: a part of the folder is absent, nothing at all can be converted, or see `strict`.
 
     Args:
-        data_root: the raw folder; its parts are found by name.
-        split: train, validation, or test (no annotations: rows of its information file, else of its images).
-        out: the file with visible and occluded landmarks.
-        visible_only_out: a second file in which occluded landmarks (v = 1) are unlabelled.
+        split: of the test split there are the photos of its information file, else of its folder, without items.
+        out, visible_only_out: in the second file occluded landmarks (v = 1) are unlabelled.
         limit: only the first so many photos by number.
-        workers: processes; None takes all cores.
-        strict: refuse a file or item that cannot be converted, the first in the files' order; otherwise such
-            are skipped and named in `Counts.skipped`.
+        workers: processes; None takes all cores. The files do not depend on it.
+        strict: refuse the first file or item that cannot be converted; otherwise such are skipped and named in
+            `Counts.skipped`.
     """
     check_limit(limit)
     raw = find_raw(data_root)
     folders = raw.split(split)
-    annotated = split != "test"
-    files, counts = _pairs(folders) if annotated else _test_images(raw, folders)
-    if strict and counts.skipped:
-        raise InputError(counts.skipped[0])
-    visible_only = visible_only_out is not None
-    make = partial(_photo, folders, visible_only) if annotated else partial(_test_photo, folders.image_dir)
-    images: list[bytes] = []
+    photos, skipped = _photos(raw, folders)
+    photos, counts, images = photos[:limit], Counts(skipped=skipped), []
+    make = partial(_convert, folders, visible_only_out is not None)
+    converted = ordered_map(make, photos, workers=workers, chunk=CHUNK_FILES)
     with ExitStack() as stack:
-        outs = [path for path in (out, visible_only_out) if path is not None]
-        writers = [stack.enter_context(open(stack.enter_context(atomic_path(path)), "wb")) for path in outs]
-        for writer in writers:
-            writer.write(orjson.dumps(coco_head(f"DeepFashion2 {split}, 294 landmarks"))[:-1] + b',"annotations":[')
-        photos = ordered_map(partial(make, strict=strict), files[:limit], workers=workers, chunk=CHUNK_FILES)
-        num_positions = 0
-        for photo in progress(photos, desc=f"converting {split}", total=len(files[:limit]), unit="photo"):
-            images += [photo.image] if photo.image else []
+        writers = [
+            stack.enter_context(coco_writer(path, f"DeepFashion2 {split}, 294 landmarks", images))
+            for path in (out, visible_only_out) if path is not None
+        ]  # fmt: skip
+        annotation_id = 0
+        for photo in progress(converted, desc=f"converting {split}", total=len(photos), unit="photo"):
             counts.skipped += photo.skipped
-            _write_items(photo.items, num_positions, writers, counts)
-            num_positions += len(photo.items)
-        for writer in writers:
-            writer.write(b'],"images":[' + b",".join(images) + b"]}")
+            if strict and counts.skipped:
+                raise InputError(counts.skipped[0])
+            images += [photo.image] if photo.image else []
+            for item in photo.items:
+                annotation_id += 1  # a skipped item keeps its number
+                if item is None:
+                    continue
+                num_landmarks, texts = item
+                for write, text in zip(writers, texts, strict=True):
+                    write(b'{"id":%d,' % annotation_id + text[1:])
+                counts.num_items += 1
+                counts.num_items_without_landmarks += num_landmarks == 0
         counts.num_images = len(images)
-        if not images or (annotated and not counts.num_items):
-            wanted, first = (
-                "photo with an item" if annotated else "photo",
-                "; the first: ".join(["", *counts.skipped[:1]]),
-            )
+        if not images or (split != "test" and not counts.num_items):
+            wanted = "photo" if split == "test" else "photo with an item"
+            first = f"; the first: {counts.skipped[0]}" if counts.skipped else ""
             raise InputError(
                 f"{folders.image_dir.parent}: expected at least one {wanted} that can be converted, but "
                 f"{counts.num_skipped} files and items had to be skipped{first}"
@@ -143,90 +127,63 @@ def check_limit(limit: int | None) -> None:
         raise InputError(f"expected a limit of at least 1 photo, but got {limit}")
 
 
-def _write_items(items: list[_Item | None], num_before: int, writers: list[BinaryIO], counts: Counts) -> None:
-    """Write a photo's items; the first one is item number `num_before` + 1 of the split."""
-    for annotation_id, item in enumerate(items, start=num_before + 1):
-        if item is None:
-            continue
-        prefix = (b"," if counts.num_items else b"") + b'{"id":%d,' % annotation_id
-        for writer, row in zip(writers, item.rows, strict=True):
-            writer.write(prefix + row[1:])
-        counts.num_items += 1
-        counts.per_category[item.category_id] += 1
-        counts.num_items_without_landmarks += item.num_keypoints == 0
+def _photos(raw: RawDataset, split: RawSplit) -> tuple[list[Photo], list[str]]:
+    """Return the photos by number, test photos from the information file where there is one, and what is skipped."""
+    if split.name == "test" and "test" in raw.information:
+        rows, _ = read_information(raw.information["test"])
+        if len({row.id for row in rows}) != len(rows):
+            raise InputError(f"{raw.information['test']}: expected each image id once, but some repeat")
+        return sorted((row.id, row.name, None) for row in rows), []
+    images, skipped = _some_files(split.image_dir, IMAGES)
+    if split.name == "test":
+        return [(number, name, None) for number, name in images.items()], skipped
+    annotations, lines = _some_files(split.annos_dir, ANNOTATIONS)
+    return [(number, images.get(number), name) for number, name in annotations.items()], lines + skipped
 
 
-def _pairs(split: RawSplit) -> tuple[list[tuple[str, str | None]], Counts]:
-    """Return (annotation file, its image or None) by number, and what is skipped for its name."""
-    images, annotations = _some(list_images(split), "jpg"), _some(list_annotations(split), "json")
-    pairs = [(name, images.names.get(number)) for number, name in annotations.names.items()]
-    return pairs, Counts(skipped=[line for _, line in annotations.problems + images.problems])
+def _some_files(folder: Path, endings: tuple[str, ...]) -> tuple[dict[int, str], list[str]]:
+    """Return a folder's files by number, and a line for each whose name cannot be used; InputError: no files."""
+    names, problems = numbered_files(folder, endings)
+    lines = [line for _, line in problems]
+    if not names:
+        expected = f"{folder}: expected files such as 000001{endings[0]}, but there are none"
+        raise InputError(lines[0] if lines else expected)
+    return names, lines
 
 
-def _some(files: NumberedFiles, kind: str) -> NumberedFiles:
-    if not files.names:
-        expected = f"{files.folder}: expected files such as 000001.{kind}, but there are none"
-        raise InputError(files.problems[0][1] if files.problems else expected)
-    return files
-
-
-def _test_images(raw: RawDataset, split: RawSplit) -> tuple[list[tuple[int, str]], Counts]:
-    """Return (image_id, file name) of the test photos, from the information file where there is one."""
-    if "test" not in raw.information:
-        images = _some(list_images(split), "jpg")
-        return list(images.names.items()), Counts(skipped=[line for _, line in images.problems])
-    rows, _ = read_information(raw.information["test"])
-    if len({row.id for row in rows}) != len(rows):
-        raise InputError(f"{raw.information['test']}: expected each image id once, but some repeat")
-    return sorted((row.id, row.name) for row in rows), Counts()
-
-
-@contextmanager
-def _skipping(lines: list[str], *, strict: bool) -> Iterator[None]:
-    """Note the line of what cannot be converted and go on after the block, unless `strict`."""
+def _convert(split: RawSplit, visible_only: bool, photo: Photo) -> _Converted:
+    number, image, annotation = photo
+    read = RawAnnotation(split.image_dir, "", 0, ())
     try:
-        yield
+        if annotation is not None:
+            read = read_annotation(split.annos_dir / annotation)
+        if image is None:
+            expected = split.image_dir / f"{Path(annotation).stem}.jpg"
+            raise InputError(f"{read.path}: expected its image {expected}, but there is no such file")
+        image_row = _image_row(number, split.image_dir / image, read)
     except InputError as error:
-        if strict:
-            raise
-        lines.append(str(error))
+        return _Converted(None, [None] * len(read.items), [str(error)])
+    items, skipped = [], []
+    for name, item in read.items:
+        try:
+            items.append(_item(item | {"pair_id": read.pair_id}, number, f"{read.path}, {name}", visible_only))
+        except InputError as error:
+            items.append(None)
+            skipped.append(str(error))
+    return _Converted(image_row, items, skipped)
 
 
-def _photo(split: RawSplit, visible_only: bool, names: tuple[str, str | None], *, strict: bool) -> _Photo:
-    image, items, skipped = None, [], []
-    with _skipping(skipped, strict=strict):
-        annotation = read_annotation(split.annos_dir / names[0])
-        items = [None] * len(annotation.items)
-        if names[1] is None:
-            expected = split.image_dir / f"{Path(names[0]).stem}.jpg"
-            raise InputError(f"{annotation.path}: expected its image {expected}, but there is no such file")
-        source = {"source": annotation.source, "pair_id": annotation.pair_id}
-        image = _image_row(annotation.image_id, split.image_dir / names[1], **source)
-        for place, (name, item) in enumerate(annotation.items):
-            with _skipping(skipped, strict=strict):
-                items[place] = _item(annotation, name, item, visible_only)
-    return _Photo(image, items, skipped)
-
-
-def _item(annotation: RawAnnotation, name: str, item: dict[str, Any], visible_only: bool) -> _Item:
-    where, item = f"{annotation.path}, {name}", item | {"pair_id": annotation.pair_id}
-    row = coco_annotation(item, annotation_id=0, image_id=annotation.image_id, where=where)
+def _item(item: dict[str, Any], image_id: int, where: str, visible_only: bool) -> Item:
+    row = coco_annotation(item, annotation_id=0, image_id=image_id, where=where)
     del row["id"]  # given in file order by the parent
-    rows = [orjson.dumps(row)] + ([orjson.dumps(visible_only_annotation(row))] if visible_only else [])
-    return _Item(row["category_id"], row["num_keypoints"], rows)
+    rows = [row, visible_only_annotation(row)] if visible_only else [row]
+    return row["num_keypoints"], [orjson.dumps(row) for row in rows]
 
 
-def _test_photo(image_dir: Path, file: tuple[int, str], *, strict: bool) -> _Photo:
-    image, skipped = None, []
-    with _skipping(skipped, strict=strict):
-        image = _image_row(file[0], image_dir / file[1], source="", pair_id=0)
-    return _Photo(image, [], skipped)
-
-
-def _image_row(image_id: int, path: Path, *, source: str, pair_id: int) -> bytes:
+def _image_row(image_id: int, path: Path, annotation: RawAnnotation) -> bytes:
     width, height = image_size(path)
     row = {"id": image_id, "file_name": path.name, "width": width, "height": height}
-    row |= {"source": source, "pair_id": pair_id}
+    row |= {"source": annotation.source, "pair_id": annotation.pair_id}
     row |= {"license": 0, "coco_url": "", "flickr_url": "", "date_captured": ""}  # as in the official files
     return orjson.dumps(row)
 
@@ -240,32 +197,30 @@ def compare_with_official(ours: Path, theirs: Path) -> list[str]:
     mine, official = load_coco(ours), load_coco(theirs)
     sizes, stated = ({row.id: (row.width, row.height) for row in coco.images} for coco in (mine, official))
     wrong = [image_id for image_id in sizes.keys() & stated.keys() if sizes[image_id] != stated[image_id]]
-    found = [("images are only in ours", sizes.keys() - stated.keys())]
-    found += [("images are only in theirs", stated.keys() - sizes.keys()), ("images have another size", wrong)]
-    lines = [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found if ids]
-    return lines + (_compare_items(mine, official) if len(official.instances) else [])
+    found = [("images are only in ours, such as", sizes.keys() - stated.keys())]
+    found += [("images are only in theirs, such as", stated.keys() - sizes.keys())]
+    found += [("images have another size, such as", wrong)]
+    found += _compare_items(mine.instances, official.instances) if len(official.instances) else []
+    return [f"{len(image_ids)} {what} {min(image_ids)}" for what, image_ids in found if len(image_ids)]
 
 
-def _compare_items(mine: Coco, official: Coco) -> list[str]:
+def _compare_items(mine: Instances, official: Instances) -> list[tuple[str, Collection[int]]]:
+    """Return what differs, and the image id of each item of which that is so."""
     places = []
-    for coco in (mine, official):
-        items = coco.instances
+    for items in (mine, official):
         keys = np.column_stack([items.image_id, items.category_id, items.bbox_xywh.round(1)])
         places.append({tuple(key): row for row, key in enumerate(keys.tolist())})
-    both, lines = sorted(places[0].keys() & places[1].keys()), []
-    for own, other, whose in ((*places, "ours"), (*reversed(places), "theirs")):
-        if only := own.keys() - other.keys():
-            lines.append(f"{len(only)} items are only in {whose}, such as one of image {min(only)[0]:g}")
-    first, second = (
-        coco.instances.take([of[key] for key in both]) for coco, of in zip((mine, official), places, strict=True)
-    )
+    own, other = places
+    both = sorted(own.keys() & other.keys())
+    first, second = mine.take([own[key] for key in both]), official.take([other[key] for key in both])
     labelled = (first.keypoints[:, :, 2] > 0) & (second.keypoints[:, :, 2] > 0)
     apart = np.hypot(*(first.keypoints - second.keypoints)[:, :, :2].transpose(2, 0, 1)) * labelled
     moved = (apart > TOLERANCE_PX) | (first.keypoints[:, :, 2] != second.keypoints[:, :, 2])
-    for what, differs in (
-        (f"items have other landmarks, by up to {apart.max(initial=0):.2f} px", moved.any(axis=1)),
-        ("items have another area", np.abs(first.area - second.area) > 1),
-    ):
-        if differs.any():
-            lines.append(f"{differs.sum()} {what}, such as one of image {first.image_id[np.argmax(differs)]}")
-    return lines
+    moved_by = f"items have other landmarks, by up to {apart.max(initial=0):.2f} px"
+    found = [
+        ("items are only in ours", [int(key[0]) for key in own.keys() - other.keys()]),
+        ("items are only in theirs", [int(key[0]) for key in other.keys() - own.keys()]),
+        (moved_by, first.image_id[moved.any(axis=1)]),
+        ("items have another area", first.image_id[np.abs(first.area - second.area) > 1]),
+    ]
+    return [(f"{what}, such as one of image", image_ids) for what, image_ids in found]

@@ -22,16 +22,10 @@ def crop_affine(
     shift_xy: tuple[float, float] = (0.0, 0.0),
     mirror: bool = False,
 ) -> np.ndarray:
-    """Return the affine image -> input for the box grown to the input's aspect, times `padding`.
+    """Return the affine image -> input for the box (4,) grown to the input's aspect, times `padding`.
 
-    Args:
-        bbox_xywh: (4,) px.
-        size_wh: the input's width and height, px.
-        padding: growth of the box (paper: 1.25).
-        scale: further growth of the cropped area (augmentation).
-        rotation: degrees, counter-clockwise as seen (augmentation).
-        shift_xy: of the cropped area's centre, as a part of the box's width and height (augmentation).
-        mirror: flip the crop left-right (augmentation).
+    Augmentation: `scale` grows the cropped area further, `rotation` turns it by degrees, counter-clockwise as seen,
+    `shift_xy` moves its centre by parts of the box's width and height, `mirror` flips it left-right.
     """
     x, y, box_width, box_height = np.asarray(bbox_xywh, float)
     box_width, box_height = max(box_width, 1.0), max(box_height, 1.0)
@@ -83,10 +77,7 @@ def cut_patch(
 ) -> Patch:
     """Cut all that augmented crops of this box can show, shrunk by area averaging, so that none aliases.
 
-    Args:
-        photo: (H, W, 3) uint8, of `shrink` times fewer pixels each way than the photo has.
-        bbox_xywh: (4,) px of the photo.
-        size_wh, padding: as for `crop_affine`.
+    `photo` (H, W, 3) uint8 has `shrink` times fewer pixels each way than the photo that the box (4,) counts in.
     """
     bbox_xywh = np.asarray(bbox_xywh, float) / shrink
     to_input = crop_affine(bbox_xywh, size_wh, padding=padding)

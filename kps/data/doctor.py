@@ -4,18 +4,18 @@ import textwrap
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from kps.data.checks import SEVERITIES, PhotoReport, Size, Tally, examine_photo
 from kps.data.raw import (
+    ANNOTATIONS,
+    IMAGES,
     INFORMATION_FILES,
-    NumberedFiles,
     RawDataset,
     find_raw,
-    list_annotations,
-    list_images,
+    numbered_files,
     read_information,
 )  # fmt: skip
 from kps.files import InputError, ordered_map, progress
@@ -27,8 +27,7 @@ RELEASED_IMAGES = {"train": 191_961, "validation": 32_153, "test": 62_629}
 VALIDATION_ITEMS_ON_THE_PAGE = 51_490  # the competition's page, against 52,490 in the paper
 
 
-@dataclass(frozen=True)
-class Released:
+class Released(NamedTuple):
     """What was released of a split; `per_category` is in the order of the 13 categories."""
 
     num_images: int
@@ -38,11 +37,9 @@ class Released:
 
 def released(split: str) -> Released:
     """Return a split's released figures; the test split has no public items."""
-    if split == "test":
-        return Released(RELEASED_IMAGES["test"], 0, ())
     table = orjson.loads(package_data("report/paper_tables.json"))["table3"]
-    key = {"train": "num_train", "validation": "num_val"}[split]
-    return Released(RELEASED_IMAGES[split], table["all"][key], tuple(table[key]))
+    items = {"train": table["num_train"], "validation": table["num_val"], "test": []}[split]
+    return Released(RELEASED_IMAGES[split], sum(items), tuple(items))
 
 
 MAX_UNUSABLE_SHARE = 0.01
@@ -101,11 +98,10 @@ class SplitDiagnosis:
     def to_json(self) -> dict[str, Any]:
         """Return found and released figures for a JSON file."""
         values = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
-        return values | {"released": vars(released(self.name))}
+        return values | {"released": released(self.name)._asdict()}
 
 
-@dataclass(frozen=True)
-class InformationFile:
+class InformationFile(NamedTuple):
     """An information file: its rows, None where it has no such list or cannot be read."""
 
     path: Path
@@ -144,7 +140,7 @@ class Diagnosis:
         """Return everything for a JSON file."""
         values = {"root": str(self.root), "verdict": self.verdict, "reasons": self.reasons}
         values["splits"] = {name: split.to_json() for name, split in self.splits.items()}
-        values["information"] = {key: vars(one) | {"path": str(one.path)} for key, one in self.information.items()}
+        values["information"] = {key: one._asdict() | {"path": str(one.path)} for key, one in self.information.items()}
         return values | {"findings": self.tally.rows()}
 
 
@@ -154,13 +150,9 @@ CHUNK_FILES, CHUNK_DECODED = 256, 32
 def diagnose(data_root: Path | str, *, workers: int | None = None, decode: bool = False) -> Diagnosis:
     """Examine a raw DeepFashion2 folder; RULE says what the verdict means.
 
-    Every annotation is read and every image's header and end; broken content is reported, never raised. InputError:
+    Every annotation is read and every image's header and end, with `decode` its pixels too, which takes many times
+    longer; broken content is reported, never raised. `workers` are processes; None takes all cores. InputError:
     `data_root` is no folder.
-
-    Args:
-        data_root: the raw folder; its parts are found by name. It is only read.
-        workers: processes; None takes all cores. The result does not depend on it.
-        decode: decode every image's pixels too, which takes many times longer.
     """
     root = Path(data_root)
     if not root.is_dir():
@@ -199,28 +191,16 @@ def _add_split(diagnosis: Diagnosis, raw: RawDataset, name: str, *, workers: int
     try:
         raw.split(name)
     except InputError as error:
-        found = "annotations_absent" if name in raw.splits else "split_absent"
-        tally.add(name, "two_copies" if name in raw.copies else found, str(error))
+        tally.add(name, error.code, str(error))
         if name not in raw.splits:
             return
     folders = raw.splits[name]
     split = diagnosis.splits[name] = SplitDiagnosis(name, folders.image_dir, folders.annos_dir)
-    listings = []
-    for list_files in (list_images, list_annotations)[: 1 if folders.annos_dir is None else 2]:
-        try:
-            files = list_files(folders)
-        except InputError as error:
-            tally.add(name, "folder_unreadable", str(error))
-            files = NumberedFiles(folders.image_dir, {})
-        for code, text in files.problems:
-            tally.add(name, code, text)
-        split.num_unusable += len(files.problems)
-        listings.append(files.names)
-    images, annotated = listings[0], listings[1] if len(listings) > 1 else {}
+    images = _list_files(split, folders.image_dir, IMAGES, tally)
+    annotated = _list_files(split, folders.annos_dir, ANNOTATIONS, tally) if folders.annos_dir else {}
     split.num_images, split.num_annotations = len(images), len(annotated)
-    photos = [
-        (number, images.get(number), annotated.get(number)) for number in sorted(images.keys() | annotated.keys())
-    ]
+    numbers = sorted(images.keys() | annotated.keys())
+    photos = [(number, images.get(number), annotated.get(number)) for number in numbers]
     chunk = CHUNK_DECODED if decode else CHUNK_FILES
     reports = ordered_map(partial(examine_photo, folders, decode), photos, workers=workers, chunk=chunk)
     sizes: dict[int, Size] = {}
@@ -233,6 +213,19 @@ def _add_split(diagnosis: Diagnosis, raw: RawDataset, name: str, *, workers: int
         if _split_of(key) == name:
             diagnosis.information[key] = _check_information(path, name, images, sizes, tally)
     _compare_counts(split, tally)
+
+
+def _list_files(split: SplitDiagnosis, folder: Path, endings: tuple[str, ...], tally: Tally) -> dict[int, str]:
+    """Return a folder's files by number; what cannot be used is counted."""
+    try:
+        files, problems = numbered_files(folder, endings)
+    except InputError as error:
+        tally.add(split.name, "folder_unreadable", str(error))
+        return {}
+    for code, text in problems:
+        tally.add(split.name, code, text)
+    split.num_unusable += len(problems)
+    return files
 
 
 def _check_information(

@@ -19,8 +19,6 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is below what a panora
 JPEG_START, JPEG_END, TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 4096  # some writers add bytes after the end
 REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 REDUCED |= {8: cv2.IMREAD_REDUCED_COLOR_8}
-
-
 MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
 
 
@@ -35,13 +33,12 @@ def read_photo(
 ) -> np.ndarray:
     """Return a photo (H, W, 3) uint8; of several frames the first.
 
-    Greys of more than 8 bits are scaled to 8, what is transparent shows white. Annotations count pixels of the stored
-    image, so an EXIF orientation is applied only where asked for. InputError: the file is absent, cannot be decoded to
-    its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
+    Greys of more than 8 bits are scaled to 8, what is transparent shows white. InputError: the file is absent, cannot
+    be decoded to its end, has more than MAX_PIXELS pixels, or is not of the size that was expected.
 
     Args:
         path: any format that Pillow reads; common JPEG files go through OpenCV, which has the same pixels sooner.
-        upright: as a viewer shows it, turned by its EXIF tag.
+        upright: turned by its EXIF tag, as a viewer shows it; annotations count pixels of the stored image.
         size_wh: its width and height in px as stated elsewhere.
         bgr: order the colours as OpenCV does.
         shrink: 2, 4 or 8 may give a JPEG photo of so many times fewer pixels each way, rounded up.
@@ -58,7 +55,7 @@ def read_photo(
                 size = shown.size
                 photo = np.array(shown if shown.mode == "RGB" else shown.convert("RGB"))[:, :, ::-1]
     except Exception as error:  # Pillow's decoders raise a dozen kinds on damage
-        raise InputError(f"{path}: {_what_is_wrong(Path(path), error)}") from None
+        raise InputError(f"{path}: {what_is_wrong(Path(path), error)}") from None
     if size_wh not in (None, size):
         stated, got = " x ".join(map(str, size_wh)), " x ".join(map(str, size))
         raise InputError(f"{path}: expected a photo of {stated} as its row states, but got {got}")
@@ -73,7 +70,17 @@ def _of_jpeg(content: bytes, image: Image.Image, shrink: int) -> np.ndarray | No
     return cv2.imdecode(np.frombuffer(content, np.uint8), REDUCED[shrink] | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
+def image_size(path: Path) -> tuple[int, int]:
+    """Return an image's (width, height) in px as stored, from its header; InputError: it is absent or no image."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception as error:  # as above
+        raise InputError(f"{path}: {what_is_wrong(path, error)}") from None
+
+
+def what_is_wrong(path: Path, error: Exception) -> str:
+    """Say why an image cannot be read, from what was raised when it was."""
     if isinstance(error, FileNotFoundError):
         return "no such image"
     if isinstance(error, IsADirectoryError):

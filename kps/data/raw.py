@@ -8,14 +8,12 @@ json_for_validation and json_for_test. Users nest these differently, so folders 
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
-from kps.data.rows import read_json_lists
-from kps.files import InputError, integer_field, open_file, read_json, reason_of, shown
+from kps.data.rows import iter_json_lists
+from kps.files import InputError, integer_field, open_file, read_json, shown
 from kps.workspace import SPLITS, check_split
 
 INFORMATION_FILES = {
@@ -26,10 +24,9 @@ INFORMATION_FILES = {
 }
 MAX_DEPTH = 5  # folders below the data root that are searched
 PASSED_OVER = ("image", "annos", "__MACOSX")  # files of a split, and what macOS adds to zips
-_NUMBERED = re.compile(r"(\d{1,12})\.(jpg|jpeg|json)", re.IGNORECASE)
+IMAGES, ANNOTATIONS = (".jpg", ".jpeg"), (".json",)  # endings of a split's files
+_NUMBER = re.compile(r"\d{1,12}")
 _ITEM = re.compile(r"item\d+")
-# What Pillow raises for a header that is none.
-HEADER_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -52,44 +49,31 @@ class RawDataset:
     root: Path
     splits: dict[str, RawSplit]
     information: dict[str, Path]
-    copies: dict[str, tuple[Path, Path]] = field(default_factory=dict)
-    unreadable: tuple[Path, ...] = ()
+    copies: dict[str, tuple[Path, Path]]
+    unreadable: list[Path]
 
     def split(self, name: str) -> RawSplit:
         """Return a split; InputError: it was not found, is ambiguous, or lacks annotations though it is not test."""
         if check_split(name) in self.copies:
             first, second = self.copies[name]
-            raise InputError(f"expected one {name} split, but found {first} and {second}; name the one you mean")
+            expected = f"expected one {name} split, but found {first} and {second}; name the one you mean"
+            raise InputError(expected, "two_copies")
         if name not in self.splits:
             expected = f"{name}/image" + ("" if name == "test" else f" and {name}/annos")
             found = ", ".join(sorted(self.splits)) or "none of the three splits"
             closed = f" ({self.unreadable[0]} cannot be listed)" if self.unreadable else ""
-            raise InputError(f"{self.root}: expected {expected} in it, but found only {found}{closed}")
+            raise InputError(f"{self.root}: expected {expected} in it, but found only {found}{closed}", "split_absent")
         split = self.splits[name]
         if name != "test" and split.annos_dir is None:
-            annos = split.image_dir.parent / "annos"
-            raise InputError(f"{self.root}: expected annotations in {annos}, but there is no such folder")
+            expected = f"expected annotations in {split.image_dir.parent / 'annos'}, but there is no such folder"
+            raise InputError(f"{self.root}: {expected}", "annotations_absent")
         return split
 
 
-@dataclass(frozen=True)
-class NumberedFiles:
-    """The files of a folder whose names are numbers, and those that cannot be used.
-
-    `names` goes by number, ascending; `problems` are (code, line) of each file without a number, or with another's.
-    """
-
-    folder: Path
-    names: dict[int, str]
-    problems: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class RawAnnotation:
-    """One annotation file: the image's number, its attributes, and its items in the file's order."""
+class RawAnnotation(NamedTuple):
+    """One annotation file: its attributes, and its items in the file's order."""
 
     path: Path
-    image_id: int
     source: str
     pair_id: int
     items: tuple[tuple[str, dict[str, Any]], ...]
@@ -112,7 +96,7 @@ def find_raw(data_root: Path | str) -> RawDataset:
     root = Path(data_root)
     if not root.is_dir():
         raise InputError(f"{root}: expected the folder of the raw data set, but there is no such folder")
-    candidates: dict[str, list[Path]] = {}
+    candidates: dict[str, list[Path]] = {}  # nearest first
     information: dict[str, Path] = {}
     seen: list[str] = []
     unreadable: list[Path] = []
@@ -131,25 +115,32 @@ def find_raw(data_root: Path | str) -> RawDataset:
         )
     splits, copies = {}, {}
     for name, folders in candidates.items():
-        first, *others = sorted(folders, key=lambda folder: len(folder.parts))
+        first, *others = folders
         if others and len(others[0].parts) == len(first.parts):
             copies[name] = first, others[0]
         else:
             annos = first / "annos"
             splits[name] = RawSplit(name, first / "image", annos if os.path.isdir(annos) else None)
-    return RawDataset(root, splits, information, copies, tuple(unreadable))
+    return RawDataset(root, splits, information, copies, unreadable)
 
 
-def list_annotations(split: RawSplit) -> NumberedFiles:
-    """List a split's annotation files by number; InputError: it has no folder of them that can be listed."""
-    if split.annos_dir is None:
-        raise InputError(f"{split.image_dir.parent}: expected annotations, but there is no annos folder")
-    return _numbered_files(split.annos_dir, (".json",))
+def numbered_files(folder: Path, endings: tuple[str, ...]) -> tuple[dict[int, str], list[tuple[str, str]]]:
+    """Return a folder's files such as 000001.json by number, ascending, and (code, line) of each that cannot be used.
 
-
-def list_images(split: RawSplit) -> NumberedFiles:
-    """List a split's images by number; InputError: the folder cannot be listed."""
-    return _numbered_files(split.image_dir, (".jpg", ".jpeg"))
+    Such have no number, or another's. InputError: the folder cannot be listed.
+    """
+    names: dict[int, str] = {}
+    problems = []
+    for name in _list(folder)[1]:  # 000001.json comes before 1.json
+        stem, suffix = os.path.splitext(name)
+        if name.startswith(".") or suffix.lower() not in endings:
+            continue
+        if not _NUMBER.fullmatch(stem):
+            line = f"{folder / name}: expected a number as file name, such as 000001{suffix}"
+            problems.append(("name_no_number", line))
+        elif (used := names.setdefault(int(stem), name)) != name:
+            problems.append(("number_repeated", f"{folder / name}: has the same number as {used}"))
+    return dict(sorted(names.items())), problems
 
 
 def read_annotation(path: Path) -> RawAnnotation:
@@ -171,31 +162,7 @@ def read_annotation(path: Path) -> RawAnnotation:
         pair_id = integer_field(value, "pair_id", default=0)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return RawAnnotation(Path(path), image_number(path), source, pair_id, items)
-
-
-def image_number(path: Path) -> int:
-    """Return the image id that a file name such as 000001.jpg stands for; InputError: the name is not a number."""
-    match = _NUMBERED.fullmatch(Path(path).name)
-    if match is None:
-        raise InputError(f"{path}: expected a number as file name, such as 000001{Path(path).suffix}")
-    return int(match[1])
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return an image's (width, height) in px from its header, without decoding the pixels.
-
-    This is the size as stored: an EXIF orientation is not applied, since annotations are in stored pixels. InputError:
-    the file is absent, or its header is not that of an image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except HEADER_ERRORS:
-        reason = reason_of(path, "its header cannot be decoded")
-        raise InputError(f"{path}: expected a JPEG image, but {reason}") from None
+    return RawAnnotation(path, source, pair_id, items)
 
 
 def read_information(path: Path) -> tuple[list[InformationImage], int | None]:
@@ -203,25 +170,21 @@ def read_information(path: Path) -> tuple[list[InformationImage], int | None]:
 
     InputError: the file is unreadable, or holds no list of images with integer ids and file names.
     """
-    images: list[InformationImage] = []
-    count = 0
-
-    def take_image(number: int, row: dict[str, Any]) -> None:
-        image_id, name, size = row.get("id"), row.get("file_name"), (row.get("width"), row.get("height"))
-        if type(image_id) is not int or not isinstance(name, str):
-            raise InputError(f"{path}: image {number}: expected an integer id and a file_name")
-        stated = all(type(value) is int for value in size)
-        images.append(InformationImage(image_id, Path(name).name, size if stated else None))
-
-    def take_annotation(number: int, row: dict[str, Any]) -> None:
-        nonlocal count
-        count += 1
-
+    images, num_annotations = [], None
     with open_file(path) as file:
-        found = read_json_lists(file.read, str(path), {"images": take_image, "annotations": take_annotation})
+        for key, rows in iter_json_lists(file.read, str(path), ("images", "annotations")):
+            if key == "annotations":
+                num_annotations = sum(1 for _ in rows)
+                continue
+            for number, row in rows:
+                image_id, name, size = row.get("id"), row.get("file_name"), (row.get("width"), row.get("height"))
+                if type(image_id) is not int or not isinstance(name, str):
+                    raise InputError(f"{path}: image {number}: expected an integer id and a file_name")
+                stated = all(type(value) is int for value in size)
+                images.append(InformationImage(image_id, Path(name).name, size if stated else None))
     if not images:
         raise InputError(f"{path}: expected an object with a list of images")
-    return images, count if "annotations" in found else None
+    return images, num_annotations
 
 
 def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -229,46 +192,30 @@ def _walk(root: Path, unreadable: list[Path]) -> Iterator[tuple[Path, list[str],
 
     Folders below the root that cannot be listed are added to `unreadable`.
     """
-    level, visited = [root], {root.resolve()}
-    for _ in range(MAX_DEPTH + 1):
-        below: list[Path] = []
-        for folder in level:
-            try:
-                folders, files = _list(folder)
-            except InputError:
-                if folder == root:
-                    raise
-                unreadable.append(folder)
-                continue
-            yield folder, folders, files
-            for name in folders:
-                real = (folder / name).resolve()
-                if name not in PASSED_OVER and not name.startswith(".") and real not in visited:
-                    visited.add(real)
-                    below.append(folder / name)
-        level = below
+    queue, visited = [root], {root.resolve()}
+    for folder in queue:  # which grows
+        try:
+            folders, files = _list(folder)
+        except InputError:
+            if folder == root:
+                raise
+            unreadable.append(folder)
+            continue
+        yield folder, folders, files
+        if len(folder.parts) == len(root.parts) + MAX_DEPTH:
+            continue
+        for name in folders:
+            real = (folder / name).resolve()
+            if name not in PASSED_OVER and not name.startswith(".") and real not in visited:
+                visited.add(real)
+                queue.append(folder / name)
 
 
 def _list(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of a folder's folders and of its files, sorted."""
     try:
         with os.scandir(folder) as entries:
             rows = sorted((entry.name, os.path.isdir(entry)) for entry in entries)  # a link in a loop is no folder
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     return [name for name, is_dir in rows if is_dir], [name for name, is_dir in rows if not is_dir]
-
-
-def _numbered_files(folder: Path, suffixes: tuple[str, ...]) -> NumberedFiles:
-    names: dict[int, str] = {}
-    problems = []
-    for name in _list(folder)[1]:  # 000001.json comes before 1.json
-        if not name.lower().endswith(suffixes) or name.startswith("."):
-            continue
-        try:
-            used = names.setdefault(image_number(folder / name), name)
-        except InputError as error:
-            problems.append(("name_no_number", str(error)))
-            continue
-        if used != name:
-            problems.append(("number_repeated", f"{folder / name}: has the same number as {used}"))
-    return NumberedFiles(folder, dict(sorted(names.items())), tuple(problems))

@@ -6,7 +6,7 @@ in all.)
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import orjson
@@ -39,13 +39,12 @@ def iter_json_rows(read: Read, where: str, take: Callable[[bytes], int] | None =
     scanner.end()
 
 
-def read_json_lists(read: Read, where: str, takers: Mapping[str, Callable[[int, Row], None]]) -> set[str]:
-    """Hand the rows of an object's lists to their takers, in the file's order; return the keys found.
+def iter_json_lists(read: Read, where: str, keys: Collection[str]) -> Iterator[tuple[str, Iterator[tuple[int, Row]]]]:
+    """Yield the key and the numbered rows of an object's lists of objects, in the file's order.
 
     Args:
         read, where: as for `iter_json_rows`; InputError also where a key comes twice.
-        takers: of a key whose value is a list of objects, what gets (row number from 0, row). The values of
-            other keys are dropped; each may be as long as a row may be.
+        keys: whose lists are wanted. The values of others are dropped; each may be as long as a row may be.
     """
     scanner, found = _Scanner(read, where), set()
     scanner.step(b"{", "expected a JSON object")
@@ -57,16 +56,17 @@ def read_json_lists(read: Read, where: str, takers: Mapping[str, Callable[[int, 
         if key in found:
             raise InputError(f"{where}: expected each key once, but {key[:40]!r} repeats")
         found.add(key)
-        if key not in takers:
+        if key not in keys:
             scanner.value(key[:40])
             continue
         scanner.where = f"{where}: {key}"
         scanner.step(b"[", "expected a list of objects")
-        for number, row in scanner.rows():
-            takers[key](number, row)
+        rows = scanner.rows()
+        yield key, rows
+        for _ in rows:  # that were not asked for
+            pass
         scanner.where = where
     scanner.end()
-    return found
 
 
 class _Scanner:

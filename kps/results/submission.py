@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 
 from kps.data.coco import category_counts
-from kps.data.rows import Read, read_json_lists
+from kps.data.rows import Read, iter_json_lists
 from kps.files import MAX_RATIO, NPZ, ZIP, InputError, atomic_path, integer_field, open_file, progress, reason_of
 from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, load_results, read_results, top_rows
 from kps.schema import CATEGORIES, NUM_LANDMARKS, category
@@ -191,17 +191,18 @@ def _check_images(predictions: Predictions, images: Path | str | None, where: st
 
 def _image_ids(path: Path | str) -> set[int]:
     """Return the image ids of an information or COCO file."""
-    ids: set[int] = set()
-
-    def add(number: int, row: dict[str, Any]) -> None:
-        try:
-            ids.add(integer_field(row, "id"))
-        except InputError as error:
-            raise InputError(f"{path}: image {number}: {error}") from None
-
+    ids: set[int] | None = None
     with open_file(Path(path)) as file:
-        found = read_json_lists(file.read, str(path), {"images": add, "annotations": lambda number, row: None})
-    if "images" not in found:
+        for key, rows in iter_json_lists(file.read, str(path), ("images", "annotations")):
+            if key == "annotations":  # a list too long to be passed over as another key's value
+                continue
+            ids = set()
+            for number, row in rows:
+                try:
+                    ids.add(integer_field(row, "id"))
+                except InputError as error:
+                    raise InputError(f"{path}: image {number}: {error}") from None
+    if ids is None:
         raise InputError(f"{path}: expected an object with a list of images")
     return ids
 
