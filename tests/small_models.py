@@ -15,7 +15,7 @@ OPTIONS = {
     "learning_rate": "optim_wrapper.optimizer.lr",
     "accumulate": "optim_wrapper.accumulative_counts",
 }
-LANDMARKS = {"tiny": "hrnet_tiny", "demo": "hrnet_demo", "paper": "hrnet_w48"}
+LANDMARKS = {"tiny": "hrnet_tiny", "lite": "lite", "demo": "hrnet_demo", "paper": "hrnet_w48"}
 HAND = Aggregation.named("hand81")
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 import torch
 from garment_photos import write_photos
+from mmengine.registry import DefaultScope
 from small_models import detector_config, interrupt_at, landmark_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -135,6 +136,20 @@ def test_a_broken_off_run_ends_where_an_unbroken_one_does(unbroken, coco_file, t
     ours, theirs = training.load_history(tmp_path), training.load_history(unbroken.parent)
     assert ours.iteration.tolist() == theirs.iteration.tolist()
     assert ours.loss.to_numpy() == pytest.approx(theirs.loss.to_numpy(), rel=1e-4)
+
+
+@pytest.mark.parametrize("build", [detector_config, landmark_config])
+def test_a_draw_is_the_same_whenever_it_is_made(build, coco_file, tmp_path):
+    """Albumentations included, whose transforms have generators of their own."""
+    made = make_config(coco_file, tmp_path, build=build, size="lite")
+    training.register_parts(made.default_scope)
+    with DefaultScope.overwrite_default_scope(made.default_scope):
+        drawn = [hooks.with_seeded_draws(made.train_dataloader, seed=0)["dataset"] for _ in range(2)]
+    first, again, other = (
+        dataset[0, seed]["inputs"] for dataset, seed in ((drawn[0], 7), (drawn[1], 7), (drawn[1], 8))
+    )
+    assert torch.equal(first, again)
+    assert first.shape != other.shape or not torch.equal(first, other)
 
 
 def test_another_seed_gives_other_weights(unbroken, coco_file, tmp_path):

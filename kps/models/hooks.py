@@ -73,6 +73,11 @@ class SeededDataset(Dataset):
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.metainfo = getattr(dataset, "metainfo", {})
+        while hasattr(dataset, "dataset"):
+            dataset = dataset.dataset
+        transforms = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+        # albumentations' transforms, which mmdet and mmpose keep as `aug`, have generators of their own.
+        self.with_own_generators = [part.aug for part in transforms if hasattr(part, "aug")]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -80,6 +85,8 @@ class SeededDataset(Dataset):
     def __getitem__(self, draw: tuple[int, int]) -> Any:
         index, seed = draw
         seed_everything(seed)
+        for part in self.with_own_generators:
+            part.set_random_state(np.random.default_rng(seed), random.Random(seed))
         return self.dataset[index]
 
 
