@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kps.data.rows import Read, iter_json_rows
 from kps.files import (
@@ -151,14 +152,22 @@ def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
 
 
-def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
-    """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
-    order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
-    image, kind = predictions.image_id[order], predictions.category_id[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (image[1:] != image[:-1]) | (kind[1:] != kind[:-1])
-    start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    return np.sort(order[np.arange(len(order)) - start < count])
+Results = Predictions | Detections
+
+
+def place_among_equals(*columns: np.ndarray) -> np.ndarray:
+    """(N,) how many of the rows before have the same values in all columns (N,)."""
+    return pd.DataFrame(dict(enumerate(columns))).groupby([*range(len(columns))]).cumcount().to_numpy()
+
+
+def top_rows(predictions: Predictions) -> np.ndarray:
+    """Rows of the best scored of each image and category, as many as the scorer reads, ascending.
+
+    Earlier rows win ties.
+    """
+    order = np.argsort(-predictions.score, kind="stable")
+    place = place_among_equals(predictions.image_id[order], predictions.category_id[order])
+    return np.sort(order[place < MAX_PER_IMAGE_AND_CATEGORY])
 
 
 def load_results(path: Path) -> Predictions:
