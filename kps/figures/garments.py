@@ -111,20 +111,17 @@ def _draw_garments(
     """
     for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):
         item, colour = category(kind), CATEGORY_COLOURS[kind]
-        places, known = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2] > 0
+        known = points[: item.num_landmarks, 2] > 0
         empty = known & hollow[row, : item.num_landmarks]
-        places = np.where(known[:, None], places, np.nan)
+        places = np.where(known[:, None], points[: item.num_landmarks, :2], np.nan)
         for ring in _silhouettes(item, places):
             axes.add_patch(Polygon(ring, facecolor=colour, edgecolor="none", alpha=0.16))
         draw_outline(axes, item, places, colors=colour, linewidths=1.2, path_effects=OUTLINED)
         axes.plot(*places[known & ~empty].T, "o", ms=3.4, mfc=colour, mec="#14171a", mew=0.5)
         axes.plot(*places[empty].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
-    for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):  # names above all else
-        item = category(kind)
-        own = points[: item.num_landmarks]
-        if (own[:, 2] > 0).any():
+        if known.any():  # texts lie above all else
             text = item.name + ("" if score is None else f" {score[row]:.2f}")
-            _label(axes, own[own[:, 2] > 0, :2].mean(0), text, CATEGORY_COLOURS[kind])
+            _label(axes, places[known].mean(0), text, colour)
 
 
 def _silhouettes(item: Category, places: np.ndarray) -> list[np.ndarray]:
