@@ -225,11 +225,8 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     figure, ((garment, bars),) = new_figure(1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1))
     _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
     _draw_bars(bars, table)
-    figure.suptitle(
-        f"{item.name}: landmarks of {causes.counts.loc[OWN, item.name]:,} garments found",
-        fontsize=10,
-        fontweight="bold",
-    )
+    found = causes.counts.loc[OWN, item.name]
+    figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
     handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(KINDS[1:])]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.1)
     return figure

@@ -93,18 +93,15 @@ def join_detections(parts: Sequence[Detections]) -> Detections:
 
 def save_detections(path: Path, detections: Detections) -> None:
     """Write a box file, coordinates rounded to 0.01 px."""
-    rows = [
-        {"image_id": int(image), "category_id": int(kind), "bbox": box, "score": float(score), "id": int(number)}
-        for number, image, kind, box, score in zip(
-            detections.detection_id,
-            detections.image_id,
-            detections.category_id,
-            np.round(detections.bbox_xywh, 2).tolist(),
-            detections.score,
-            strict=True,
-        )
-    ]
-    write_json(path, rows)
+    columns = {
+        "image_id": detections.image_id,
+        "category_id": detections.category_id,
+        "bbox": np.round(detections.bbox_xywh, 2),
+        "score": detections.score,
+        "id": detections.detection_id,
+    }
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    write_json(path, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def load_detections(path: Path) -> Detections:
