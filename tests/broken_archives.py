@@ -17,6 +17,7 @@ from kps.files import write_json
 
 NAME = "results.json"
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+PLACES = [("absent", lambda path: None), ("a folder", Path.mkdir), ("a link in a loop", lambda p: p.symlink_to(p))]
 
 
 def npz(function: Callable[[bytes], bytes]) -> Callable[[Path], Command]:
@@ -84,10 +85,9 @@ def archives() -> list[Row]:
         ("image ids below 0", arrays(image_id=np.array([-1, 1, 2])), "image ids from 0"),
         ("no predictions", npz(lambda content: saved(np.savez, **vars(make_predictions(0)))), "at least one"),
     ]  # fmt: skip
-    places = [("absent", lambda path: None), ("a folder", Path.mkdir), ("a link in a loop", lambda p: p.symlink_to(p))]
     return [
         *[(name, make, "run.npz: expected", *says) for name, make, *says in rows],
-        *[(f"{name} in its place", at("run.npz", place, "submit"), "run.npz") for name, place in places],
+        *[(f"{name} in its place", at("run.npz", place, "submit"), "run.npz") for name, place in PLACES],
     ]
 
 
@@ -166,14 +166,14 @@ def row(**changes: Any) -> Callable[[Path], Command]:
     return holding(rows_text(change))
 
 
-def unknown_image(folder: Path) -> Command:
-    write_json(folder / "information.json", {"images": [{"id": 1}, {"id": 2}]})
-    return [*holding(rows_text())(folder), "--images", folder / "information.json"]
+def with_images(*ids: Any) -> Callable[[Path], Command]:
+    """A sound zip beside an information file of these image ids."""
 
+    def make(folder: Path) -> Command:
+        write_json(folder / "information.json", {"images": [{"id": image_id} for image_id in ids]})
+        return [*holding(rows_text())(folder), "--images", folder / "information.json"]
 
-def broken_information(folder: Path) -> Command:
-    (folder / "information.json").write_text('{"images": [{"id": "1"}]}')
-    return [*holding(rows_text())(folder), "--images", folder / "information.json"]
+    return make
 
 
 def zips() -> list[Row]:
@@ -216,7 +216,7 @@ def zips() -> list[Row]:
         ("an object", holding(b'{"rows": []}'), NAME, "expected a JSON list"),
         ("a row of 5 MB", holding(b'[{"a":"' + bytes(range(32, 42)) * 600_000 + b'"}]'), "row 0", "at most"),
         ("a row of brackets", holding(b'[{"a":' + b"[" * DEEP + b"]" * DEEP + b"}]"), "row 0", "expected JSON"),
-        ("an unknown photo", unknown_image, "row 2", "image id 3 is not in"),
+        ("an unknown photo", with_images(1, 2), "row 2", "image id 3 is not in"),
     ]
     fields = [
         ("881 numbers", row(keypoints=[0] * 881), "keypoints of 882 numbers", "881"),
@@ -227,11 +227,10 @@ def zips() -> list[Row]:
         ("a score that is a list", row(score=[1]), "number as score"),
         ("a score of 1e300", row(score=1e300), "a score within 1e+09", "1e+300"),
     ]
-    places = [("absent", lambda path: None), ("a folder", Path.mkdir), ("a link in a loop", lambda p: p.symlink_to(p))]
     return [
         *[(name, make, "s.zip", *says) for name, make, *says in rows],
         *[(name, make, f"s.zip: {NAME}: row 1", *says) for name, make, *says in fields],
         *[(f"a JSON {name}", holding(function(rows_text())), "s.zip", says) for name, function, says in TEXTS],
-        *[(f"{name} in its place", at("s.zip", place, "validate"), "s.zip") for name, place in places],
-        ("an information row without a number", broken_information, "information.json: image 0", "'1'"),
+        *[(f"{name} in its place", at("s.zip", place, "validate"), "s.zip") for name, place in PLACES],
+        ("an information row without a number", with_images("1"), "information.json: image 0", "'1'"),
     ]
