@@ -124,11 +124,9 @@ PCK_THRESHOLDS = (0.2, 0.05)
 def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> dict[str, float]:
     """Score predictions made on ground-truth boxes (detection id = annotation id), item by item.
 
-    InputError: an item with labelled landmarks has no prediction, or one of another image or category.
-
-    Returns:
-        "mean_oks" of the items, "PCK@0.2" and "PCK@0.05", the mean distance "EPE" in px of the photo (all NaN where
-        nothing is labelled), and "num_items".
+    Returns "mean_oks" of the items, "PCK@0.2" and "PCK@0.05", the mean distance "EPE" in px of the photo (all NaN where
+    nothing is labelled), and "num_items". InputError: an item with labelled landmarks has no prediction, or one of
+    another image or category.
     """
     items = ground_truth.instances.take(ground_truth.instances.counted)
     keypoints = _on_items(ground_truth, items, predictions).keypoints

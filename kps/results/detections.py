@@ -67,13 +67,9 @@ def photo_boxes(
     score_threshold: float,
     max_per_image: int,
 ) -> Detections:
-    """Return the best boxes of one photo, clipped to it; those without an area are left out.
+    """Return the best boxes of one photo of size_wh px, clipped to it; those without an area are left out.
 
-    Args:
-        image_id, size_wh: of the photo, px.
-        boxes, labels, scores: (N, 4) x1, y1, x2, y2 px, category id - 1, and scores; best first.
-        score_threshold: boxes below are dropped.
-        max_per_image: boxes kept.
+    Boxes (N, 4) x1, y1, x2, y2 px, labels (N,) category id - 1 and scores (N,) come best first.
     """
     keep = np.flatnonzero(scores >= score_threshold)[:max_per_image]
     clipped = np.clip(boxes[keep].astype(np.float64), 0, [*size_wh] * 2)
