@@ -46,7 +46,7 @@ def test_the_standard_error_of_a_share_is_that_of_the_binomial(tmp_path) -> None
 
 
 def test_intervals_follow_the_seed(many) -> None:
-    first, again, other = (bootstrap(*many, samples=100, seed=seed).AP for seed in (1, 1, 2))
+    first, again, other = (bootstrap(*many, samples=20, seed=seed).AP for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -133,5 +133,3 @@ def test_senseless_requests_are_refused(many) -> None:
         bootstrap(coco, results, samples=1)
     with pytest.raises(InputError, match=r"got \['Predictions'\] and \['Detections'\]"):
         paired_bootstrap(coco, results, boxes_of(results))
-    with pytest.raises(InputError, match="image id 77"):
-        bootstrap(coco, replace(results, image_id=np.full(60, 77)), samples=10)

@@ -31,7 +31,7 @@ from kps.results.predictions import Predictions, instance_score
 from kps.schema import CATEGORIES, MAX_LANDMARKS, full_from_own
 
 SEEDS = st.integers(0, 10**6)
-SCALES = st.sampled_from([1e-6, 0.01, 1, 1e3, 1e6])
+SCALES = st.sampled_from([1, 1, 1, 1e-6, 0.01, 1e3, 1e6])  # of the smallest and largest, areas do not count
 
 
 def some_examples(count: int) -> settings:
@@ -47,20 +47,12 @@ def assert_same(coco: Coco, results: Predictions | Detections) -> None:
     assert_equal(as_list(ours), stock_scores(coco, results))
 
 
-@some_examples(25)
-@given(SEEDS, st.booleans())
-def test_scores_equal_stock_pycocotools(seed: int, visible_only: bool) -> None:
-    coco, results = random_case(seed)
+@some_examples(30)
+@given(SEEDS, SCALES, st.booleans())
+def test_scores_equal_stock_pycocotools(seed: int, scale: float, visible_only: bool) -> None:
+    coco, results = random_case(seed, scale=scale)
     ours = evaluate_landmarks(coco, results, visible_only=visible_only)
     assert_equal(as_list(ours), stock_scores(coco.visible_only() if visible_only else coco, results))
-    assert_same(coco, boxes_of(results))
-
-
-@some_examples(15)
-@given(SEEDS, SCALES)
-def test_scores_of_huge_and_tiny_garments_equal_stock_pycocotools(seed: int, scale: float) -> None:
-    coco, results = random_case(seed, scale=scale)
-    assert_same(coco, results)
     assert_same(coco, boxes_of(results))
 
 
@@ -132,21 +124,13 @@ def test_perfect_results_score_one_and_none_score_zero(tmp_path: Path) -> None:
     results = perfect(coco)
     results.keypoints[2, 14:] = 999  # trousers have 14 landmarks: only those count
     scores = evaluate_landmarks(coco, results)
-    np.testing.assert_allclose([scores.AP, scores.AR], 1)
-    assert (scores.num_images, scores.num_items, scores.num_results) == (3, 3, 3)
-    value = scores.to_json()
-    assert value["per_category"]["5"] == pytest.approx(1) and value["per_category"]["2"] is None
-    assert set(value) == {
-        "AP", "AP50", "AP75", "AR", "per_category", "num_images", "num_items", "num_results",
-    }  # fmt: skip
+    assert scores.to_json() == {
+        **dict.fromkeys(("AP", "AP50", "AP75", "AR"), pytest.approx(1)),
+        "per_category": {str(kind): pytest.approx(1) if kind in (1, 5, 8) else None for kind in range(1, 14)},
+        **dict.fromkeys(("num_images", "num_items", "num_results"), 3),
+    }
     np.testing.assert_allclose(evaluate_boxes(coco, ground_truth_detections(coco)).AP, 1)
     assert evaluate_landmarks(coco, make_predictions(0)).AP == 0
-
-
-def test_results_on_unknown_images_are_refused(tmp_path: Path) -> None:
-    coco = make_coco(tmp_path, (1, 2))
-    with pytest.raises(InputError, match="first row 1 with image id 77"):
-        evaluate_landmarks(coco, replace(perfect(coco), image_id=np.array([1, 77])))
 
 
 def as_rows(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ from kps.evaluation.matching import (
     associate,
     check_images,
     oks_of_pairs,
+    same_image,
     similarity_at,
 )
 from kps.evaluation.scores import evaluate_landmarks, mean_shape
@@ -73,14 +74,10 @@ def landmark_errors(items: Instances, item: np.ndarray, keypoints: np.ndarray) -
 def _squared_to_others(items: Instances, item: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(M, 39) px^2 from each place to the nearest labelled landmark of another item there, or infinity."""
     nearest = np.full(places.shape[:2], np.inf)
-    pairs = pd.merge(
-        pd.DataFrame({"image": items.image_id[item], "found": np.arange(len(item)), "own": item}),
-        pd.DataFrame({"image": items.image_id, "other": np.arange(len(items))}),
-        on="image",
-    )
-    pairs = pairs[pairs["own"] != pairs["other"]]
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        found, other = pairs[["found", "other"]].to_numpy()[start : start + PAIRS_AT_ONCE].T
+    pairs = np.stack(same_image(items.image_id[item], items.image_id))
+    pairs = pairs[:, item[pairs[0]] != pairs[1]]
+    for start in range(0, pairs.shape[1], PAIRS_AT_ONCE):
+        found, other = pairs[:, start : start + PAIRS_AT_ONCE]
         x, y, v = items.keypoints[other].transpose(2, 0, 1)[:, :, None]
         squared = (places[found, :, None, 0] - x) ** 2 + (places[found, :, None, 1] - y) ** 2  # (P, 39, 39)
         np.minimum.at(nearest, found, np.where(v > 0, squared, np.inf).min(axis=2))

@@ -17,8 +17,7 @@ import pandas as pd
 from kps.data.coco import Coco
 from kps.evaluation.matching import Comparison, Matches, compare
 from kps.files import InputError, progress, without_nan
-from kps.results.detections import Detections
-from kps.results.predictions import Predictions
+from kps.results.predictions import Results
 
 RECALL_STEPS = np.linspace(0, 1, 101)  # COCO's
 CELLS_AT_ONCE = 4_000_000  # of (S, D): bounds the memory
@@ -72,7 +71,6 @@ def _area(hits: np.ndarray, counted: np.ndarray, num_items: np.ndarray) -> np.nd
     return (best_to_come * gained).sum(axis=1) / len(RECALL_STEPS)
 
 
-Results = Predictions | Detections
 LEVEL = 0.95
 STATISTICS = ("AP", "AP50", "AP75", "AR")
 MIN_PHOTOS = 3  # with items of a category; of fewer, less than two thirds of 95 % intervals hold the truth
@@ -98,7 +96,7 @@ class Difference(Interval):
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of the mean over categories and of each category's AP."""
+    """Intervals of the mean over categories and of each category's AP; of two results, each is a Difference."""
 
     level: float
     samples: int
@@ -114,10 +112,6 @@ class Intervals:
         return without_nan(asdict(self))
 
 
-class PairedDifference(Intervals):
-    """Second minus first on the same halves of the images: Intervals, each of them a Difference."""
-
-
 def bootstrap(
     truth: Coco, results: Results, *, samples: int = 1000, seed: int = 0, visible_only: bool = False
 ) -> Intervals:
@@ -127,7 +121,7 @@ def bootstrap(
     """
     weights = _draw(len(truth.images), samples, seed)
     scores = _statistics(truth, results, weights, visible_only)
-    return Intervals(LEVEL, samples, len(truth.images), *_named([_interval(column) for column in scores.T]))
+    return _named([_interval(column[None]) for column in scores.T], weights)
 
 
 def paired_bootstrap(
@@ -138,7 +132,7 @@ def paired_bootstrap(
     samples: int = 1000,
     seed: int = 0,
     visible_only: bool = False,
-) -> PairedDifference:
+) -> Intervals:
     """Compare two results on the same images: second minus first.
 
     Far sharper than two intervals side by side, since what makes a photo hard is hard for both. Both may be the results
@@ -154,8 +148,7 @@ def paired_bootstrap(
     before, after = (
         np.array([_statistics(truth, results, weights, visible_only) for results in group]) for group in groups
     )
-    differences = [_difference(columns) for columns in np.moveaxis((after - before).round(DECIMALS), 2, 0)]
-    return PairedDifference(LEVEL, samples, len(truth.images), *_named(differences))
+    return _named([_difference(columns) for columns in np.moveaxis((after - before).round(DECIMALS), 2, 0)], weights)
 
 
 def _draw(num_images: int, samples: int, seed: int) -> np.ndarray:
@@ -198,16 +191,17 @@ def _mean_present(values: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _interval(column: np.ndarray, lowest: float = 0, seeds: np.ndarray | None = None) -> Interval:
-    """Of (1 + S,) scores in lowest..1, the first on all images; `seeds` (N,) are those whose mean the first one is.
+def _interval(columns: np.ndarray, lowest: float = 0) -> Interval:
+    """Of (N, 1 + S) scores of N seeds in lowest..1, the first of each on all images.
 
     With seeds the quantile is Student's, of Satterthwaite's degrees of freedom (1946): few say little of how they vary.
     """
+    column, seeds = columns.mean(axis=0), columns[:, 0]
     estimate, halves = float(column[0]), column[1:][np.isfinite(column[1:])]
     if len(halves) < 2:
         return Interval(estimate, float("nan"), float("nan"), float("nan"))
     photos, of_seeds, quantile = halves.var(ddof=1), 0.0, NormalDist().inv_cdf((1 + LEVEL) / 2)
-    if seeds is not None and len(seeds) > 1 and (of_seeds := seeds.var(ddof=1) / len(seeds)) > 0:
+    if len(seeds) > 1 and (of_seeds := seeds.var(ddof=1) / len(seeds)) > 0:
         from scipy.stats import t  # here, since it takes a second
 
         quantile = t.ppf((1 + LEVEL) / 2, (len(seeds) - 1) * (1 + photos / of_seeds) ** 2)
@@ -218,13 +212,14 @@ def _interval(column: np.ndarray, lowest: float = 0, seeds: np.ndarray | None = 
 
 
 def _difference(columns: np.ndarray) -> Difference:
-    """Of (N, 1 + S) differences of N seeds, the first of each on all images."""
-    column = columns.mean(axis=0)
-    known = column[1:][np.isfinite(column[1:])]
+    """Of (N, 1 + S) differences of N seeds, as `_interval` has them."""
+    halves = columns.mean(axis=0)[1:]
+    known = halves[np.isfinite(halves)]
     share_better = float((known > 0).mean()) if len(known) else float("nan")
-    return Difference(**vars(_interval(column, -1, columns[:, 0])), share_better=share_better)
+    return Difference(**vars(_interval(columns, -1)), share_better=share_better)
 
 
-def _named(values: list[Any]) -> tuple[Any, ...]:
-    """The four of the mean, then a dict of the 13 categories."""
-    return *values[: len(STATISTICS)], dict(enumerate(values[len(STATISTICS) :], start=1))
+def _named(values: list[Any], weights: np.ndarray) -> Intervals:
+    """Of the four intervals of the mean, then those of the 13 categories, by weights (1 + S, I)."""
+    per_category = dict(enumerate(values[len(STATISTICS) :], start=1))
+    return Intervals(LEVEL, len(weights) - 1, weights.shape[1], *values[: len(STATISTICS)], per_category)

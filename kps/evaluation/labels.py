@@ -15,10 +15,9 @@ import pandas as pd
 from kps.data.checks import BORDER_PX, KINDS, check_image
 from kps.data.coco import Coco
 from kps.data.photos import stored_path
-from kps.evaluation.matching import check_images, iou
+from kps.evaluation.matching import check_images, iou, same_image
 from kps.files import InputError, progress
-from kps.results.detections import Detections
-from kps.results.predictions import Predictions
+from kps.results.predictions import Predictions, Results
 from kps.schema import own_landmark_mask
 
 LARGEST_SHARE = 1.05  # coordinates that are shares of the photo go up to 1 or a little beyond
@@ -51,7 +50,7 @@ def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
     most = outside > (0 if have.sum() >= MANY else items.num_keypoints / 3)
     area_differs = np.abs(items.area - boxes[:, 2:].prod(axis=1)) > boxes[:, 2:].sum(axis=1) + 1
     checks = [
-        *_place_checks("a box", _ends(boxes), np.ones((len(boxes), 2), bool), size_wh, enough=0.5),
+        *_box_checks(boxes, size_wh),
         *_place_checks("landmarks", places, labelled, size_wh, enough=0.5),
         ("landmarks outside the box", "x, y, width, height around them", outside > 0, most, have),
         ("an area, by which scores go, other than the box's", "", area_differs, False, True),
@@ -59,7 +58,7 @@ def check_labels(coco: Coco, image_dir: Path | None = None) -> list[str]:
     return [*coco.remarks, *photos, *_judge(coco.path, "annotation id", items.annotation_id, checks)]
 
 
-def check_results(truth: Coco, results: Predictions | Detections, path: Path) -> list[str]:
+def check_results(truth: Coco, results: Results, path: Path) -> list[str]:
     """Compare boxes or landmarks of one's own with the photos and garments; return a line for each doubt.
 
     The garments of `truth`, if any, tell corners from widths and heights; `path` is the results' file, for messages.
@@ -71,12 +70,11 @@ def check_results(truth: Coco, results: Predictions | Detections, path: Path) ->
         own = own_landmark_mask()[results.category_id - 1]
         checks = _place_checks("landmarks", results.keypoints[:, :, :2], own, size_wh, enough=MOST_OF_RESULTS)
     else:
-        boxes = results.bbox_xywh
-        columns = [{"image": rows.image_id, "kind": rows.category_id} for rows in (results, items)]
-        tables = [pd.DataFrame(values).reset_index() for values in columns]
-        row, item = pd.merge(*tables, on=["image", "kind"])[["index_x", "index_y"]].to_numpy().T
-        _refuse_corners(path, boxes, size_wh, row, items.bbox_xywh[item], item)
-        checks = _place_checks("a box", _ends(boxes), np.ones((len(boxes), 2), bool), size_wh, enough=0.5)
+        row, item = same_image(results.image_id, items.image_id)
+        alike = results.category_id[row] == items.category_id[item]
+        row, item = row[alike], item[alike]
+        _refuse_corners(path, results.bbox_xywh, size_wh, row, items.bbox_xywh[item], item)
+        checks = _box_checks(results.bbox_xywh, size_wh)
     lines = _judge(path, "row", np.arange(len(results)), checks)
     if len(items) and len(results) and not np.isin(results.category_id, items.category_id).any():
         lines.append(f"{path}: no row is of a category that {truth.path} holds")
@@ -93,6 +91,10 @@ def _judge(path: Path, word: str, names: np.ndarray, checks: list[Check]) -> lis
             if 2 * np.sum(off) > total:
                 raise InputError(f"{lines[-1]}: expected {expected}")
     return lines
+
+
+def _box_checks(boxes: np.ndarray, size_wh: np.ndarray) -> list[Check]:
+    return _place_checks("a box", _ends(boxes), np.ones((len(boxes), 2), bool), size_wh, enough=0.5)
 
 
 def _place_checks(

@@ -14,7 +14,7 @@ import pandas as pd
 from kps.data.coco import Coco, Instances
 from kps.files import InputError
 from kps.results.detections import Detections
-from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions
+from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, Results, place_among_equals
 from kps.schema import NUM_CATEGORIES, SIGMAS, full_from_own, own_sigmas
 
 PAIRS_AT_ONCE = 1_000  # bounds the memory, and fits the cache
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def compare(
-    truth: Coco, results: Predictions | Detections, *, visible_only: bool = False, counted: np.ndarray | None = None
+    truth: Coco, results: Results, *, visible_only: bool = False, counted: np.ndarray | None = None
 ) -> Comparison:
     """Match results to the truth: Predictions by landmarks (OKS), Detections by boxes (IoU).
 
@@ -76,27 +76,26 @@ def check_images(truth: Coco, image_id: np.ndarray, where: Path | None = None) -
         )
 
 
-def match(items: Instances, ignored: np.ndarray, results: Predictions | Detections) -> Matches:
+def match(items: Instances, ignored: np.ndarray, results: Results) -> Matches:
     """Match the results of one category to its items; (G,) `ignored` items are neither right nor missed."""
     landmarks = isinstance(results, Predictions)
     ignored = ignored | (items.area > MAX_AREA)
     order = np.lexsort((ignored, items.image_id))  # the items that count first
     items, ignored = items.take(order), ignored[order]
     order = np.lexsort((-results.score, results.image_id))
-    rank = _place_in_run(results.image_id[order])
+    rank = place_among_equals(results.image_id[order])
     kept = rank < (MAX_PER_IMAGE_AND_CATEGORY if landmarks else MAX_BOXES_PER_IMAGE_AND_CATEGORY)
     results, rank = results.take(order[kept]), rank[kept]
     images, first, count = np.unique(items.image_id, return_index=True, return_counts=True)
     image = pd.Index(images).get_indexer(results.image_id)  # (D,) row of the image; -1 without items
     rows = np.flatnonzero(image >= 0)
     row = np.repeat(rows, count[image[rows]])
-    place = _place_in_run(row)  # of the item on its image
+    place = place_among_equals(row)  # of the item on its image
     most = int(count.max(initial=0))
     similarity = np.full((len(results), most), -1.0)
     similarity[row, place] = _similarity(items, first[image[row]] + place, results, row)
-    of_place = np.minimum(
-        first[:, None] + np.arange(most), len(items) - 1
-    )  # what is beyond an image's has no similarity
+    # What is beyond an image's last item has no similarity.
+    of_place = np.minimum(first[:, None] + np.arange(most), len(items) - 1)
     is_ignored, is_crowd = ignored[of_place], items.iscrowd[of_place]
     free = np.ones((len(images), len(THRESHOLDS), most), bool)
     right, passed = np.zeros((2, len(results), len(THRESHOLDS)), bool)
@@ -120,11 +119,6 @@ def match(items: Instances, ignored: np.ndarray, results: Predictions | Detectio
     return Matches(results.image_id[order], right[order].T, passed[order].T, items.image_id[~ignored])
 
 
-def _place_in_run(values: np.ndarray) -> np.ndarray:
-    """(N,) place of each value among its equals, which stand side by side, from 0."""
-    return pd.Series(values).groupby(values).cumcount().to_numpy()
-
-
 def _submitted_area(results: Predictions) -> np.ndarray:
     """(N,) px^2, as pycocotools derives it from 882 numbers: the tight box of the landmarks and of (0, 0)."""
     low = np.minimum(results.keypoints[:, :, :2].min(axis=1, initial=0), 0)
@@ -132,7 +126,7 @@ def _submitted_area(results: Predictions) -> np.ndarray:
     return (high - low).prod(axis=1)
 
 
-def _similarity(items: Instances, item: np.ndarray, results: Predictions | Detections, row: np.ndarray) -> np.ndarray:
+def _similarity(items: Instances, item: np.ndarray, results: Results, row: np.ndarray) -> np.ndarray:
     """(P,) IoU of boxes or OKS of landmarks of the items `item` (P,) to the results `row` (P,)."""
     if isinstance(results, Detections):
         return iou(results.bbox_xywh[row], items.bbox_xywh[item], crowd=items.iscrowd[item])
@@ -165,14 +159,11 @@ def similarity_at(squared_distance: np.ndarray, category_id: np.ndarray, area: n
     return np.exp(-squared_distance / variance / (area[:, None] + np.spacing(1)) / 2)
 
 
-def oks(items: Instances, keypoints: np.ndarray) -> np.ndarray:
-    """(N,) object keypoint similarity of each item to its prediction (N, 39, 2 or 3); NaN without labels."""
-    rows = np.arange(len(items))
-    return oks_of_pairs(items, keypoints, rows, rows)
-
-
 def oks_of_pairs(items: Instances, keypoints: np.ndarray, item: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """(P,) OKS of the items of rows `item` (P,) to the predictions (N, 39, 2 or 3) of rows `row` (P,)."""
+    """(P,) OKS of the items of rows `item` (P,) to the predictions (N, 39, 2 or 3) of rows `row` (P,).
+
+    NaN where nothing is labelled.
+    """
     values = np.zeros(len(item))
     for start in range(0, len(item), PAIRS_AT_ONCE):
         i, j = (part[start : start + PAIRS_AT_ONCE] for part in (item, row))
@@ -199,22 +190,24 @@ def precision_at_recall(matches: Matches, recall: np.ndarray) -> np.ndarray:
     return np.stack([row[np.searchsorted(share, recall)] for row, share in zip(best, reached, strict=True)])
 
 
-def confusions(truth: Coco, results: Predictions | Detections, *, least_score: float) -> np.ndarray:
+def confusions(truth: Coco, results: Results, *, least_score: float) -> np.ndarray:
     """(13, 14) items of each category, by that of the best scored result on them (box IoU from 0.5); last: none."""
-    items, surest = truth.instances, results.take(np.argsort(-results.score, kind="stable"))
+    items = truth.instances.take(truth.instances.counted)
+    surest = results.take(np.argsort(-results.score, kind="stable")[::-1])  # the last to name an item stands
     surest = surest.take(surest.score >= least_score)
-    pairs = pd.merge(
-        pd.DataFrame({"image": surest.image_id, "result": np.arange(len(surest))}),
-        pd.DataFrame({"image": items.image_id, "item": np.arange(len(items))})[items.counted],
-        on="image",
-    )
-    result, item = pairs["result"].to_numpy(), pairs["item"].to_numpy()
-    pairs = pairs[iou(surest.bbox_xywh[result], items.bbox_xywh[item]) >= NEAR].drop_duplicates("item")
+    result, item = same_image(surest.image_id, items.image_id)
+    near = iou(surest.bbox_xywh[result], items.bbox_xywh[item]) >= NEAR
     named = np.full(len(items), NUM_CATEGORIES)
-    named[pairs["item"]] = surest.category_id[pairs["result"]] - 1
+    named[item[near]] = surest.category_id[result[near]] - 1
     counts = np.zeros((NUM_CATEGORIES, NUM_CATEGORIES + 1), int)
-    np.add.at(counts, (items.category_id[items.counted] - 1, named[items.counted]), 1)
+    np.add.at(counts, (items.category_id - 1, named), 1)
     return counts
+
+
+def same_image(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P,), (P,) rows of every pair of one of the first (N,) and one of the second (M,) of equal image ids."""
+    tables = (pd.DataFrame({"image": image_id}).reset_index() for image_id in (first, second))
+    return tuple(pd.merge(*tables, on="image")[["index_x", "index_y"]].to_numpy().T)
 
 
 OWN, DUPLICATE, WRONG_CATEGORY, BACKGROUND = "right item", "duplicate", "wrong category", "background"
@@ -237,18 +230,25 @@ def associate(items: Instances, counted: np.ndarray, results: Predictions) -> As
     a DUPLICATE. A remaining result whose box fits an item of another category has the WRONG_CATEGORY; the
     best scored one stands for the item where no result of the right category does. The rest is BACKGROUND.
     """
-    pairs = _pairs(items, np.flatnonzero(counted), results)
-    same = pairs[pairs["same"] & ((pairs["oks"] >= NEAR) | (pairs["iou"] >= NEAR))]
-    same = same.sort_values(["oks", "iou", "score"], ascending=False, kind="stable")
+    countable = np.flatnonzero(counted)
+    result, place = same_image(results.image_id, items.image_id[countable])
+    item, score = countable[place], results.score[result]
+    same = results.category_id[result] == items.category_id[item]
+    overlap, oks = iou(results.bbox_xywh[result], items.bbox_xywh[item]), np.full(len(same), -1.0)
+    oks[same] = oks_of_pairs(items, results.keypoints, item[same], result[same])
+    pairs = pd.DataFrame({"result": result, "item": item, "oks": oks, "iou": overlap, "score": score})
     result_of, item_of = np.full(len(items), -1), np.full(len(results), -1)
     kind = np.full(len(results), BACKGROUND, dtype=object)
-    _join(same, result_of, item_of)
+
+    fitting = pairs[same & ((oks >= NEAR) | (overlap >= NEAR))]
+    fitting = fitting.sort_values(["oks", "iou", "score"], ascending=False, kind="stable")
+    _join(fitting, result_of, item_of)
     kind[item_of >= 0] = OWN
 
-    doubled = same[item_of[same["result"]] < 0].drop_duplicates("result")
+    doubled = fitting[item_of[fitting["result"]] < 0].drop_duplicates("result")
     kind[doubled["result"]] = DUPLICATE
 
-    other = pairs[~pairs["same"] & (pairs["iou"] >= NEAR) & (kind[pairs["result"]] == BACKGROUND)]
+    other = pairs[~same & (overlap >= NEAR) & (kind[result] == BACKGROUND)]
     other = other.sort_values(["score", "iou"], ascending=False, kind="stable")
     kind[other["result"]] = WRONG_CATEGORY
     _join(other, result_of, item_of)
@@ -261,23 +261,6 @@ def _join(pairs: pd.DataFrame, result_of: np.ndarray, item_of: np.ndarray) -> No
     for result, item in pairs[["result", "item"]].to_numpy().tolist():
         if result_of[item] < 0 and item_of[result] < 0:
             result_of[item], item_of[result] = result, item
-
-
-def _pairs(items: Instances, counted: np.ndarray, results: Predictions) -> pd.DataFrame:
-    """One row for each result and counted item on its image: result, item, same category, iou, oks, score."""
-    pairs = pd.merge(
-        pd.DataFrame({"image": results.image_id, "result": np.arange(len(results))}),
-        pd.DataFrame({"image": items.image_id[counted], "item": counted}),
-        on="image",
-    )
-    result, item = pairs["result"].to_numpy(), pairs["item"].to_numpy()
-    pairs["same"] = results.category_id[result] == items.category_id[item]
-    pairs["score"] = results.score[result]
-    pairs["iou"] = iou(results.bbox_xywh[result], items.bbox_xywh[item])
-    pairs["oks"] = -1.0
-    rows = np.flatnonzero(pairs["same"])
-    pairs.loc[rows, "oks"] = oks_of_pairs(items, results.keypoints, item[rows], result[rows])
-    return pairs
 
 
 def iou(first: np.ndarray, second: np.ndarray, *, crowd: np.ndarray | bool = False) -> np.ndarray:

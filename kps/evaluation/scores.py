@@ -13,10 +13,10 @@ import pandas as pd
 
 from kps.data.coco import Coco, Instances
 from kps.evaluation.intervals import resampled_scores
-from kps.evaluation.matching import Comparison, check_images, compare, oks
+from kps.evaluation.matching import Comparison, check_images, compare, oks_of_pairs
 from kps.files import InputError, without_nan
 from kps.results.detections import Detections
-from kps.results.predictions import Predictions
+from kps.results.predictions import Predictions, Results
 from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, own_landmark_mask
 
 
@@ -92,9 +92,7 @@ def known_subsets(ground_truth: Coco) -> list[str]:
     return known + [SOURCE] * any(row.source for row in ground_truth.images)
 
 
-def evaluate_subsets(
-    ground_truth: Coco, results: Predictions | Detections, *, by: str, visible_only: bool = False
-) -> dict[str, Scores]:
+def evaluate_subsets(ground_truth: Coco, results: Results, *, by: str, visible_only: bool = False) -> dict[str, Scores]:
     """Score landmarks or boxes on each subset by one of SUBSETS: by its label, NaN where no item of it counts.
 
     InputError: `by` is no such attribute, the data do not know it, or a result lies on an unknown image.
@@ -126,16 +124,15 @@ PCK_THRESHOLDS = (0.2, 0.05)
 def landmark_accuracy(ground_truth: Coco, predictions: Predictions) -> dict[str, float]:
     """Score predictions made on ground-truth boxes (detection id = annotation id), item by item.
 
-    InputError: an item with labelled landmarks has no prediction, or one of another image or category.
-
-    Returns:
-        "mean_oks" of the items, "PCK@0.2" and "PCK@0.05", the mean distance "EPE" in px of the photo (all NaN where
-        nothing is labelled), and "num_items".
+    Returns "mean_oks" of the items, "PCK@0.2" and "PCK@0.05", the mean distance "EPE" in px of the photo (all NaN where
+    nothing is labelled), and "num_items". InputError: an item with labelled landmarks has no prediction, or one of
+    another image or category.
     """
     items = ground_truth.instances.take(ground_truth.instances.counted)
     keypoints = _on_items(ground_truth, items, predictions).keypoints
     distance = np.linalg.norm(keypoints[:, :, :2] - items.keypoints[:, :, :2], axis=2)
-    values = {"mean_oks": _mean(oks(items, keypoints))}
+    rows = np.arange(len(items))
+    values = {"mean_oks": _mean(oks_of_pairs(items, keypoints, rows, rows))}
     values |= {f"PCK@{threshold:g}": pck(items, distance, threshold) for threshold in PCK_THRESHOLDS}
     return values | {"EPE": _mean(distance[items.keypoints[:, :, 2] > 0]), "num_items": len(items)}
 
@@ -162,18 +159,15 @@ def _mean_by_landmark(items: Instances, values: np.ndarray, labelled: np.ndarray
 def _on_items(ground_truth: Coco, items: Instances, predictions: Predictions) -> Predictions:
     """Return the prediction of each item, in the items' order."""
     rows = pd.Index(predictions.detection_id).get_indexer(items.annotation_id)
+    expected = f"{ground_truth.path}: expected predictions on all ground-truth boxes, but"
     if (rows < 0).any():
-        raise InputError(
-            f"{ground_truth.path}: expected a prediction for every item, but {(rows < 0).sum()} have none, "
-            f"first annotation {items.annotation_id[np.argmax(rows < 0)]}"
-        )
+        first = items.annotation_id[np.argmax(rows < 0)]
+        raise InputError(f"{expected} {(rows < 0).sum()} have none, first annotation {first}")
     matched = predictions.take(rows)
     differs = (matched.category_id != items.category_id) | (matched.image_id != items.image_id)
     if differs.any():
-        raise InputError(
-            f"{ground_truth.path}: expected predictions on ground-truth boxes, but that of annotation "
-            f"{items.annotation_id[np.argmax(differs)]} is of another image or category"
-        )
+        first = items.annotation_id[np.argmax(differs)]
+        raise InputError(f"{expected} that of annotation {first} is of another image or category")
     return matched
 
 

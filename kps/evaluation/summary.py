@@ -6,19 +6,19 @@ from typing import Any
 
 from kps.data.coco import Coco
 from kps.evaluation.causes import MEAN, analyse_causes
-from kps.evaluation.intervals import STATISTICS, Intervals, PairedDifference, bootstrap, paired_bootstrap
+from kps.evaluation.intervals import STATISTICS, Intervals, bootstrap, paired_bootstrap
 from kps.evaluation.scores import SOURCE, Scores, evaluate_boxes, evaluate_landmarks, evaluate_subsets
 from kps.files import InputError
 from kps.results.detections import Detections
-from kps.results.predictions import Predictions
+from kps.results.predictions import Results
 from kps.schema import CATEGORIES
 
 
 def summarise(
     truth: Coco,
-    results: Predictions | Detections,
+    results: Results,
     *,
-    rival: Predictions | Detections | None = None,
+    rival: Results | None = None,
     by: Sequence[str] = (),
     intervals: bool = False,
     causes: bool = False,
@@ -93,7 +93,7 @@ def _subset_table(attribute: str, subsets: dict[str, Scores]) -> list[str]:
     return lines
 
 
-def _gain(paired: PairedDifference) -> list[str]:
+def _gain(paired: Intervals) -> list[str]:
     """Each category's difference, its interval and the share of halves that agree, as far as known."""
     rows = [("all", paired.AP)] + [(item.name, paired.per_category[item.id]) for item in CATEGORIES]
     return [

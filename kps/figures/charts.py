@@ -13,12 +13,11 @@ from matplotlib.patheffects import withStroke
 
 from kps.data.coco import Coco
 from kps.evaluation.causes import CAUSES, KINDS, Causes
-from kps.evaluation.intervals import RECALL_STEPS, Intervals, PairedDifference
+from kps.evaluation.intervals import RECALL_STEPS, Difference, Intervals
 from kps.evaluation.matching import OWN, THRESHOLDS, compare, confusions, precision_at_recall
 from kps.evaluation.scores import Scores
 from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
-from kps.results.detections import Detections
-from kps.results.predictions import Predictions
+from kps.results.predictions import Predictions, Results
 from kps.schema import CATEGORIES, Category, category
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
@@ -75,7 +74,7 @@ def per_category_bars(series: Mapping[str, Mapping[str, float]], *, ylabel: str,
 
 
 @mpl.rc_context(STYLE)
-def curves_and_confusions(truth: Coco, results: Predictions | Detections, *, least_score: float = 0.1) -> Figure:
+def curves_and_confusions(truth: Coco, results: Results, *, least_score: float = 0.1) -> Figure:
     """Precision over recall, the mean of the categories at five thresholds; and what garments are taken for.
 
     The second panel holds, of the items of a row, the share whose best scored result (from `least_score`) has the
@@ -123,7 +122,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
 
 
 @mpl.rc_context(STYLE)
-def score_intervals(measured: Mapping[str, Intervals | PairedDifference], *, xlabel: str, title: str = "") -> Figure:
+def score_intervals(measured: Mapping[str, Intervals], *, xlabel: str, title: str = "") -> Figure:
     """AP of the mean and of each category as points with their intervals, a colour for each label.
 
     Differences are drawn with a line at zero: an interval that does not cross it is a difference.
@@ -137,7 +136,7 @@ def score_intervals(measured: Mapping[str, Intervals | PairedDifference], *, xla
         colour = SERIES[index % len(SERIES)]
         axes.hlines(place, low, high, color=colour, linewidth=2.2, alpha=0.55)
         axes.plot(middle, place, "o", color=colour, markersize=4.5, label=label)
-    if any(isinstance(values, PairedDifference) for values in measured.values()):
+    if any(isinstance(values.AP, Difference) for values in measured.values()):
         axes.axvline(0, color=INK, linewidth=0.8)
     axes.axhline(0.5, color=INK, linewidth=0.5)
     axes.set_yticks(range(1 + len(NAMES)), ["all", *NAMES])
@@ -226,11 +225,8 @@ def landmark_errors(causes: Causes, category_id: int) -> Figure:
     figure, ((garment, bars),) = new_figure(1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1))
     _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
     _draw_bars(bars, table)
-    figure.suptitle(
-        f"{item.name}: landmarks of {causes.counts.loc[OWN, item.name]:,} garments found",
-        fontsize=10,
-        fontweight="bold",
-    )
+    found = causes.counts.loc[OWN, item.name]
+    figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
     handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(KINDS[1:])]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.1)
     return figure

@@ -90,18 +90,6 @@ def contact_sheet(pictures: Iterable[np.ndarray], *, side: int = 360) -> np.ndar
     return np.vstack([np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)])
 
 
-def _show_photo(axes: Axes, image: np.ndarray, title: str) -> None:
-    """Show pixels so that pixel centres have whole coordinates, as in COCO files."""
-    height, width = image.shape[:2]
-    shrink = min(1.0, MAX_SHOWN / max(height, width))
-    if shrink < 1:  # matplotlib would hold the whole of it in numbers of 4 bytes
-        size = max(round(shrink * width), 1), max(round(shrink * height), 1)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
-    axes.set_title(title, fontsize=7.5, fontweight="normal")
-    blank(axes)
-
-
 def _draw_garments(
     axes: Axes, keypoints: np.ndarray, category_id: np.ndarray, score: np.ndarray | None, hollow: np.ndarray
 ) -> None:
@@ -111,20 +99,17 @@ def _draw_garments(
     """
     for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):
         item, colour = category(kind), CATEGORY_COLOURS[kind]
-        places, known = points[: item.num_landmarks, :2], points[: item.num_landmarks, 2] > 0
+        known = points[: item.num_landmarks, 2] > 0
         empty = known & hollow[row, : item.num_landmarks]
-        places = np.where(known[:, None], places, np.nan)
+        places = np.where(known[:, None], points[: item.num_landmarks, :2], np.nan)
         for ring in _silhouettes(item, places):
             axes.add_patch(Polygon(ring, facecolor=colour, edgecolor="none", alpha=0.16))
         draw_outline(axes, item, places, colors=colour, linewidths=1.2, path_effects=OUTLINED)
         axes.plot(*places[known & ~empty].T, "o", ms=3.4, mfc=colour, mec="#14171a", mew=0.5)
         axes.plot(*places[empty].T, "o", ms=3.4, mfc="white", mec=colour, mew=1.1)
-    for row, (points, kind) in enumerate(zip(keypoints, category_id.tolist(), strict=True)):  # names above all else
-        item = category(kind)
-        own = points[: item.num_landmarks]
-        if (own[:, 2] > 0).any():
+        if known.any():  # texts lie above all else
             text = item.name + ("" if score is None else f" {score[row]:.2f}")
-            _label(axes, own[own[:, 2] > 0, :2].mean(0), text, CATEGORY_COLOURS[kind])
+            _label(axes, places[known].mean(0), text, colour)
 
 
 def _silhouettes(item: Category, places: np.ndarray) -> list[np.ndarray]:
@@ -161,7 +146,10 @@ def showcase(coco: Coco, count: int) -> list[int]:
 
 
 def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure, list[tuple[Axes, int]]]:
-    """A figure with a panel for each photo, and the panels that show one, each with its image id."""
+    """A figure with a panel for each photo, and the panels that show one, each with its image id.
+
+    Pixel centres have whole coordinates, as in COCO files.
+    """
     rows = max(-(-len(image_ids) // COLUMNS), 1)
     figure, axes = new_figure(rows, COLUMNS, (2.5 * COLUMNS, 3.1 * rows))
     photos = {row.id: row for row in coco.images}
@@ -169,7 +157,14 @@ def _grid(coco: Coco, image_dir: Path, image_ids: Sequence[int]) -> tuple[Figure
         blank(panel)
     panels = list(zip(axes.flat, image_ids, strict=False))
     for panel, image_id in panels:
-        _show_photo(panel, photo_of(photos[image_id], image_dir), f"image {image_id}")
+        photo = photo_of(photos[image_id], image_dir)
+        height, width = photo.shape[:2]
+        shrink = min(1.0, MAX_SHOWN / max(height, width))
+        if shrink < 1:  # matplotlib would hold the whole of it in numbers of 4 bytes
+            size = max(round(shrink * width), 1), max(round(shrink * height), 1)
+            photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        panel.imshow(photo, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+        panel.set_title(f"image {image_id}", fontsize=7.5, fontweight="normal")
     return figure, panels
 
 
@@ -193,21 +188,17 @@ def _pictured(score: np.ndarray) -> np.ndarray:
 def detection_grid(coco: Coco, image_dir: Path, detections: Detections, image_ids: Sequence[int]) -> Figure:
     """Photos with detected boxes in their category's colour over the dashed white ground truth."""
     figure, panels = _grid(coco, image_dir, image_ids)
+    look = {"fill": False, "path_effects": OUTLINED}
     for axes, image_id in panels:
         for box in coco.instances.bbox_xywh[coco.instances.image_id == image_id]:
-            axes.add_patch(_box(box, "white", linestyle="--", linewidth=1.0))
+            axes.add_patch(Rectangle(box[:2], *box[2:], edgecolor="white", linestyle="--", linewidth=1.0, **look))
         found = detections.take(detections.image_id == image_id)
         for row in _pictured(found.score):
             box, item = found.bbox_xywh[row], category(int(found.category_id[row]))
-            axes.add_patch(_box(box, CATEGORY_COLOURS[item.id], linewidth=1.5))
-            place = (box[0] + box[2] / 2, box[1])
-            _label(axes, place, f"{item.name} {found.score[row]:.2f}", CATEGORY_COLOURS[item.id])
+            colour, place = CATEGORY_COLOURS[item.id], (box[0] + box[2] / 2, box[1])
+            axes.add_patch(Rectangle(box[:2], *box[2:], edgecolor=colour, linewidth=1.5, **look))
+            _label(axes, place, f"{item.name} {found.score[row]:.2f}", colour)
     return figure
-
-
-def _box(bbox_xywh: np.ndarray, colour: str, **options: object) -> Rectangle:
-    look = {"fill": False, "edgecolor": colour, "path_effects": OUTLINED, **options}
-    return Rectangle(bbox_xywh[:2], *bbox_xywh[2:], **look)
 
 
 @mpl.rc_context(STYLE)

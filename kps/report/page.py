@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kps.data.coco import Coco
-from kps.evaluation.intervals import PairedDifference, paired_bootstrap
+from kps.evaluation.intervals import Intervals, paired_bootstrap
 from kps.files import atomic_path
 from kps.report.tables import NOT_RUN, TITLES, banner, build_tables
 from kps.results.predictions import Predictions
@@ -94,7 +94,7 @@ STEPS = (
 )
 
 
-def measure_steps(work: Workspace, truth: Coco, *, samples: int = 1000) -> dict[str, PairedDifference]:
+def measure_steps(work: Workspace, truth: Coco, *, samples: int = 1000) -> dict[str, Intervals]:
     """The gain of each step whose two runs are there, on the validation photos of a workspace."""
     found = {}
     for step in STEPS:
@@ -105,7 +105,7 @@ def measure_steps(work: Workspace, truth: Coco, *, samples: int = 1000) -> dict[
     return found
 
 
-def steps_table(gains: dict[str, PairedDifference]) -> pd.DataFrame:
+def steps_table(gains: dict[str, Intervals]) -> pd.DataFrame:
     """A row for each step: the paper's gain in AP_kps, ours with its paired interval, and the direction."""
     rows = {}
     for step in STEPS:

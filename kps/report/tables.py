@@ -55,22 +55,14 @@ def paper_landmarks(*, boxes: str, model: str, aggregation: str, flip_test: bool
 
 def _settings(boxes: str, model: str, aggregation: str, flip_test: bool) -> dict[str, Any]:
     values = (aggregation != "identity", model.startswith("finetune"), model == "finetune_flip", flip_test)
-    return dict(zip(SETTINGS, (_label(boxes), *values), strict=True))
-
-
-def _label(boxes: str) -> str:
-    return DETECTORS.get(boxes, boxes)
+    return dict(zip(SETTINGS, (DETECTORS.get(boxes, boxes), *values), strict=True))
 
 
 def beside_the_paper(scores: Scores, paper: Mapping[str, float]) -> pd.DataFrame:
     """AP of the mean and of each category, ours and the paper's."""
-    ours = {"all": scores.AP, **{item.name: scores.per_category[item.id] for item in CATEGORIES}}
-    rows = {name: (_text(value), _text(paper.get(name))) for name, value in ours.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["ours", "paper"]).T
-
-
-def _text(value: float | None) -> str:
-    return NOTHING if value is None or value != value else f"{value:.3f}"
+    ours = dict(zip(ROWS, (scores.AP, *scores.per_category.values()), strict=True))
+    table = pd.DataFrame({"ours": ours, "paper": paper}, index=ROWS, dtype=float)
+    return table.map(lambda value: NOTHING if value != value else f"{value:.3f}").T
 
 
 @dataclass(frozen=True)
@@ -87,8 +79,9 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What Table 2 tells apart, by the names of SETTINGS."""
-        return _settings(self.boxes, self.model, self.aggregation, self.flip_test)
+        """What Table 2 tells apart, by the names of SETTINGS; of an ensemble the detector alone."""
+        values = _settings(self.boxes, self.model, self.aggregation, self.flip_test)
+        return values | dict.fromkeys(SETTINGS[1:], NOTHING) if self.model == "ensemble" else values
 
     @property
     def of_the_paper(self) -> bool:
@@ -103,8 +96,8 @@ def find_runs(records: Mapping[str, Record]) -> list[Run]:
         if step.startswith(("07_", "08_")) and record.metrics.get("validation"):
             given = {"model": "ensemble", "aggregation": "", "flip_test": True} | record.parameters
             values = {name: given[name] for name in ("model", "aggregation", "flip_test")}
-            boxes, scores = record.metrics["boxes"], record.metrics["validation"]
-            runs.append(Run(name=given["run"], boxes=boxes, scores=scores, record=record, **values))
+            measured = {"boxes": record.metrics["boxes"], "scores": record.metrics["validation"]}
+            runs.append(Run(name=given["run"], record=record, **values, **measured))
     return runs
 
 
@@ -121,16 +114,20 @@ def build_tables(records: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
     }
 
 
-def _ap(run: Run | None, kind: str = "visible_and_occluded") -> Any:
-    return _or_dash(run.scores[kind]["AP"]) if run else NOT_RUN
+def _scores(run: Run | None) -> dict[str, Any] | None:
+    return run and run.scores["visible_and_occluded"]
+
+
+def _ap(scores: dict[str, Any] | None) -> Any:
+    return NOT_RUN if scores is None else _or_dash(scores["AP"])
 
 
 def _or_dash(value: Any) -> Any:
     return NOTHING if value is None else value
 
 
-def _interval(run: Run | None) -> str:
-    interval = (_scores(run) or {}).get("interval") or [None]
+def _interval(scores: dict[str, Any] | None) -> str:
+    interval = (scores or {}).get("interval") or [None]
     return NOTHING if None in interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
@@ -142,8 +139,11 @@ def _find(runs: list[Run], wanted: Mapping[str, Any]) -> Run | None:
 def _ensemble(records: Mapping[str, Record], runs: list[Run]) -> Run | None:
     """The ensemble on detected boxes; of several, the one that was submitted."""
     found = [run for run in runs if run.model == "ensemble" and run.boxes != GROUND_TRUTH]
-    submitted = {record.parameters.get("run") for step, record in records.items() if step.startswith("09_")}
-    return next((run for run in found if run.name in submitted), found[0] if found else None)
+    return next((run for run in found if run.name == _submitted(records)), found[0] if found else None)
+
+
+def _submitted(records: Mapping[str, Record]) -> str | None:
+    return records["09_submission"].parameters["run"] if "09_submission" in records else None
 
 
 def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
@@ -153,12 +153,12 @@ def _table1(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     if run is not None:
         how = f"run {run.name}: {data_kind(records)} data, {run.settings['detector']} boxes"
         if test := run.record.metrics.get("test"):
-            on_test = _or_dash(test["visible_and_occluded"]["AP"])
+            on_test = _ap(test["visible_and_occluded"])
         elif "test" in run.record.parameters.get("splits", ("test",)):
             on_test = "no annotations"
-    rows.append(("This run: ensemble", _ap(run), on_test, how))
-    if _interval(run) != NOTHING:
-        rows.append(("  its 95 % interval", _interval(run), NOTHING, "over photos, by random halves"))
+    rows.append(("This run: ensemble", _ap(_scores(run)), on_test, how))
+    if (interval := _interval(_scores(run))) != NOTHING:
+        rows.append(("  its 95 % interval", interval, NOTHING, "over photos, by random halves"))
     return pd.DataFrame(rows, columns=["method", "validation", "test", "how"]).set_index("method")
 
 
@@ -170,22 +170,15 @@ def submitted_run(records: Mapping[str, Record]) -> str:
     names = [run.name for run in find_runs(records)]
     if not names:
         raise InputError("expected at least one scored prediction run among the records, but there is none")
-    submitted = records["09_submission"].parameters["run"] if "09_submission" in records else None
+    submitted = _submitted(records)
     return submitted if submitted in names else names[-1]
 
 
 def _table2(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     """The paper's columns first, then ours that the paper does not have."""
-    columns, used = [], set()
-    for row in PAPER["table2"]:
-        run = _find(runs, row)
-        used.add(run.name if run else None)
-        columns.append(_column(records, row, row, run))
-    for run in runs:
-        if run.model == "ensemble":
-            columns.append(_column(records, run.settings | dict.fromkeys(SETTINGS[1:], NOTHING), {}, run))
-        elif run.name not in used:
-            columns.append(_column(records, run.settings, {}, run))
+    found = [_find(runs, row) for row in PAPER["table2"]]
+    columns = [_column(records, row, row, run) for row, run in zip(PAPER["table2"], found, strict=True)]
+    columns += [_column(records, run.settings, {}, run) for run in runs if run not in found]
     table = pd.DataFrame(dict(enumerate(columns, 1)))
     return table.drop(index="95 % interval") if (table.loc["95 % interval"] == NOTHING).all() else table
 
@@ -194,16 +187,14 @@ def _column(
     records: Mapping[str, Record], settings: Mapping[str, Any], paper: Mapping[str, Any], run: Run | None
 ) -> dict[str, Any]:
     detector, marks = settings["detector"], {True: "✓", False: "", NOTHING: NOTHING}
-    scores = _box_scores(records, detector)
-    ap_box = 1.0 if detector == DETECTORS[GROUND_TRUTH] else _or_dash(scores["AP"]) if scores else NOT_RUN
     return {
         "det model": detector,
         "AP_box, paper": paper.get("AP_box", NOTHING),
-        "AP_box, ours": ap_box,
+        "AP_box, ours": 1.0 if detector == DETECTORS[GROUND_TRUTH] else _ap(_box_scores(records, detector)),
         **{name.replace("_", " "): marks[settings[name]] for name in SETTINGS[1:]},
         "AP_kps, paper": paper.get("AP_kps", NOTHING),
-        "AP_kps, ours": _ap(run),
-        "95 % interval": _interval(run),
+        "AP_kps, ours": _ap(_scores(run)),
+        "95 % interval": _interval(_scores(run)),
         "our run": run.name if run else NOTHING,
     }
 
@@ -211,7 +202,8 @@ def _column(
 def _box_scores(records: Mapping[str, Record], label: str) -> dict[str, Any] | None:
     """Validation scores of the detector that the paper's tables call `label`."""
     for step, record in records.items():
-        if step.startswith("04_") and _label(record.parameters["detector"]) == label:
+        detector = record.parameters.get("detector", "")
+        if step.startswith("04_") and DETECTORS.get(detector, detector) == label:
             return record.metrics["validation"]
     return None
 
@@ -233,10 +225,6 @@ def _table3(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=ROWS)
 
 
-def _scores(run: Run | None) -> dict[str, Any] | None:
-    return run and run.scores["visible_and_occluded"]
-
-
 def _counts(records: Mapping[str, Record], split: str) -> list[Any]:
     record = records.get("01_prepare_data")
     if record is None:
@@ -249,7 +237,7 @@ def _by_category(scores: dict[str, Any] | None) -> list[Any]:
     """The mean and the 13 values of a score; a dash where validation has no item of a category."""
     if scores is None:
         return [NOT_RUN] * len(ROWS)
-    return [_or_dash(scores["AP"]), *(_or_dash(scores["per_category"][str(item.id)]) for item in CATEGORIES)]
+    return [_ap(scores), *(_or_dash(scores["per_category"][str(item.id)]) for item in CATEGORIES)]
 
 
 def _ground_truth_boxes(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
@@ -260,38 +248,32 @@ def _ground_truth_boxes(records: Mapping[str, Record], runs: list[Run]) -> pd.Da
 def _visible_only(runs: list[Run]) -> pd.DataFrame:
     rows = {}
     for run in runs:
-        on_truth = run.boxes == GROUND_TRUTH
-        value = _ap(run, "visible_only")
-        rows[run.name] = (NOTHING if on_truth else value, value if on_truth else NOTHING)
+        value = _ap(run.scores["visible_only"])
+        rows[run.name] = (NOTHING, value) if run.boxes == GROUND_TRUTH else (value, NOTHING)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["detected boxes", "ground-truth boxes"])
 
 
 FIGURES = ["AP", "AP50", "AP75", "AR", "num_items", "num_results"]
+KINDS = {"visible_and_occluded": False, "visible_only": True}  # of scores: whether occluded landmarks are left out
 
 
 def score_splits(truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, Scores]]:
-    """Landmark scores of each split that has annotations, by kind: visible_and_occluded, visible_only."""
-    kinds = {"visible_and_occluded": False, "visible_only": True}
+    """Landmark scores of each split that has annotations, by KINDS."""
     return {
-        split: {kind: evaluate_landmarks(coco, predictions[split], visible_only=only) for kind, only in kinds.items()}
+        split: {kind: evaluate_landmarks(coco, predictions[split], visible_only=only) for kind, only in KINDS.items()}
         for split, coco in truth.items()
         if len(coco.instances)
     }
 
 
 def scores_with_intervals(
-    scores: Mapping[str, Mapping[str, Scores]],
-    truth: Mapping[str, Coco],
-    predictions: Mapping[str, Predictions],
-    *,
-    samples: int = 1000,
+    scores: Mapping[str, Mapping[str, Scores]], truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]
 ) -> dict[str, dict[str, Any]]:
     """What a record holds of `score_splits`: by split and kind, with the "interval" of AP over photos."""
     values: dict[str, dict[str, Any]] = {}
     for split, kinds in scores.items():
         for kind, score in kinds.items():
-            drawn = bootstrap(truth[split], predictions[split], samples=samples, visible_only=kind == "visible_only")
-            ap = drawn.to_json()["AP"]
+            ap = bootstrap(truth[split], predictions[split], visible_only=KINDS[kind]).to_json()["AP"]
             values.setdefault(split, {})[kind] = score.to_json() | {"interval": [ap["low"], ap["high"]]}
     return values
 

@@ -68,12 +68,9 @@ def photo_boxes(
     scores: np.ndarray,
     score_threshold: float,
 ) -> Detections:
-    """Return the MAX_BOXES best boxes of one photo, best first, clipped to it; those without an area are left out.
+    """Return the MAX_BOXES best boxes of one photo of size_wh px, best first, clipped to it; none without an area.
 
-    Args:
-        image_id, size_wh: of the photo, px.
-        boxes, labels, scores: (N, 4) x1, y1, x2, y2 px, category id - 1, and scores.
-        score_threshold: boxes below are dropped.
+    Boxes are (N, 4) x1, y1, x2, y2 px, labels (N,) category id - 1; those of scores (N,) below the threshold go.
     """
     order = np.argsort(-scores, kind="stable")
     keep = order[scores[order] >= score_threshold][:MAX_BOXES]
@@ -94,18 +91,15 @@ def join_detections(parts: Sequence[Detections]) -> Detections:
 
 def save_detections(path: Path, detections: Detections) -> None:
     """Write a box file, coordinates rounded to 0.01 px."""
-    rows = [
-        {"image_id": int(image), "category_id": int(kind), "bbox": box, "score": float(score), "id": int(number)}
-        for number, image, kind, box, score in zip(
-            detections.detection_id,
-            detections.image_id,
-            detections.category_id,
-            np.round(detections.bbox_xywh, 2).tolist(),
-            detections.score,
-            strict=True,
-        )
-    ]
-    write_json(path, rows)
+    columns = {
+        "image_id": detections.image_id,
+        "category_id": detections.category_id,
+        "bbox": np.round(detections.bbox_xywh, 2),
+        "score": detections.score,
+        "id": detections.detection_id,
+    }
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    write_json(path, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def load_detections(path: Path) -> Detections:

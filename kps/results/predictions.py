@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kps.data.rows import Read, iter_json_rows
 from kps.files import (
@@ -38,19 +39,10 @@ from kps.schema import MAX_LANDMARKS, NUM_CATEGORIES, NUM_LANDMARKS, category, o
 def instance_score(
     bbox_score: np.ndarray, confidence: np.ndarray, category_id: np.ndarray, likely: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """Box score times the mean confidence over the landmarks that the category has, and the crop's word on it.
+    """(N,) box score (N,) x mean confidence (N, 39) of the landmarks that the category has x `likely` (N,).
 
-    The winning solution averages over all channels above a threshold, also those of other categories; here
-    each instance is judged by its own landmarks only.
-
-    Args:
-        bbox_score: (N,) of the detector.
-        confidence: (N, 39) of own landmarks, such as heatmap maxima; padding is not read.
-        category_id: (N,) 1..13.
-        likely: (N,) probability that the crop shows this category.
-
-    Returns:
-        (N,) scores.
+    The winning solution averages over all channels above a threshold, also those of other categories; here each
+    instance is judged by its own landmarks only. `likely` is the probability that the crop shows this category.
     """
     mask = own_landmark_mask()[np.asarray(category_id) - 1]
     return bbox_score * likely * np.where(mask, confidence, 0).sum(axis=1) / mask.sum(axis=1)
@@ -80,15 +72,8 @@ class Predictions:
     @classmethod
     def on(cls, detections: Detections, keypoints: np.ndarray, score: np.ndarray) -> "Predictions":
         """Return landmarks (N, 39, 3) and instance scores (N,) on boxes, which keep their ids and order."""
-        return cls(
-            detection_id=detections.detection_id,
-            image_id=detections.image_id,
-            category_id=detections.category_id,
-            bbox_xywh=detections.bbox_xywh,
-            bbox_score=detections.score,
-            score=score,
-            keypoints=keypoints,
-        )
+        columns = vars(detections) | {"bbox_score": detections.score, "score": score, "keypoints": keypoints}
+        return cls(**columns)
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """Return the predictions of the given rows (indices or a mask)."""
@@ -151,14 +136,22 @@ def _read_npz(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     raise InputError(f"{expected}it claims {size} bytes, over {MAX_RATIO} times its own")
 
 
-def top_rows(predictions: Predictions, count: int = MAX_PER_IMAGE_AND_CATEGORY) -> np.ndarray:
-    """Rows of the `count` best scored of each image and category, ascending; earlier rows win ties."""
-    order = np.lexsort((-predictions.score, predictions.category_id, predictions.image_id))
-    image, kind = predictions.image_id[order], predictions.category_id[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (image[1:] != image[:-1]) | (kind[1:] != kind[:-1])
-    start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    return np.sort(order[np.arange(len(order)) - start < count])
+Results = Predictions | Detections
+
+
+def place_among_equals(*columns: np.ndarray) -> np.ndarray:
+    """(N,) how many of the rows before have the same values in all columns (N,)."""
+    return pd.DataFrame(dict(enumerate(columns))).groupby([*range(len(columns))]).cumcount().to_numpy()
+
+
+def top_rows(predictions: Predictions) -> np.ndarray:
+    """Rows of the best scored of each image and category, as many as the scorer reads, ascending.
+
+    Earlier rows win ties.
+    """
+    order = np.argsort(-predictions.score, kind="stable")
+    place = place_among_equals(predictions.image_id[order], predictions.category_id[order])
+    return np.sort(order[place < MAX_PER_IMAGE_AND_CATEGORY])
 
 
 def load_results(path: Path) -> Predictions:
@@ -266,24 +259,16 @@ def _read_row(row: dict[str, Any]) -> tuple[int, int, float, list[float]]:
 
 
 def ensemble(runs: Sequence[Predictions], *, names: Sequence[str] | None = None) -> Predictions:
-    """Average the runs' coordinates, confidences and scores, matched by detection id.
+    """Average the runs' coordinates, confidences and scores, matched by detection id, in the order of the first run.
 
-    InputError: no runs, or a run whose detections differ; names the run and the detection id.
-
-    Args:
-        runs: at least one; each must hold the same detections: ids, images, categories, boxes and box scores.
-        names: of the runs, for messages.
-
-    Returns:
-        The mean predictions, in the order of the first run.
+    All must hold the same detections: ids, images, categories, boxes and box scores. InputError: no runs, or a run
+    whose detections differ; names the run (of `names`, where there are any) and the detection id.
     """
-    names = list(names) if names is not None else [f"run {number}" for number in range(1, len(runs) + 1)]
+    names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
     if not runs or len(names) != len(runs):
         raise InputError(f"expected at least one run and a name for each, but got {len(runs)} and {len(names)}")
     first = runs[0]
-    aligned = [run.take(_rows(first, names[0], run, name)) for run, name in zip(runs, names, strict=True)]
-    for run, name in zip(aligned, names, strict=True):
-        _check_same_boxes(first, names[0], run, name)
+    aligned = [_aligned(first, names[0], run, name) for run, name in zip(runs, names, strict=True)]
     return replace(
         first,
         keypoints=np.mean([run.keypoints for run in aligned], axis=0),
@@ -291,8 +276,8 @@ def ensemble(runs: Sequence[Predictions], *, names: Sequence[str] | None = None)
     )
 
 
-def _rows(first: Predictions, first_name: str, run: Predictions, name: str) -> np.ndarray:
-    """(N,) rows of `run` in the order of `first`; refuses ids that repeat or that only one of them has."""
+def _aligned(first: Predictions, first_name: str, run: Predictions, name: str) -> Predictions:
+    """The rows of `run` in the order of `first`; InputError: ids repeat, only one of them has one, or boxes differ."""
     ids, counts = np.unique(run.detection_id, return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{name}: expected each detection id once, but {ids[np.argmax(counts > 1)]} repeats")
@@ -303,16 +288,13 @@ def _rows(first: Predictions, first_name: str, run: Predictions, name: str) -> n
                 f"{there_name}: expected the same detections as {here_name}, but {absent.size} are absent, "
                 f"first detection {absent[0]}"
             )
-    return np.argsort(run.detection_id)[np.searchsorted(ids, first.detection_id)]
-
-
-def _check_same_boxes(first: Predictions, first_name: str, run: Predictions, name: str) -> None:
-    for name_ in ("image_id", "category_id", "bbox_xywh", "bbox_score"):
-        ours, theirs = getattr(first, name_), getattr(run, name_)
-        differs = (ours != theirs).reshape(len(first), -1).any(axis=1) if len(first) else np.zeros(0, bool)
-        if differs.any():
-            row = int(np.argmax(differs))
+    run = run.take(np.argsort(run.detection_id)[np.searchsorted(ids, first.detection_id)])
+    for column in ("image_id", "category_id", "bbox_xywh", "bbox_score"):
+        ours, theirs = getattr(first, column), getattr(run, column)
+        if (ours != theirs).any():
+            row = np.nonzero(ours != theirs)[0][0]
             raise InputError(
-                f"{name}: detection {first.detection_id[row]}: expected the {name_} of {first_name}, "
+                f"{name}: detection {first.detection_id[row]}: expected the {column} of {first_name}, "
                 f"{ours[row]}, but got {theirs[row]}"
             )
+    return run

@@ -26,6 +26,7 @@ from kps.schema import CATEGORIES, NUM_LANDMARKS, category
 NAME_IN_ZIP = "keypoints_test.json"  # the challenge's own name is not known
 CHUNK_ROWS = 4096
 COMPRESSION_LEVEL = 6
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ROW_BYTES = 4000  # at most, for deciding on ZIP64
 _BEYOND = f"are beyond the {MAX_PER_IMAGE_AND_CATEGORY} an image and category that the scorer reads"
 # What zipfile raises on damaged, unsupported or lying archives.
@@ -58,16 +59,13 @@ def write_submission(
 ) -> int:
     """Write the zip, whole or not at all: the 20 best rows of each image and category, by image id.
 
-    InputError: no predictions, an unknown image, a number that is not finite, or a name with folders.
+    Returns the number of rows written. InputError: no predictions, an unknown image, a number that is not finite, or a
+    name with folders.
 
     Args:
         predictions: in memory, or a file (.npz of a run, or a public result list).
-        out_zip: the zip to write.
-        name_in_zip: the name of the JSON at the zip's root.
+        out_zip, name_in_zip: the zip to write, and the name of the JSON at its root.
         images: an information or COCO file; every prediction must lie on one of its images.
-
-    Returns:
-        The number of rows written.
     """
     _check_name(name_in_zip, "expected as name in the zip")
     where = "predictions"
@@ -96,12 +94,9 @@ def write_submission(
 def validate_submission(path: Path | str, *, images: Path | str | None = None) -> SubmissionSummary:
     """Read a submission back and check what the scorer needs.
 
-    InputError: no zip, not exactly one JSON at its root, an encrypted or absurdly compressed one, an empty list, or a
-    row that the scorer would refuse; names the row (from 0).
-
-    Args:
-        path: the zip.
-        images: an information or COCO file whose image ids are the only ones allowed.
+    The image ids of `images`, an information or COCO file, are the only ones allowed. InputError: no zip, not exactly
+    one JSON at its root, an encrypted or absurdly compressed one, an empty list, or a row that the scorer would refuse;
+    names the row (from 0).
     """
     with _open_json(path) as (name, read):
         rows = read_results(read, f"{path}: {name}")
@@ -162,17 +157,17 @@ def _only_json(archive: zipfile.ZipFile, path: Path | str) -> zipfile.ZipInfo:
     if len(entries) != 1:
         names = ", ".join(entry.filename[:60] for entry in entries[:5]) or "nothing"
         raise InputError(f"{path}: expected one JSON at the zip's root and nothing else, but found {names}")
-    entry = entries[0]
-    _check_name(entry.filename, f"{path}: expected in the zip")
-    if entry.flag_bits & 1:
-        raise InputError(f"{path}: expected a zip without password, but {entry.filename} is encrypted")
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"{path}: expected a zip with the deflate method, but {entry.filename} has another")
-    if entry.file_size > MAX_RATIO * max(entry.compress_size, 2**16):
-        raise InputError(
-            f"{path}: expected a JSON at most {MAX_RATIO} times its zip, but {entry.filename} claims "
-            f"{entry.file_size} bytes from {entry.compress_size}"
-        )
+    entry, name = entries[0], entries[0].filename
+    _check_name(name, f"{path}: expected in the zip")
+    too_large = entry.file_size > MAX_RATIO * max(entry.compress_size, 2**16)
+    claims = f"claims {entry.file_size} bytes from {entry.compress_size}"
+    for refused, expected, got in (
+        (entry.flag_bits & 1, "a zip without password", "is encrypted"),
+        (entry.compress_type not in READABLE, "a zip with the deflate method", "has another"),
+        (too_large, f"a JSON at most {MAX_RATIO} times its zip", claims),
+    ):
+        if refused:
+            raise InputError(f"{path}: expected {expected}, but {name} {got}")
     return entry
 
 
