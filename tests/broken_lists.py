@@ -151,6 +151,7 @@ def result_files() -> list[Row]:
     whole = [
         ("an object", results(lambda rows: {"results": rows}), "results.json", "expected a JSON list"),
         ("an empty list", results(lambda rows: []), "results.json", "at least one result", "empty"),
+        ("a row that is a list", results(lambda rows: [*rows, []]), "results.json: row 3", "an object"),
         ("neither landmarks nor boxes", neither_kind, "results.json: row 0", "keypoints or bbox"),
         ("a photo without truth", photo_without_truth, "results.json: ", "coco.json", "row 2", "image id 3"),
         ("a photo that is not submitted", submit_with_images, "row 2", "image id 3", "information.json"),
@@ -162,10 +163,15 @@ def result_files() -> list[Row]:
         ("keypoints as booleans", result(keypoints=[True] * 882), "keypoints as numbers", "True"),
         ("keypoints of 1e300 px", result(keypoints=[1e300] * 882), "within 1e+09 px"),
         ("no keypoints", result(keypoints=None), "keypoints"),
+        ("keypoints as an object", result(keypoints={"x": 1}), "keypoints of 882 numbers", "dict"),
+        ("no score", result(score=None), "score"),
+        ("a score as a boolean", result(score=True), "number as score", "True"),
         ("a score as text", result(score="0.5"), "number as score", "'0.5'"),
         ("a score of -1e300", result(score=-1e300), "a score within 1e+09", "-1e+300"),
         ("an image id as text", result(image_id="1"), "whole number as image_id", "'1'"),
         ("an image id below 0", result(image_id=-1), "image_id of at least 0", "-1"),
+        ("an image id of 1.5", result(image_id=1.5), "whole number as image_id", "1.5"),
+        ("an image id beyond 64 bits", result(image_id=2**63), "whole number as image_id"),
         ("an unknown category", result(category_id=77), "category id from 1 to 13", "77"),
         ("places in other slots", result(category_id=3), "slots of a short sleeve outwear", "others"),
     ]
@@ -194,6 +200,11 @@ def only_box(bbox: list[float]) -> Callable[[Path], Command]:
 
 def box_files() -> list[Row]:
     rows = [
+        ("no bbox", box(bbox=None), "row 1", "bbox"),
+        ("no score", box(score=None), "row 1", "score"),
+        ("a bbox of three numbers", box(bbox=[1, 2, 3]), "row 1", "bbox of 4 numbers", "3"),
+        ("an id of 1.5", box(id=1.5), "row 1", "whole number as id", "1.5"),
+        ("an object", boxes(lambda rows: {}), "boxes.json", "expected a JSON list"),
         ("a bbox as text", box(bbox=["1"] * 4), "row 1", "bbox as numbers", "'1'"),
         ("a bbox of no width", box(bbox=[1, 2, 0, 4]), "row 1", "positive width"),
         ("a bbox of 1e300 px", box(bbox=[1e300] * 4), "row 1", "within 1e+09"),
