@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Ours beside its peers: models against stock mmpose and mmdet, scores against three scorers, files against the plain
-way.
+"""Ours beside its peers: stock mmpose and mmdet, three scorers, and files written the plain way.
 
     python scripts/bench.py                # everything, as a page; --only NAME... for a part, --json FILE for rows
 
@@ -76,9 +75,6 @@ def compared(name: str, pairs: Sequence[Sequence[float]], peer_name: str, unit: 
         return row | {"ratio": None, "spread": None}
     low, ratio, high = np.quantile([peer / own for own, peer in pairs], (0.25, 0.5, 0.75)).tolist()
     return row | {"peer": peer[0], "peer_name": peer_name, "ratio": ratio, "spread": (high - low) / ratio}
-
-
-# Models
 
 
 def in_turn(name: str, ours: Callable, peer: Callable, peer_name: str, per: float = 1, unit: str = "ms") -> Row:
@@ -209,8 +205,7 @@ def steps(bench: Bench) -> Iterator[Row]:
     for tuned, words in ((False, "as shipped"), (True, "tuned")):
         stock = trained(MODELS.build(bench.stock_config(tuned=tuned)), fast=tuned)
         both = (partial(ours.train_step, batch, ours.wrapper), partial(stock.train_step, stock_batch, stock.wrapper))
-        row = in_turn(f"step of training, {bench.name}", *both, f"mmpose {words}", bench.crops, "ms a crop")
-        yield row
+        yield (row := in_turn(f"step of training, {bench.name}", *both, f"mmpose {words}", bench.crops, "ms a crop"))
     if GPU:
         yield matrix_rate(both[0], row["ours"] * bench.crops, row["name"])
     both = (lambda: ours.train_step(kept(), ours.wrapper), lambda: stock.train_step(anew(), stock.wrapper))
