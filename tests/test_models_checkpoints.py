@@ -8,7 +8,7 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
-from broken_inputs import LFS_POINTER, saved
+from broken_inputs import LFS_POINTER, zipped
 from torch import nn
 
 from kps.files import InputError
@@ -66,7 +66,7 @@ def test_numbers_of_numpy_are_read(tmp_path):
     [
         (LFS_POINTER, "got a Git LFS pointer"),
         (pickle.dumps({"w": np.zeros(2)}), "got a Python pickle"),
-        (saved(b"", "w.npy"), "got an .npz archive"),
+        (zipped({"w.npy": b""}), "got an .npz archive"),
         (b'{"state_dict": {}}', "it is damaged or none"),
         (b"<html>404</html>", "it is damaged or none"),
     ],
