@@ -187,9 +187,8 @@ def predict_photos(
     for row, garments in _of_each(find, rows, out):
         result = out / f"{names[row.id]}.json"
         with _telling(tell):
-            _write(
-                result, images[row.id], row, chosen.name, _json(garments)
-            )  # first: it tells that the picture is ours
+            # First: it tells that the picture is ours.
+            _write(result, images[row.id], row, chosen.name, _json(garments))
             _save(result.with_suffix(".jpg"), _drawn(photo_of(row, out), garments))
             written.append(result)
     if len(written) > 1:

@@ -162,6 +162,7 @@ def test_a_choice_needs_replicates_and_merges():
         (np.zeros((294, 294)), float("nan"), "threshold from 0 to 1, but got nan"),
         (np.zeros((3, 3)), 0.5, r"shape \(294, 294\), but got \(3, 3\)"),
         (np.full((294, 294), 1.5), 0.5, r"in \[0, 1\], but got 1\.5"),
+        (np.where(np.arange(294**2).reshape(294, 294) == 30, 1.5, 0.0), 0.5, "but got 1.5 between"),  # 0 the other way
     ],
 )
 def test_what_cannot_be_grouped_is_refused(distance, threshold, message):

@@ -69,7 +69,8 @@ def cue(name: str, distance: np.ndarray, meaning: str) -> Cue:
     known distance, NaN elsewhere. InputError: the matrix has another shape, or numbers outside [0, 1].
     """
     distance = np.asarray(distance, float)
-    if distance.shape == (NUM_LANDMARKS, NUM_LANDMARKS):
+    within = np.isnan(distance) | (np.abs(distance - 0.5) <= 0.5 + TOLERANCE)
+    if distance.shape == (NUM_LANDMARKS, NUM_LANDMARKS) and within.all():  # else Cue refuses what a mean might hide
         # Sorted, so that the four sum up in one order and the mean is symmetric to the last digit.
         views = np.sort([distance, distance.T, _mirrored(distance), _mirrored(distance).T], axis=0)
         known = np.isfinite(views).sum(0)
