@@ -23,7 +23,7 @@ import pandas as pd
 from kps.aggregation import NAMED, Aggregation
 from kps.data.coco import category_counts, load_coco, save_selection
 from kps.evaluation.intervals import paired_bootstrap
-from kps.evaluation.scores import evaluate_landmarks
+from kps.evaluation.scores import evaluate
 from kps.files import InputError, progress
 from kps.likeness import random_map
 from kps.results.detections import ground_truth_detections
@@ -76,7 +76,7 @@ def compare(work: Workspace, found: dict[Run, Predictions]) -> pd.DataFrame:
     rarest = np.argsort(category_counts(load_coco(work.coco("train")).instances.category_id), kind="stable")[:RARE] + 1
     for share, name in dict.fromkeys((share, name) for _, share, name in found):
         seeds = {seed: results for (seed, *rest), results in found.items() if rest == [share, name]}
-        scores = {seed: evaluate_landmarks(truth, results) for seed, results in seeds.items()}
+        scores = {seed: evaluate(truth, results) for seed, results in seeds.items()}
         row = {f"seed {seed}": score.AP for seed, score in scores.items()}
         row["mean"] = np.mean(list(row.values()))
         row[f"{RARE} rarest"] = np.mean([score.per_category[kind] for score in scores.values() for kind in rarest])

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Make docs/notebooks, the ten notebooks as pages with their figures, of a run's executed notebooks.
+"""Make docs/notebooks, the notebooks as pages with their figures, of the executed notebooks of runs.
 
-    python scripts/render_notebooks.py runs/demo
+    python scripts/render_notebooks.py runs/demo runs/hrnet
 
-Of a notebook that ran several times, one run is shown. Figures become JPEG where they hold photos, else PNG of 256
-colours.
+Of a notebook that ran several times, one run is shown, of the first work folder that has it. Figures become JPEG where
+they hold photos, else PNG of 256 colours.
 """
 
 import io
@@ -26,11 +26,11 @@ WIDEST, LARGE = 1100, 90_000  # px of a figure; bytes from which a PNG is one of
 
 def main() -> int:
     """Write the pages; 1 where a notebook was not run."""
-    run, out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo"), REPOSITORY / "docs" / "notebooks"
-    places = {name: [run / "executed" / f"{name}{end}.ipynb" for end in SHOWN] for name in NOTEBOOKS}
+    runs, out = [Path(run) for run in sys.argv[1:] or ["runs/demo"]], REPOSITORY / "docs" / "notebooks"
+    places = {name: [run / "executed" / f"{name}{end}.ipynb" for run in runs for end in SHOWN] for name in NOTEBOOKS}
     ran = {name: next((path for path in paths if path.exists()), None) for name, paths in places.items()}
     if missing := [name for name, path in ran.items() if path is None]:
-        print(f"render_notebooks: {', '.join(missing)} not run in {run}", file=sys.stderr)
+        print(f"render_notebooks: {', '.join(missing)} not run in {', '.join(map(str, runs))}", file=sys.stderr)
         return 1
     out.mkdir(parents=True, exist_ok=True)
     for old in (path for path in out.iterdir() if path.stem.startswith(NOTEBOOKS)):  # only what was made here

@@ -10,7 +10,7 @@ from evaluation_cases import as_list, boxes_of, distinct_scores, perfect
 
 from kps.data.coco import Coco
 from kps.evaluation.intervals import bootstrap, paired_bootstrap
-from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
+from kps.evaluation.scores import evaluate
 from kps.files import InputError
 from kps.results.predictions import Predictions
 
@@ -25,7 +25,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coco, Predictions]:
 
 
 def test_estimates_are_the_scores_and_lie_inside_their_intervals(many) -> None:
-    for results, evaluate in ((many[1], evaluate_landmarks), (boxes_of(many[1]), evaluate_boxes)):
+    for results in (many[1], boxes_of(many[1])):
         found, scores = bootstrap(many[0], results, samples=200), evaluate(many[0], results)
         intervals = [found.AP, found.AP50, found.AP75, found.AR, *found.per_category.values()]
         np.testing.assert_allclose([one.estimate for one in intervals], as_list(scores), atol=1e-9)

@@ -17,13 +17,13 @@ from kps.evaluation.matching import compare, confusions, precision_at_recall
 from kps.evaluation.scores import (
     ITEM_SUBSETS,
     SUBSETS,
-    evaluate_boxes,
-    evaluate_landmarks,
+    evaluate,
     evaluate_subsets,
     landmark_accuracy,
     mean_shape,
     mean_shape_predictions,
     pck,
+    reliability,
 )
 from kps.files import InputError
 from kps.results.detections import Detections, ground_truth_detections
@@ -43,15 +43,14 @@ def assert_equal(ours: Any, stock: Any) -> None:
 
 
 def assert_same(coco: Coco, results: Predictions | Detections) -> None:
-    ours = (evaluate_landmarks if isinstance(results, Predictions) else evaluate_boxes)(coco, results)
-    assert_equal(as_list(ours), stock_scores(coco, results))
+    assert_equal(as_list(evaluate(coco, results)), stock_scores(coco, results))
 
 
 @some_examples(30)
 @given(SEEDS, SCALES, st.booleans())
 def test_scores_equal_stock_pycocotools(seed: int, scale: float, visible_only: bool) -> None:
     coco, results = random_case(seed, scale=scale)
-    ours = evaluate_landmarks(coco, results, visible_only=visible_only)
+    ours = evaluate(coco, results, visible_only=visible_only)
     assert_equal(as_list(ours), stock_scores(coco.visible_only() if visible_only else coco, results))
     assert_same(coco, boxes_of(results))
 
@@ -87,7 +86,7 @@ def test_corners_equal_stock_pycocotools(change: Any, seed: int) -> None:
 def test_scores_on_real_annotations_equal_stock_pycocotools() -> None:
     coco = load_coco(REAL_SAMPLE / "train_coco.json")
     results = mean_shape_predictions(mean_shape(coco), ground_truth_detections(coco))
-    assert 0.2 < evaluate_landmarks(coco, results).AP < 0.5  # a shape without a look at the photo
+    assert 0.2 < evaluate(coco, results).AP < 0.5  # a shape without a look at the photo
     assert_same(coco, results)
 
 
@@ -109,9 +108,21 @@ def test_confusions_count_each_garment_once(tmp_path: Path) -> None:
     assert counts[0, 4] == counts[0, 0] == counts[1, 3] == counts[8, 13] == 1
 
 
+def test_a_score_is_held_against_the_oks_it_came_to(tmp_path: Path) -> None:
+    coco = make_coco(tmp_path, (8,) * 8)
+    results = perfect(coco)
+    results.score[:] = [0.25] * 4 + [0.95] * 3 + [0.5]  # of 0.5 there is one, of which no interval can be had
+    results.keypoints[[0, 1, 4], :, :2] += 9999
+    found = reliability(coco, results)
+    assert found["results"].tolist() == [4, 3] and found["score"].tolist() == pytest.approx([0.25, 0.95])
+    assert found["estimate"].tolist() == pytest.approx([0.5, 2 / 3])
+    half = 1.96 * np.std([0, 0, 1, 1], ddof=1) / 2
+    assert (found["high"] - found["estimate"]).iloc[0] == pytest.approx(half)
+
+
 def test_random_cases_are_not_trivial_and_scored_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
     coco, results = random_case(3)
-    scores = evaluate_landmarks(coco, results)
+    scores = evaluate(coco, results)
     assert 0.05 < scores.AP < 0.95 and scores.AP50 > scores.AP75
     _, counts = np.unique(np.column_stack([results.image_id, results.category_id]), axis=0, return_counts=True)
     assert counts.max() > 20
@@ -123,14 +134,14 @@ def test_perfect_results_score_one_and_none_score_zero(tmp_path: Path) -> None:
     coco = make_coco(tmp_path, (1, 5, 8))
     results = perfect(coco)
     results.keypoints[2, 14:] = 999  # trousers have 14 landmarks: only those count
-    scores = evaluate_landmarks(coco, results)
+    scores = evaluate(coco, results)
     assert scores.to_json() == {
         **dict.fromkeys(("AP", "AP50", "AP75", "AR"), pytest.approx(1)),
         "per_category": {str(kind): pytest.approx(1) if kind in (1, 5, 8) else None for kind in range(1, 14)},
         **dict.fromkeys(("num_images", "num_items", "num_results"), 3),
     }
-    np.testing.assert_allclose(evaluate_boxes(coco, ground_truth_detections(coco)).AP, 1)
-    assert evaluate_landmarks(coco, make_predictions(0)).AP == 0
+    np.testing.assert_allclose(evaluate(coco, ground_truth_detections(coco)).AP, 1)
+    assert evaluate(coco, make_predictions(0)).AP == 0
 
 
 def as_rows(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:

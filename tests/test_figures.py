@@ -23,7 +23,6 @@ from kps.figures.charts import CAUSE_COLOURS
 from kps.figures.garments import _draw_garments
 from kps.figures.maps import ALONE, DOUBT, matched_numbers
 from kps.figures.style import CATEGORY_COLOURS, new_figure
-from kps.files import InputError
 from kps.likeness.audit import audit_merges
 from kps.likeness.grouping import Choice, derive_map
 from kps.likeness.shapes import category_shapes
@@ -261,6 +260,15 @@ def test_the_curve_marks_the_chosen_threshold():
     assert {*texts(left), *texts(right)} == {"hand map: 81", "chosen: 100 groups"}
 
 
+@pytest.mark.parametrize(("diagonal", "places", "scale"), [(False, [9, 300], "log"), (True, [0.01, 0.9], "linear")])
+def test_points_stand_at_their_places_with_their_names(diagonal, places, scale):
+    table = pd.DataFrame({"place": places, "estimate": [0.1, 0.3], "low": [0, 0.2], "high": [0.2, 0.4]}, ["a", "b"])
+    (axes,) = figures.points_with_intervals(table, "place", ylabel="y", diagonal=diagonal).axes
+    assert axes.lines[0].get_xydata().tolist() == [[places[0], 0.1], [places[1], 0.3]]
+    assert [line[:, 1].tolist() for line in axes.collections[0].get_segments()] == [[0, 0.2], [0.2, 0.4]]
+    assert axes.get_xscale() == scale and axes.get_xlabel() == "place" and texts(axes) == ["a", "b"]
+
+
 def test_doubtful_pairs_mark_both_landmarks(shapes):
     table = audit_merges(DISTANCE, HAND).head(5)
     crops = {int(table["index"][0]): np.zeros((20, 20, 3), np.uint8)}
@@ -298,26 +306,8 @@ def test_bars_hold_ap_and_losses_and_reach_100(causes: Causes) -> None:
     assert list(widths) == ["AP", *CAUSES] == [text.get_text() for text in figure.legends[0].texts]
 
 
-def test_circles_and_bars_show_the_errors_of_each_landmark(causes: Causes) -> None:
-    garment, bars = figures.landmark_errors(causes, 8).axes
-    (circle,) = [part for part in garment.patches if same_color(part.get_facecolor(), CAUSE_COLOURS["miss"])]
-    np.testing.assert_allclose(circle.center, causes.shape[7, 2])
-    assert len(garment.patches) == 14 and circle.radius == max(part.radius for part in garment.patches)
-    assert texts(garment) == [str(number) for number in range(1, 15)]
-    missed = [bar for bar in bars.patches if bar.get_width() > 0]
-    assert [bar.get_width() for bar in missed] == [pytest.approx(50)] and missed[0].get_y() == pytest.approx(2.6)
-
-
-def test_a_category_without_garments_says_so(causes: Causes) -> None:
-    garment, bars = figures.landmark_errors(causes, 1).axes
-    assert texts(garment) == ["not in the data"] and texts(bars)[0].strip() == "never labelled"
-    with pytest.raises(InputError, match="category id from 1 to 13"):
-        figures.landmark_errors(causes, 14)
-
-
-def test_without_results_the_garment_is_drawn_bare_and_unknown_causes_not_at_all(causes: Causes, tmp_path) -> None:
+def test_without_results_all_is_missed_and_unknown_causes_are_not_drawn(causes: Causes, tmp_path) -> None:
     found = analyse_causes(make_coco(tmp_path, (8,)), make_predictions(0))
-    assert len(figures.landmark_errors(found, 8).axes[0].patches) == 14
     assert texts(figures.causes_of_loss(found).axes[0])[-1] == "100.0"
     unknown = replace(causes, AP=causes.AP * np.nan, loss=causes.loss * np.nan)
     assert not texts(figures.causes_of_loss(unknown).axes[0])

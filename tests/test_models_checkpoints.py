@@ -117,3 +117,41 @@ def test_a_configuration_that_would_be_called_is_refused(tmp_path, type_name):
 def test_scales_come_back_as_tuples():
     config = checkpoints.as_config({"a": [{"scale": [2, 1]}, {"scales": [[3, 1], [4, 1]]}], "channels": [1, 2]})
     assert config.a[0].scale == (2, 1) and config.a[1].scales == [(3, 1), (4, 1)] and config.channels == [1, 2]
+
+
+@pytest.fixture
+def tuned():
+    """A base of 48 + 4 + 1 numbers and two models near it: one changed by rank one, the other in its scales too."""
+    torch.manual_seed(0)
+    base = {"conv": torch.randn(4, 3, 2, 2), "scale": torch.ones(4), "steps": torch.tensor(7)}
+    change = torch.outer(torch.randn(4), torch.randn(12)).reshape(4, 3, 2, 2)
+    return base, {1: base | {"conv": base["conv"] + 3 * change}, 2: base | {"scale": base["scale"] + 0.1}}
+
+
+def test_changes_of_low_rank_are_whole_at_a_share_of_the_numbers(tuned):
+    base, models = tuned
+    near, numbers = checkpoints.cut_changes(base, models, 0.2)
+    assert numbers == (4 + 12) + 4
+    for kind, weights in models.items():
+        assert list(near[kind]) == list(base) and near[kind]["steps"].dtype == torch.int64
+        for name, value in weights.items():
+            torch.testing.assert_close(near[kind][name], value)
+
+
+def test_what_changed_most_for_its_numbers_goes_first_and_nothing_is_the_base(tuned):
+    base, models = tuned
+    near, numbers = checkpoints.cut_changes(base, models, 0.16)  # 16 numbers of 106: the rank-one change
+    assert numbers == 16 and torch.allclose(near[1]["conv"], models[1]["conv"], atol=1e-5)
+    assert torch.equal(near[2]["scale"], base["scale"])
+    near, numbers = checkpoints.cut_changes(base, models, 0)
+    assert numbers == 0 and all(torch.equal(near[1][name], value) for name, value in base.items())
+
+
+def test_a_cut_is_the_nearest_of_its_rank():
+    torch.manual_seed(0)
+    base = {"layer": torch.zeros(6, 5)}
+    full = torch.randn(6, 5)
+    for rank in range(1, 5):
+        near, numbers = checkpoints.cut_changes(base, {1: {"layer": full}}, rank * 11 / 30)
+        lost = torch.linalg.svdvals(full)[rank:].square().sum()
+        assert numbers == 11 * rank and torch.isclose((near[1]["layer"] - full).square().sum(), lost)

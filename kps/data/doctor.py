@@ -309,7 +309,7 @@ def _files(diagnosis: Diagnosis) -> str:
             continue
         found = "not read" if file.num_images is None else f"{file.num_images:,}"
         annotations = "" if file.num_annotations is None else f", {file.num_annotations:,} annotations"
-        rows.append((file_name, found, expected, f"{_below(diagnosis, file.path.parent)}{annotations}"))
+        rows.append((file_name, found, expected, f"{_below(diagnosis, file.path)}{annotations}"))
     return _table(rows, "<>><")
 
 

@@ -42,7 +42,7 @@ from kps.evaluation.matching import (
     same_image,
     similarity_at,
 )
-from kps.evaluation.scores import evaluate_landmarks, mean_shape
+from kps.evaluation.scores import evaluate
 from kps.files import progress, without_nan
 from kps.results.predictions import Predictions, top_rows
 from kps.schema import CATEGORIES, NUM_LANDMARKS, own_flip_indices, own_indices
@@ -156,7 +156,6 @@ class Causes:
     loss: pd.DataFrame  # CAUSES x (mean, 13 categories)
     counts: pd.DataFrame  # results of each kind and missed items x 13 categories
     landmarks: pd.DataFrame  # 294 rows: category_id, category, landmark, labelled, share of each of KINDS
-    shape: np.ndarray  # (13, 39, 2) symmetric mean shape, its longer side 1; NaN where never labelled
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a JSON file, NaN as None."""
@@ -186,7 +185,7 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
     worlds = repairs(items, joined, errors, results)
     reached = []
     for repaired in progress(worlds, desc="causes", total=1 + len(REPAIRS), unit="evaluation"):
-        scores = evaluate_landmarks(ground_truth, repaired)
+        scores = evaluate(ground_truth, repaired)
         reached.append(pd.Series({MEAN: scores.AP} | dict(zip(NAMES, scores.per_category.values(), strict=True))))
     reached.append(reached[0] * 0 + 1)  # nothing is left to repair
     rise = pd.DataFrame(reached).diff().iloc[1:].set_axis([*REPAIRS, MISSED_BOX])
@@ -195,7 +194,6 @@ def analyse_causes(ground_truth: Coco, results: Predictions, *, visible_only: bo
         loss=rise.groupby(level=0).sum(min_count=1).loc[list(CAUSES)],
         counts=_counts(items, counted, joined, results),
         landmarks=_landmark_table(items, joined, errors, own),
-        shape=_shape(ground_truth),
     )
 
 
@@ -218,16 +216,3 @@ def _landmark_table(items: Instances, joined: Association, errors: np.ndarray, o
     with np.errstate(invalid="ignore"):
         table[list(KINDS)] = count / labelled[:, None]
     return table
-
-
-def _shape(ground_truth: Coco) -> np.ndarray:
-    """(13, 39, 2) mean of the mean shape and its mirror image, stretched to the mean box; NaN if unknown."""
-    items = ground_truth.instances
-    shape = mean_shape(ground_truth, unknown=np.nan)
-    mirrored = np.take_along_axis(shape, own_flip_indices()[:, :, None], axis=1) * [-1, 1] + [1, 0]
-    seen = np.isfinite([shape, mirrored])
-    with np.errstate(invalid="ignore"):
-        shape = np.where(seen, [shape, mirrored], 0).sum(axis=0) / seen.sum(axis=0)
-    size = pd.DataFrame(items.bbox_xywh[:, 2:]).groupby(items.category_id).mean()
-    size = size.reindex([item.id for item in CATEGORIES]).to_numpy()
-    return shape * (size / size.max(axis=1, keepdims=True))[:, None]

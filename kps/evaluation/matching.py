@@ -220,6 +220,7 @@ class Association:
     kind: np.ndarray  # (D,) OWN, DUPLICATE, WRONG_CATEGORY or BACKGROUND
     item: np.ndarray  # (D,) row of the item that it stands for, or that it doubles; -1 without one
     result: np.ndarray  # (G,) row of the result that stands for the item (OWN or WRONG_CATEGORY); -1 missed
+    oks: np.ndarray  # (D,) of an OWN result to its item; else 0
 
 
 def associate(items: Instances, counted: np.ndarray, results: Predictions) -> Association:
@@ -253,7 +254,9 @@ def associate(items: Instances, counted: np.ndarray, results: Predictions) -> As
     kind[other["result"]] = WRONG_CATEGORY
     _join(other, result_of, item_of)
     item_of[doubled["result"]] = doubled["item"]
-    return Association(kind, item_of, result_of)
+    fit, own = np.zeros(len(results)), np.flatnonzero(kind == OWN)
+    fit[own] = oks_of_pairs(items, results.keypoints, item_of[own], own)
+    return Association(kind, item_of, result_of, fit)
 
 
 def _join(pairs: pd.DataFrame, result_of: np.ndarray, item_of: np.ndarray) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from kps.data.coco import Coco, Instances
 from kps.evaluation.intervals import resampled_scores
-from kps.evaluation.matching import Comparison, check_images, compare, oks_of_pairs
+from kps.evaluation.matching import Comparison, associate, check_images, compare, oks_of_pairs
 from kps.files import InputError, without_nan
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions, Results
@@ -38,20 +38,12 @@ class Scores:
         return without_nan(asdict(self))
 
 
-def evaluate_landmarks(ground_truth: Coco, results: Predictions, *, visible_only: bool = False) -> Scores:
-    """Score landmarks by the official protocol; `visible_only` treats occluded landmarks as unlabelled.
+def evaluate(ground_truth: Coco, results: Results, *, visible_only: bool = False) -> Scores:
+    """Score landmarks (Predictions) or boxes (Detections) by the official protocol.
 
-    InputError: a result lies on an image that the ground truth does not have.
+    `visible_only` treats occluded landmarks as unlabelled. InputError: a result lies on an unknown image.
     """
     return score(compare(ground_truth, results, visible_only=visible_only))
-
-
-def evaluate_boxes(ground_truth: Coco, detections: Detections) -> Scores:
-    """Score boxes by COCO's protocol: IoU .50:.95, at most 100 detections per image and category.
-
-    InputError: a detection lies on an image that the ground truth does not have.
-    """
-    return score(compare(ground_truth, detections))
 
 
 def score(comparison: Comparison) -> Scores:
@@ -116,6 +108,21 @@ def evaluate_subsets(ground_truth: Coco, results: Results, *, by: str, visible_o
         own = counted[label][np.isin(items.image_id, ids)]
         scores[label] = score(compare(*part, visible_only=visible_only, counted=own))
     return scores
+
+
+def reliability(ground_truth: Coco, results: Predictions, *, bins: int = 10) -> pd.DataFrame:
+    """How far a score tells the OKS, 0 where a result is not the best on a garment of its category.
+
+    A row for each of the bins of equal width that holds two results or more: mean score, mean OKS ("estimate") with its
+    95 % interval ("low", "high"), and "results". InputError: a result lies on an unknown image.
+    """
+    check_images(ground_truth, results.image_id)
+    oks = associate(ground_truth.instances, ground_truth.instances.counted, results).oks
+    table = pd.DataFrame({"score": results.score, "oks": oks})
+    groups = table.groupby(np.minimum((table["score"] * bins).astype(int), bins - 1))
+    rows = groups.agg(score=("score", "mean"), estimate=("oks", "mean"), doubt=("oks", "sem"), results=("oks", "size"))
+    doubt = 1.96 * rows.pop("doubt")
+    return rows.assign(low=rows["estimate"] - doubt, high=rows["estimate"] + doubt)[rows["results"] > 1]
 
 
 PCK_THRESHOLDS = (0.2, 0.05)

@@ -7,7 +7,7 @@ from typing import Any
 from kps.data.coco import Coco
 from kps.evaluation.causes import MEAN, analyse_causes
 from kps.evaluation.intervals import STATISTICS, Intervals, bootstrap, paired_bootstrap
-from kps.evaluation.scores import SOURCE, Scores, evaluate_boxes, evaluate_landmarks, evaluate_subsets
+from kps.evaluation.scores import SOURCE, Scores, evaluate, evaluate_subsets
 from kps.files import InputError
 from kps.results.detections import Detections
 from kps.results.predictions import Results
@@ -30,11 +30,9 @@ def summarise(
     A `rival` is other results on the same images, of the same kind: how much better than these is `results`? Causes and
     `visible_only` are about landmarks. InputError: the ground truth has nothing to score.
     """
-    if isinstance(results, Detections):
-        scores, what = evaluate_boxes(truth, results), "boxes"
-    else:
-        scores = evaluate_landmarks(truth, results, visible_only=visible_only)
-        what = "visible landmarks" if visible_only else "visible and occluded landmarks"
+    scores = evaluate(truth, results, visible_only=visible_only)
+    landmarks = "visible landmarks" if visible_only else "visible and occluded landmarks"
+    what = "boxes" if isinstance(results, Detections) else landmarks
     values: dict[str, Any] = scores.to_json()
     if not scores.num_items:
         raise InputError(f"{truth.path}: expected {what} to score, but no item counts")

@@ -4,9 +4,9 @@ from kps.figures.charts import (
     category_imbalance,
     causes_of_loss,
     curves_and_confusions,
-    landmark_errors,
     learning_curves,
     per_category_bars,
+    points_with_intervals,
     score_intervals,
     subset_bars,
 )

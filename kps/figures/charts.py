@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch
-from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator
 
 from kps.data.coco import Coco
-from kps.evaluation.causes import CAUSES, KINDS, Causes
+from kps.evaluation.causes import CAUSES, Causes
 from kps.evaluation.intervals import RECALL_STEPS, Difference, Intervals
-from kps.evaluation.matching import OWN, THRESHOLDS, compare, confusions, precision_at_recall
+from kps.evaluation.matching import THRESHOLDS, compare, confusions, precision_at_recall
 from kps.evaluation.scores import Scores
-from kps.figures.style import FAINT, INK, OURS, PAPER, SERIES, STYLE, draw_mean_shape, new_figure
+from kps.figures.style import INK, OURS, PAPER, SERIES, STYLE, new_figure
 from kps.results.predictions import Predictions, Results
-from kps.schema import CATEGORIES, Category, category
+from kps.schema import CATEGORIES
 
 LOG_RANGE = 20  # a quantity that spans more is drawn on a logarithmic axis
 NAMES = [item.name for item in CATEGORIES]
@@ -149,6 +148,30 @@ def score_intervals(measured: Mapping[str, Intervals], *, xlabel: str, title: st
 
 
 @mpl.rc_context(STYLE)
+def points_with_intervals(
+    table: pd.DataFrame, x: str, *, ylabel: str, title: str = "", diagonal: bool = False
+) -> Figure:
+    """Columns "estimate", "low" and "high" over the column `x`, a point a row with its name.
+
+    With `diagonal` both are in 0..1 and equal where points lie on it; else a line marks zero.
+    """
+    figure, ((axes,),) = new_figure(1, 1, (6.4, 3.8))
+    axes.vlines(table[x], table["low"], table["high"], color=OURS, linewidth=2.2, alpha=0.5)
+    axes.plot(table[x], table["estimate"], "o", color=OURS, markersize=4.5)
+    for name, row in table.iterrows():
+        axes.annotate(str(name), (row[x], row["estimate"]), (5, 3), textcoords="offset points", fontsize=7)
+    if not diagonal and table[x].max() > LOG_RANGE / 2 * table[x].min() > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    axes.axline((0, 0), (1, 1), color=INK, linewidth=0.8) if diagonal else axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set(xlabel=x, ylabel=ylabel, **({"xlim": (0, 1), "ylim": (0, 1)} if diagonal else {}))
+    axes.set_title(title, loc="left")
+    return figure
+
+
+@mpl.rc_context(STYLE)
 def subset_bars(subsets: Mapping[str, Mapping[str, Scores]], *, title: str = "") -> Figure:
     """AP by subset, one panel an attribute; under a bar the number of items that count."""
     figure, (row,) = new_figure(1, len(subsets), (2.5 * len(subsets), 2.7), sharey=True)
@@ -181,8 +204,6 @@ CAUSE_COLOURS = {
 }
 PALE = ("duplicate", "jitter", "small offset", "inversion", "background", "missed box")  # take dark text
 SHOWN_FROM = 3.5  # AP points: what is narrower holds no number
-HALO = (withStroke(linewidth=1.6, foreground="white"),)
-SMALLEST, LARGEST = 0.006, 0.052  # radii of a landmark's circle; the garment's longer side is 1
 
 
 @mpl.rc_context(STYLE)
@@ -211,60 +232,3 @@ def causes_of_loss(causes: Causes) -> Figure:
     look = {"ncols": 6, "handlelength": 1.1, "fontsize": 8, "columnspacing": 1.4}
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", **look)
     return figure
-
-
-@mpl.rc_context(STYLE)
-def landmark_errors(causes: Causes, category_id: int) -> Figure:
-    """Where a category's landmarks go wrong: on its mean garment, and landmark by landmark.
-
-    Shares are of the labelled landmarks of garments that were found; the area of a circle on the garment
-    follows the share that is not good.
-    """
-    item = category(category_id)
-    table = causes.landmarks[causes.landmarks["category_id"] == item.id]
-    figure, ((garment, bars),) = new_figure(1, 2, (9.5, max(4.8, 1.2 + 0.15 * item.num_landmarks)), width_ratios=(1, 1))
-    _draw_on_garment(garment, item, causes.shape[item.id - 1, : item.num_landmarks], table)
-    _draw_bars(bars, table)
-    found = causes.counts.loc[OWN, item.name]
-    figure.suptitle(f"{item.name}: landmarks of {found:,} garments found", fontsize=10, fontweight="bold")
-    handles = [Patch(facecolor=CAUSE_COLOURS[kind], label=kind) for kind in reversed(KINDS[1:])]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.1)
-    return figure
-
-
-def _draw_on_garment(axes: Axes, item: Category, shape: np.ndarray, table: pd.DataFrame) -> None:
-    """The outline in its mean shape (n_c, 2), and on each landmark a circle in the colour of its commonest error."""
-    if not draw_mean_shape(axes, item, shape, margin=0.08, colors="#b4bbc3", linewidths=1.3):
-        return
-    shares = table[list(KINDS[1:])].fillna(0).to_numpy()
-    total, centre = shares.sum(axis=1), np.nanmean(shape, axis=0)
-    known = np.isfinite(shape).all(axis=1)
-    apart = np.linalg.norm(shape[known][:, None] - shape[known], axis=2) + np.diag(np.full(known.sum(), np.inf))
-    largest = float(np.clip(0.6 * np.median(apart.min(axis=1)), 2 * SMALLEST, LARGEST))  # or they would overlap
-    for row in np.flatnonzero(known):
-        radius = max(largest * np.sqrt(total[row] / max(total.max(), 1e-9)), SMALLEST)
-        colour = CAUSE_COLOURS[KINDS[1 + shares[row].argmax()]] if total[row] else "#8a9199"
-        axes.add_patch(Circle(shape[row], radius, facecolor=colour, edgecolor="white", linewidth=0.8, zorder=3))
-        outwards = (shape[row] - centre) / max(np.linalg.norm(shape[row] - centre), 1e-9)
-        place = shape[row] + outwards * (radius + 0.02)
-        axes.text(*place, str(row + 1), fontsize=6, color="#5b636b", ha="center", va="center", path_effects=HALO)
-    axes.set_title(f"largest circle: {100 * total.max():.0f} % not good", fontweight="normal", fontsize=8)
-
-
-def _draw_bars(axes: Axes, table: pd.DataFrame) -> None:
-    """A stacked bar of error shares for each landmark, the worst kind first."""
-    numbers = table["landmark"].to_numpy()
-    left = np.zeros(len(table))
-    for kind in reversed(KINDS[1:]):
-        width = 100 * table[kind].fillna(0).to_numpy()
-        axes.barh(numbers, width, left=left, height=0.8, color=CAUSE_COLOURS[kind], linewidth=0)
-        left += width
-    for number, value, labelled in zip(numbers, left, table["labelled"], strict=True):
-        text = f" {value:.0f}" if labelled else " never labelled"
-        axes.text(value, number, text, va="center", fontsize=6, color="#6b737c")
-    axes.set(ylim=(len(numbers) + 0.7, 0.3), ylabel="landmark")
-    axes.set(xlim=(0, min(100, max(1.12 * left.max(), 1))), xlabel="% of labelled landmarks that are not good")
-    axes.set_yticks(numbers, numbers, fontsize=6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_color(FAINT)

@@ -11,7 +11,7 @@ import orjson
 
 from kps.data.coco import Coco, load_coco
 from kps.evaluation.causes import MISSED_BOX
-from kps.evaluation.matching import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, associate, check_images, oks_of_pairs
+from kps.evaluation.matching import BACKGROUND, DUPLICATE, OWN, WRONG_CATEGORY, associate, check_images
 from kps.evaluation.scores import ITEM_SUBSETS
 from kps.figures.garments import DOUBTFUL
 from kps.figures.style import CATEGORY_COLOURS
@@ -69,12 +69,11 @@ def write_view(out: Path, truth: Coco, image_dir: Path, runs: Mapping[str, Predi
         check_images(truth, found.image_id, Path(name))
         found = found.take(np.intersect1d(top_rows(found), np.flatnonzero(found.score >= LEAST_SCORE)))
         joined = associate(items, items.counted, found)
-        fit, own = np.zeros(len(found)), np.flatnonzero(joined.kind == OWN)
-        fit[own] = oks_of_pairs(items, found.keypoints, joined.item[own], own)
-        oks[joined.item[own], number] = fit[own]
+        own = np.flatnonzero(joined.kind == OWN)
+        oks[joined.item[own], number] = joined.oks[own]
         causes[:, number] = np.where(joined.result < 0, CAUSES.index(MISSED_BOX), CAUSES.index(WRONG_CATEGORY))
         causes[joined.item[own], number] = CAUSES.index(OWN)
-        results.append((found, joined.kind, fit))
+        results.append((found, joined.kind, joined.oks))
     for i in np.flatnonzero(items.counted):
         kind = category(int(items.category_id[i]))
         points = np.round(items.keypoints[i, : kind.num_landmarks]).astype(int).ravel().tolist()

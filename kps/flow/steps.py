@@ -1,4 +1,4 @@
-"""The ten notebooks as steps: their parameters, what a step is called and reads, how it begins and ends, its GPUs.
+"""The notebooks as steps: their parameters, what a step is called and reads, how it begins and ends, its GPUs.
 
 A notebook's parameters stand in the cell tagged `parameters`, one `name: type = literal` a line.
 """
@@ -19,19 +19,23 @@ from kps.workspace import GROUND_TRUTH, REPOSITORY, SPLITS, Workspace, check_out
 NOTEBOOKS = (
     "01_prepare_data", "02_landmark_homogeneity", "03_aggregation_mapping", "04_train_detector", "05_train_landmarks",
     "06_finetune_category", "07_predict_landmarks", "08_ensemble", "09_submission", "10_report",
+    "11_beyond",
 )  # fmt: skip
-PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT = NOTEBOOKS
+PREPARE, HOMOGENEITY, AGGREGATION, DETECTOR, LANDMARKS, FINETUNE, PREDICT, ENSEMBLE, SUBMISSION, REPORT, BEYOND = (
+    NOTEBOOKS
+)
 ON_GPU = frozenset({DETECTOR, LANDMARKS, FINETUNE, PREDICT})
 # Modules, by the beginnings of their names, of which nothing enters a step's result: they show results (which
 # is the report's own), or belong to the other model.
 SHOWN = ("kps.figures", "kps.report")
 TABLES = ("kps.figures", "kps.report.page", "kps.report.tables")
-NOT_RUN = dict.fromkeys(NOTEBOOKS[:-1], SHOWN) | {
+NOT_RUN = dict.fromkeys(NOTEBOOKS[:-2], SHOWN) | {
     AGGREGATION: (*SHOWN, "kps.models"),
     DETECTOR: (*SHOWN, "kps.models.landmark"),
     **dict.fromkeys((LANDMARKS, FINETUNE), (*SHOWN, "kps.models.detector")),
     PREDICT: (*TABLES, "kps.models.detector"),
     ENSEMBLE: TABLES,
+    BEYOND: ("kps.models.detector",),
 }
 OUTPUTS = ("workspace", "folder")  # parameters that say where to write; other paths are inputs
 PLACES = ("_root", "_file", "_dir", "_images")  # ends of the parameters that name data of one's own
@@ -99,6 +103,8 @@ def reads(notebook: str, given: Mapping[str, Any], plan: Collection[str]) -> lis
         runs = given["runs"] if notebook == ENSEMBLE else [given["run"]]
         ensembles = {run: f"{ENSEMBLE}_{run}" for run in runs}
         return [name if name in plan else f"{PREDICT}_{run}" for run, name in ensembles.items()]
+    if notebook in (REPORT, BEYOND):
+        return [step for step in plan if step not in (REPORT, BEYOND)]
     return {
         PREPARE: [],
         HOMOGENEITY: [PREPARE],
@@ -106,7 +112,6 @@ def reads(notebook: str, given: Mapping[str, Any], plan: Collection[str]) -> lis
         DETECTOR: [PREPARE],
         LANDMARKS: [PREPARE, f"{AGGREGATION}_{groups}"],
         FINETUNE: [universal],
-        REPORT: [step for step in plan if step != REPORT],
     }[notebook]
 
 

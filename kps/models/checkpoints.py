@@ -11,6 +11,9 @@ import pickle
 import re
 import urllib.error
 import warnings
+from collections import Counter
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,33 @@ def _check_shapes(own: dict[str, Tensor], weights: dict[str, Tensor], what: str)
         expected, got = (tuple(d[name].shape) if name in d else "nothing" for d in (own, weights))
         if expected != got:
             raise InputError(f"{what}: {name} is {expected} in the model, {got} in the file")
+
+
+def cut_changes(
+    base: dict[str, Tensor], tuned: Mapping[int, dict[str, Tensor]], share: float
+) -> tuple[dict[int, dict[str, Tensor]], int]:
+    """Weights near those of models tuned from one base, of `share` of the numbers that full copies hold; and how many.
+
+    What a model changed of a tensor is cut at its singular values: of all tensors and models those stay that hold most
+    squared change a number, and a scale or bias is one of them.
+    """
+    changes, parts = {}, []
+    for key, name in product(tuned, (name for name, value in base.items() if value.is_floating_point())):
+        change = tuned[key][name].double() - base[name].double()
+        rows = change.reshape(len(change), -1) if change.dim() > 1 else change.reshape(-1, 1)
+        changes[key, name] = left, size, right = torch.linalg.svd(rows, full_matrices=False)
+        cost = rows.shape[0] + rows.shape[1] * (change.dim() > 1)
+        parts += [(value**2 / cost, cost, (key, name)) for value in size.tolist() if value]
+    parts.sort(key=lambda part: -part[0])
+    total = np.cumsum([cost for _, cost, _ in parts])
+    kept = parts[: int((total <= share * len(tuned) * sum(value.numel() for value in base.values())).sum())]
+    rank = Counter(place for *_, place in kept)
+    near = {key: dict(base) for key in tuned}
+    for (key, name), of in rank.items():
+        left, size, right = changes[key, name]
+        change = (left[:, :of] * size[:of]) @ right[:of]
+        near[key][name] = (base[name].double() + change.reshape(base[name].shape)).to(base[name].dtype)
+    return near, sum(cost for _, cost, _ in kept)
 
 
 def stored_config(path: Path | str) -> Config:

@@ -49,7 +49,7 @@ def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:
 
     `part` holds "coco_file", "image_dir", "share", and "category_id" (or None).
     """
-    from kps.evaluation.scores import evaluate_boxes, evaluate_landmarks
+    from kps.evaluation.scores import evaluate
     from kps.models.detector import detect, new_detector
     from kps.models.landmarks import LandmarkModel, predict_landmarks
     from kps.results.detections import ground_truth_detections
@@ -60,7 +60,7 @@ def score(config: Config, weights: dict[str, Tensor], part: dict) -> float:
         model = LandmarkModel(config)
         model.model.load_state_dict(weights)
         found = predict_landmarks(model, ground_truth_detections(truth), truth, photos, flip_test=False)
-        value = evaluate_landmarks(truth, found).AP
+        value = evaluate(truth, found).AP
     else:
-        value = evaluate_boxes(truth, detect(new_detector(config, weights), truth, photos)).AP
+        value = evaluate(truth, detect(new_detector(config, weights), truth, photos)).AP
     return value if value == value else -1.0

@@ -14,7 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 from kps import schema
 from kps.aggregation import Aggregation
@@ -82,13 +82,15 @@ class LandmarkModel:
         self.model.to(device or get_device(), memory_format=memory_format()).eval()
 
     @classmethod
-    def load(cls, checkpoint: Path, device: str | None = None) -> "LandmarkModel":
-        """Return the model of a final checkpoint; InputError: the file is no such checkpoint."""
+    def load(
+        cls, checkpoint: Path, device: str | None = None, weights: dict[str, Tensor] | None = None
+    ) -> "LandmarkModel":
+        """Return the model of a final checkpoint, its `weights` exchanged if given; InputError: no such checkpoint."""
         config = stored_config(checkpoint)
         if config.get("default_scope") != "mmpose":
             raise InputError(f"{checkpoint}: expected a landmark model, but it is another model's")
         model = cls(config, device)
-        load_into(model.model, checkpoint)
+        load_into(model.model, checkpoint, weights)
         return model
 
     @torch.inference_mode()

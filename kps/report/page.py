@@ -3,7 +3,8 @@
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from kps.data.coco import Coco
 from kps.evaluation.intervals import Intervals, paired_bootstrap
-from kps.files import atomic_path
+from kps.files import InputError, atomic_path, sha256
 from kps.report.tables import NOT_RUN, TITLES, banner, build_tables
 from kps.results.predictions import Predictions
 from kps.workspace import Record, Workspace
@@ -94,13 +95,19 @@ STEPS = (
 )
 
 
-def measure_steps(work: Workspace, truth: Coco, *, samples: int = 1000) -> dict[str, Intervals]:
-    """The gain of each step whose two runs are there, on the validation photos of a workspace."""
+def measure_steps(works: Sequence[Workspace], truth: Coco, *, samples: int = 1000) -> dict[str, Intervals]:
+    """The gain of each step whose runs are there, on the validation photos `truth` of workspaces, one a seed.
+
+    InputError: a workspace's photos are others.
+    """
+    for other in (work.coco("validation") for work in works[1:]):
+        if sha256(other) != sha256(works[0].coco("validation")):
+            raise InputError(f"{other}: expected the photos of {works[0].root}, but it is another file")
     found = {}
     for step in STEPS:
-        paths = [work.predictions(run, "validation") for run in (step.without, step.with_)]
-        if all(path.exists() for path in paths):
-            first, second = map(Predictions.load, paths)
+        paths = [[work.predictions(run, "validation") for work in works] for run in (step.without, step.with_)]
+        if all(path.exists() for path in chain(*paths)):
+            first, second = ([Predictions.load(path) for path in each] for each in paths)
             found[step.name] = paired_bootstrap(truth, first, second, samples=samples)
     return found
 

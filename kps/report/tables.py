@@ -10,7 +10,7 @@ import pandas as pd
 
 from kps.data.coco import Coco
 from kps.evaluation.intervals import bootstrap
-from kps.evaluation.scores import Scores, evaluate_landmarks
+from kps.evaluation.scores import Scores, evaluate
 from kps.files import InputError
 from kps.results.predictions import Predictions
 from kps.schema import CATEGORIES, package_data
@@ -260,7 +260,7 @@ KINDS = {"visible_and_occluded": False, "visible_only": True}  # of scores: whet
 def score_splits(truth: Mapping[str, Coco], predictions: Mapping[str, Predictions]) -> dict[str, dict[str, Scores]]:
     """Landmark scores of each split that has annotations, by KINDS."""
     return {
-        split: {kind: evaluate_landmarks(coco, predictions[split], visible_only=only) for kind, only in KINDS.items()}
+        split: {kind: evaluate(coco, predictions[split], visible_only=only) for kind, only in KINDS.items()}
         for split, coco in truth.items()
         if len(coco.instances)
     }
