@@ -136,11 +136,11 @@ def _dots(axes: Axes, mean: np.ndarray, map_: Aggregation, numbers: np.ndarray, 
     for (x, y), group in zip(mean, map_.channels(item.id), strict=True):
         if not np.isfinite(x):
             continue
-        number = int(numbers[group])
-        colour = group_colour(number) if shared[group] else ALONE
+        colour = group_colour(number := int(numbers[group])) if shared[group] else ALONE
         axes.plot(x, y, "o", ms=10, mfc=colour, mec="white", mew=0.8)
         if shared[group]:
-            axes.text(x, y, str(number), fontsize=5.5, color="white", ha="center", va="center_baseline")
+            ink = INK if np.dot(colour, (0.3, 0.59, 0.11)) > 0.6 else "white"
+            axes.text(x, y, str(number), fontsize=5.5, color=ink, ha="center", va="center_baseline")
 
 
 @mpl.rc_context(STYLE)
