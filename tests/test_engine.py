@@ -226,7 +226,7 @@ def test_broken_profile_is_one_line(tmp_path, text, message):
         planned(tmp_path, profile=text)
 
 
-@pytest.mark.parametrize("text", ["epochs=3", "04.epochs", "0.epochs=3", "11.epochs=3", ".epochs=3", "04.=3", "10.a=3"])
+@pytest.mark.parametrize("text", ["epochs=3", "04.epochs", "0.epochs=3", "12.epochs=3", ".epochs=3", "04.=3", "10.a=3"])
 def test_broken_override_is_one_line(tmp_path, text):
     with pytest.raises(InputError, match="has no step 10_report" if text.startswith("10") else "expected"):
         planned(tmp_path, text)
