@@ -3,7 +3,8 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-need_gb=${KPS_NEED_GB:-11}   # 6 stay; while it installs, 3 for the downloads and as much in pip's cache
+need_gb=${KPS_NEED_GB:-8}   # 7 stay; downloads that do not come from this disk take 3 more while it installs
+pip=(--no-input --disable-pip-version-check --retries 2)
 usage="usage: scripts/setup.sh [--python | --help]
 
 Installs the pins of requirements.txt and this project into the environment of the Python named by KPS_PYTHON, else
@@ -77,7 +78,7 @@ install() {
     export TMPDIR=$prefix/kps-setup-tmp   # /tmp may be small, or memory
     rm -rf "$TMPDIR"
     mkdir "$TMPDIR"
-    if ! "$python" -m pip --no-input --disable-pip-version-check --retries 2 install --no-compile -r requirements.txt \
+    if ! "$python" -m pip "${pip[@]}" install --no-compile -r requirements.txt \
         2>&1 | tee "$log" | awk '/^Collecting/ && ++n % 40 == 0 {print "  " n " packages found"; fflush()}
                                  /^(Building wheels|Installing coll)/ {print "  " $1 " " $2; fflush()}'; then
         case $(cat "$log") in
@@ -114,6 +115,7 @@ if whole && [[ $stamp == "$(cat "$prefix/kps-setup.stamp" 2>/dev/null)" ]]; then
 rm -f "$prefix/kps-setup.stamp"
 free=$(df -Pk "$prefix" | awk 'NR == 2 {print int($4 / 1048576)}')
 ((free >= need_gb)) || die "$need_gb GB of free disk space are needed in $prefix, there are $free GB"
+((free >= need_gb + 6)) || pip+=(--no-cache-dir)   # which would keep the downloads for another environment
 install
 echo "$stamp" >"$prefix/kps-setup.stamp"   # last: this environment is complete
 say "ready: $python"
