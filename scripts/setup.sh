@@ -3,7 +3,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-need_gb=${KPS_NEED_GB:-8}   # 7 stay; downloads that do not come from this disk take 3 more while it installs
+need_gb=${KPS_NEED_GB:-8}   # 7 stay
 pip=(--no-input --disable-pip-version-check --retries 2)
 usage="usage: scripts/setup.sh [--python | --help]
 
@@ -73,20 +73,24 @@ END
 }
 
 install() {
-    local log=$prefix/kps-setup.log
+    local log=$prefix/kps-setup.log lines
     say "installing requirements.txt into $prefix (about 3 minutes, of which 1 to fetch 3 GB)"
     export TMPDIR=$prefix/kps-setup-tmp   # /tmp may be small, or memory
     rm -rf "$TMPDIR"
     mkdir "$TMPDIR"
-    if ! "$python" -m pip "${pip[@]}" install --no-compile -r requirements.txt \
-        2>&1 | tee "$log" | awk '/^Collecting/ && ++n % 40 == 0 {print "  " n " packages found"; fflush()}
-                                 /^(Building wheels|Installing coll)/ {print "  " $1 " " $2; fflush()}'; then
-        case $(cat "$log") in
-            *"No space left"*) die "the disk of $prefix is full" ;;
-            *NewConnectionError* | *"Max retries"*) die "no network: the package index cannot be reached; see $log" ;;
-        esac
-        die "pip failed: $(grep -i '^error' "$log" | tail -n 1 | cut -c 1-300); its output is in $log"
-    fi
+    : >"$log"
+    for lines in ^nvidia '^(torch|triton)' ''; do   # by parts: 3 GB of downloads need not lie beside what is unpacked
+        grep -E "$lines" requirements.txt >"$TMPDIR/pins" || continue
+        if ! "$python" -m pip "${pip[@]}" install --no-compile ${lines:+--no-deps} -r "$TMPDIR/pins" \
+            2>&1 | tee -a "$log" | awk '/^Collecting/ && ++n % 40 == 0 {print "  " n " packages found"; fflush()}
+                                        /^(Building wheels|Installing coll)/ {print "  " $1 " " $2; fflush()}'; then
+            case $(cat "$log") in
+                *"No space left"*) die "the disk of $prefix is full" ;;
+                *NewConnectionError* | *"Max retries"*) die "no network: the package index cannot be reached; see $log" ;;
+            esac
+            die "pip failed: $(grep -i '^error' "$log" | tail -n 1 | cut -c 1-300); its output is in $log"
+        fi
+    done
     say "compiling the packages to byte code, and trying what was installed"
     "$python" -m compileall -q -j 0 "$prefix"/lib/python3*/site-packages >/dev/null || true   # test files may be broken
     "$python" -P -W ignore -c 'import kps, kps.models, pathlib; assert pathlib.Path(kps.__file__).parent.samefile("kps")' \
@@ -115,7 +119,7 @@ if whole && [[ $stamp == "$(cat "$prefix/kps-setup.stamp" 2>/dev/null)" ]]; then
 rm -f "$prefix/kps-setup.stamp"
 free=$(df -Pk "$prefix" | awk 'NR == 2 {print int($4 / 1048576)}')
 ((free >= need_gb)) || die "$need_gb GB of free disk space are needed in $prefix, there are $free GB"
-((free >= need_gb + 6)) || pip+=(--no-cache-dir)   # which would keep the downloads for another environment
+((free >= need_gb + 3)) || pip+=(--no-cache-dir)   # which would keep the downloads for another environment
 install
 echo "$stamp" >"$prefix/kps-setup.stamp"   # last: this environment is complete
 say "ready: $python"
