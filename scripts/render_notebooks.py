@@ -36,14 +36,14 @@ def main() -> int:
     for old in (path for path in out.iterdir() if path.stem.startswith(NOTEBOOKS)):  # only what was made here
         old.unlink()
     for name, path in ran.items():
-        render(nbformat.read(path, as_version=4), name, out)
+        render(nbformat.read(path, as_version=4), name, out, path.resolve().parents[2])
     size = sum(path.stat().st_size for path in out.iterdir())
     print(f"wrote {out}: {size / 1e6:.1f} MB")
     return 0
 
 
-def render(notebook: nbformat.NotebookNode, name: str, out: Path) -> None:
-    """Write NAME.md and its figures; output that is HTML or text stays, progress and paths of the machine go."""
+def render(notebook: nbformat.NotebookNode, name: str, out: Path, runs: Path) -> None:
+    """Write NAME.md and its figures of a run in `runs`; output stays, progress and paths of the machine go."""
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = [one for one in cell.outputs if one.output_type != "stream" or not PROGRESS.search(one.text)]
     body, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": name, "output_files_dir": "."})
@@ -56,7 +56,8 @@ def render(notebook: nbformat.NotebookNode, name: str, out: Path) -> None:
             target.unlink()
             picture.save(target.with_suffix(".jpg"), quality=85)
             body = body.replace(target.name, f"{target.stem}.jpg")
-    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL).replace(f"{REPOSITORY}/", "")
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
+    body = body.replace(f"{runs}/", f"{runs.name}/").replace(f"{runs.parent}/", "")
     links = rf"\]\((?:\./)?({'|'.join(NOTEBOOKS)})\.ipynb\)"
     body = re.sub(links, r"](\1.md)", re.sub(r"\n{3,}", "\n\n", body))
     (out / f"{name}.md").write_text(
