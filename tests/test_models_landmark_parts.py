@@ -20,7 +20,7 @@ from kps.data.coco import load_coco
 from kps.files import InputError
 from kps.models.backbones import ColourJitter, FoldedHRNet
 from kps.models.landmark_data import CategoryBalancedSampler, GarmentLandmarks
-from kps.models.landmark_head import decode, gaussian_heatmaps, locate, smooth
+from kps.models.landmark_head import bell, decode, gaussian_heatmaps, locate, smooth
 
 HAND = Aggregation.named("hand81")
 LOSSES = ["HeatmapMSELoss", "HeatmapCrossEntropyLoss"]
@@ -79,6 +79,14 @@ def test_decoding_inverts_rendering(points, size, sigma, tolerance):
     sigmas, maps = torch.full(points.shape[:2], sigma), gaussian_heatmaps(points, size, sigma)
     for found, _ in (decode(smooth(maps, sigmas)), locate(maps, sigmas)):
         assert (found - points).abs().max() < tolerance
+
+
+def test_no_product_of_two_weights_is_a_denormal_number():
+    """Which would make smoothing several times as slow."""
+    distance, sigma = torch.arange(-200.0, 200), torch.tensor(0.7)
+    weights = bell(distance, sigma)
+    assert weights.square().min() > torch.finfo(torch.float32).tiny
+    assert torch.allclose(weights, torch.exp(-(distance**2) / (2 * sigma**2)), atol=1e-12)
 
 
 def test_smoothing_gives_the_expected_similarity():

@@ -37,6 +37,11 @@ def gaussian_heatmaps(points_xy: Tensor, size_wh: tuple[int, int], sigma: float)
     return factor_y[..., :, None] * factor_x[..., None, :]
 
 
+def bell(distance: Tensor, sigma: Tensor) -> Tensor:
+    """Return a Gaussian of peak 1, nowhere below e**-30: products of less are denormal numbers, and slow on CPUs."""
+    return torch.exp(-(distance**2 / (2 * sigma**2)).clamp_max(30.0))
+
+
 def smooth(heatmaps: Tensor, sigma: Tensor) -> Tensor:
     """Weigh heatmaps (N, L, H, W) around every pixel by a Gaussian of peak 1 and sigma (N, L) px.
 
@@ -45,7 +50,7 @@ def smooth(heatmaps: Tensor, sigma: Tensor) -> Tensor:
     """
     height, width = heatmaps.shape[-2:]
     x = torch.arange(max(height, width), device=heatmaps.device, dtype=heatmaps.dtype)
-    kernel = torch.exp(-((x - x[:, None]) ** 2) / (2 * sigma[..., None, None] ** 2))
+    kernel = bell(x - x[:, None], sigma[..., None, None])
     return kernel[..., :height, :height] @ heatmaps @ kernel[..., :width, :width]
 
 
@@ -100,7 +105,7 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         # A row of the kernel is the next one's, shifted: so few distances, and rows from the last pixel to the first.
         apart = ((near - around + 2 * fine)[..., None] - step).to(sigma)
         within = apart.abs() <= REACH * sigma[..., None]  # so that no map depends on the others' sigmas
-        weights = torch.exp(-(apart**2) / (2 * sigma[..., None] ** 2)) * within
+        weights = bell(apart, sigma[..., None]) * within
         kernels.append(torch.stack([weights[..., row : row + span] for row in range(2 * fine + 1)], -2))
         ends.append(near + 2 * fine)
     window = heatmaps
@@ -153,9 +158,8 @@ class HeatmapCrossEntropyLoss(nn.Module):
 
     def forward(self, heatmaps: Tensor, points_xy: Tensor) -> Tensor:
         """(N, L, H, W), (N, L, 2) heatmap px -> (N, L)."""
-        factor_y, factor_x = gaussian_factors(points_xy, heatmaps.shape[:1:-1], self.sigma)
-        factor_y = factor_y / factor_y.sum(-1, keepdim=True).clamp_min(1e-6)
-        factor_x = factor_x / factor_x.sum(-1, keepdim=True).clamp_min(1e-6)
+        factors = gaussian_factors(points_xy, heatmaps.shape[:1:-1], self.sigma)
+        factor_y, factor_x = (factor / factor.sum(-1, keepdim=True).clamp_min(1e-6) for factor in factors)
         expected = ((heatmaps @ factor_x[..., None])[..., 0] * factor_y).sum(-1)
         entropy = math.log(2 * math.pi * math.e * self.sigma**2)  # of the target: the least there is
         return heatmaps.flatten(2).logsumexp(2) - expected - entropy
@@ -247,7 +251,7 @@ class OwnLandmarkHead(HeatmapHead):
         The N samples have keypoints (1, G, 2) in input px, keypoints_visible (1, G) and category_id.
         """
         device = feats[-1].device
-        category_id = _categories(batch_data_samples, device)
+        category_id = torch.tensor([sample.category_id for sample in batch_data_samples], device=device)
         labels = [sample.gt_instances for sample in batch_data_samples]
         visible = np.concatenate([one.keypoints_visible for one in labels])[..., None]
         grouped = np.concatenate([np.concatenate([one.keypoints for one in labels]), visible], 2)
@@ -286,7 +290,7 @@ class OwnLandmarkHead(HeatmapHead):
         """
         samples, both = batch_data_samples, feats if (test_cfg or {}).get("flip_test") else [feats]
         known = all("category_id" in sample for sample in samples)
-        kind = _categories(samples, both[0][-1].device) if known else None
+        kind = torch.tensor([s.category_id for s in samples], device=both[0][-1].device) if known else None
         scale = torch.as_tensor(np.stack([self._oks_scale(s, known) for s in samples])).to(both[0][-1])
         points_xy, confidence, kinds = self.locate(both, kind, scale, samples[0].input_size)
         located = torch.cat([points_xy, confidence[..., None]], 2).double().cpu().numpy()
@@ -331,7 +335,3 @@ class OwnLandmarkHead(HeatmapHead):
         else:
             sigmas = mean_sigmas(self.aggregation)
         return 2 * sigmas * np.sqrt((x2 - x1) * (y2 - y1)) * zoom
-
-
-def _categories(samples: list, device: torch.device) -> Tensor:
-    return torch.tensor([sample.category_id for sample in samples], device=device)
