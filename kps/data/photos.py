@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 2**28  # no panorama is near; decoded it takes 2 GB
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is below what a panorama may have
 JPEG_START, JPEG_END, TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 4096  # some writers add bytes after the end
-REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
-REDUCED |= {8: cv2.IMREAD_REDUCED_COLOR_8}
+REDUCED = {1: cv2.IMREAD_COLOR} | {n: getattr(cv2, f"IMREAD_REDUCED_COLOR_{n}") for n in (2, 4, 8)}
 MAX_ASPECT = 20  # of what the detector sees: a narrower strip would be scaled to a side of no pixel
 
 

@@ -90,7 +90,8 @@ def locate(heatmaps: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     height, width = heatmaps.shape[-2:]
     if height % POOL or width % POOL or min(height, width) < 4 * POOL:
         return decode(smooth(heatmaps, sigma))
-    pooled = smooth(F.avg_pool2d(heatmaps, POOL), sigma / POOL).flatten(2).argmax(2)
+    columns = torch.eye(width // POOL).to(heatmaps).repeat_interleave(POOL, 0)  # a product with them is soonest
+    pooled = smooth(heatmaps.unflatten(2, (-1, POOL)).sum(3) @ columns, sigma / POOL).flatten(2).argmax(2)
     coarse = torch.stack([pooled // (width // POOL), pooled % (width // POOL)])  # (2, N, L) row, column
     centre = coarse * POOL + POOL // 2
     fine = POOL + 1  # px around the centre in which the peak is
