@@ -115,7 +115,8 @@ def predict_landmarks(
     image_dir: Path,
     *,
     flip_test: bool = True,
+    **how: Any,
 ) -> Predictions:
-    """As `kps.models.landmarks.predict_landmarks`."""
+    """As `kps.models.landmarks.predict_landmarks`; `how` as for `locate_all`."""
     loaded = per_category(models, detections, OnnxLandmarks)
-    return scored(detections, *locate_all(loaded, detections, coco, image_dir, flip_test=flip_test))
+    return scored(detections, *locate_all(loaded, detections, coco, image_dir, flip_test=flip_test, **how))

@@ -126,6 +126,20 @@ def test_a_mirrored_photo_gives_mirrored_landmarks(coco, universal, tmp_path):
     assert not np.allclose(predict(universal, coco, flip_test=False).keypoints, plain.keypoints)
 
 
+def test_what_crops_of_several_sizes_show_is_averaged(coco, universal):
+    boxes = ground_truth_detections(coco)
+    corner, size = np.split(boxes.bbox_xywh, 2, axis=1)
+    tight = replace(boxes, bbox_xywh=np.hstack([corner + 0.1 * size, 0.8 * size]))
+    whole, within = predict(universal, coco), predict(universal, coco, tight)
+    both = predict(universal, coco, crop_scales=[1, 0.8], batch_size=5)
+    assert np.allclose(both.keypoints, (whole.keypoints + within.keypoints) / 2, atol=1e-3)
+    assert not np.allclose(both.keypoints, whole.keypoints, atol=0.1)
+    assert np.array_equal(both.bbox_xywh, boxes.bbox_xywh)
+    for scales in ([], [1, 0]):
+        with pytest.raises(InputError, match="expected crop_scales above 0, but got"):
+            predict(universal, coco, crop_scales=scales)
+
+
 def test_no_detections_give_no_predictions(coco, universal):
     assert len(predict(universal, coco, ground_truth_detections(coco).take(np.zeros(0, int)))) == 0
 

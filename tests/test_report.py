@@ -105,6 +105,12 @@ def test_table2_finds_runs_by_their_settings_and_has_others_after_the_papers(tab
     ]  # fmt: skip
 
 
+def test_crops_of_several_sizes_are_no_row_of_the_papers():
+    run = make_run("a", 0.5, model="finetune_flip", crop_scales=[1.0, 0.84])
+    table = report.build_tables({run.step: run} | make_records())["table2"]
+    assert table.loc["our run", 6] == "finetune_flip" and table.loc["our run", 8:].tolist().count("a") == 1
+
+
 def test_a_run_without_aggregation_is_no_aggregated_row_and_a_category_without_items_a_dash():
     records = make_records()
     changed = make_run("universal", 0.3, model="universal", aggregation="identity")

@@ -32,8 +32,20 @@ class FoldedHRNet(HRNet):
         return super().forward(F.pixel_unshuffle(x, self.fold))
 
 
+class NormsMayStay(nn.Module):
+    """A module that keeps the statistics of its batch norms in training where its `norm_eval` says so."""
+
+    def train(self, mode: bool = True) -> "NormsMayStay":
+        """Switch to training."""
+        super().train(mode)
+        for part in self.modules() if mode and self.norm_eval else ():
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()
+        return self
+
+
 @SHARED_MODELS.register_module()
-class TimmBackbone(BaseModule):
+class TimmBackbone(NormsMayStay, BaseModule):
     """Any backbone of timm by its name; its maps of features go on, finest first.
 
     Args:
@@ -74,22 +86,9 @@ class TimmBackbone(BaseModule):
         weights = {name: tensor for name, tensor in load_weights(files[0]).items() if "num_batches" not in name}
         load_into(self.timm_model, files[0], own | dict(zip(names, weights.values(), strict=False)))
 
-    def train(self, mode: bool = True) -> "TimmBackbone":
-        """Switch to training, batch norm excepted where its statistics are frozen."""
-        super().train(mode)
-        keep_norms(self, mode and self.norm_eval)
-        return self
-
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) -> maps of features, finest first."""
         return tuple(self.timm_model(x))
-
-
-def keep_norms(module: nn.Module, keep: bool) -> None:
-    """Keep the statistics of a module's batch norms as they are."""
-    for part in module.modules() if keep else ():
-        if isinstance(part, nn.BatchNorm2d):
-            part.eval()
 
 
 @MODELS.register_module()

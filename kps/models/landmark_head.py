@@ -18,7 +18,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from kps import schema
-from kps.models.backbones import keep_norms
+from kps.models.backbones import NormsMayStay
 from kps.models.landmark_data import aggregation_of, mean_sigmas
 
 
@@ -178,7 +178,7 @@ class HeatmapCrossEntropyLoss(nn.Module):
 
 
 @MODELS.register_module()
-class OwnLandmarkHead(HeatmapHead):
+class OwnLandmarkHead(NormsMayStay, HeatmapHead):
     """mmpose's heatmap head on G groups, of which each instance computes only its own category's.
 
     The last 1 x 1 convolution is applied as a gather of its rows, so other channels get no gradient at all, and no map
@@ -218,12 +218,6 @@ class OwnLandmarkHead(HeatmapHead):
         tables["flip_indices"] = self.aggregation.flip_indices
         for name, table in tables.items():
             self.register_buffer(name, torch.tensor(table), persistent=False)
-
-    def train(self, mode: bool = True) -> "OwnLandmarkHead":
-        """Switch to training, batch norm excepted where its statistics are frozen."""
-        super().train(mode)
-        keep_norms(self, mode and self.norm_eval)
-        return self
 
     def own_heatmaps(self, feats: Sequence[Tensor], category_id: Tensor, *, flipped: bool = False) -> Tensor:
         """Return the maps (N, L, H, W) of the own landmarks, times the loss's sharpness; zero on padding.

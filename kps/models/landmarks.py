@@ -1,6 +1,6 @@
 """The landmark model: its configuration for a run, and at work from boxes on photos to landmarks in their pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ def predict_landmarks(
     image_dir: Path,
     *,
     flip_test: bool = True,
+    crop_scales: Sequence[float] = (1.0,),
     batch_size: int = 32,
 ) -> Predictions:
     """Locate the landmarks of every detection, in the detections' order.
@@ -128,12 +129,13 @@ def predict_landmarks(
         detections: boxes in px with category and score, from a detector or the ground truth.
         coco: names the photos, which lie in `image_dir`.
         flip_test: average with the mirrored crop (paper, Table 2).
+        crop_scales: by which boxes grow; what crops of several sizes show is averaged.
         batch_size: crops a forward pass.
     """
     models = per_category(checkpoints, detections, LandmarkModel.load)
     rank, world_size = get_dist_info()
-    how = {"flip_test": flip_test, "batch_size": batch_size, "part": slice(rank, None, world_size)}
-    found = locate_all(models, detections, coco, image_dir, **how)
+    how = {"flip_test": flip_test, "crop_scales": crop_scales, "batch_size": batch_size}
+    found = locate_all(models, detections, coco, image_dir, part=slice(rank, None, world_size), **how)
     if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
         found = tuple(sum(all_gather_object(part)) for part in found)
     return scored(detections, *found)

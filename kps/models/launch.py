@@ -58,14 +58,14 @@ def run_processes(arguments: list[str], processes: int) -> None:
 
 
 def predict_by_processes(
-    checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, flip_test: bool, processes: int
+    checkpoints: dict[int, Path], boxes: Path, coco_file: Path, image_dir: Path, *, processes: int, **how: Any
 ) -> Predictions:
     """Locate landmarks in a box file as `kps.models.landmarks.predict_landmarks` does, with the photos shared out.
 
-    The processes are on this machine, one a GPU. InputError: one of them failed; it has said why.
+    `how` is as there. The processes are on this machine, one a GPU. InputError: one of them failed; it has said why.
     """
-    given = {"boxes": boxes, "coco_file": coco_file, "image_dir": image_dir, "flip_test": flip_test}
-    return _shared_out("predict", processes, {"checkpoints": checkpoints, **given})
+    given = {"checkpoints": checkpoints, "boxes": boxes, "coco_file": coco_file, "image_dir": image_dir}
+    return _shared_out("predict", processes, given | how)
 
 
 def detect_by_processes(
@@ -108,14 +108,14 @@ def _train(path: Path) -> None:
     train(config)
 
 
-def _predict(checkpoints: dict, boxes: Path, coco_file: Path, image_dir: Path, flip_test: bool) -> Predictions:
+def _predict(checkpoints: dict, boxes: Path, coco_file: Path, image_dir: Path, **how: Any) -> Predictions:
     from kps.models.landmarks import predict_landmarks
 
     detections, coco = load_detections(Path(boxes)), load_coco(Path(coco_file))
     for line in check_results(coco, detections, boxes) if is_main_process() else ():  # the box file may be of one's own
         print(f"warning: {line}", flush=True)
     models = {int(key): Path(checkpoint) for key, checkpoint in checkpoints.items()}
-    return predict_landmarks(models, detections, coco, Path(image_dir), flip_test=flip_test)
+    return predict_landmarks(models, detections, coco, Path(image_dir), **how)
 
 
 def _detect(checkpoint: Path, coco_file: Path, image_dir: Path, augment: bool) -> Detections:

@@ -85,8 +85,9 @@ class Run:
 
     @property
     def of_the_paper(self) -> bool:
-        """Whether maps and finetuning are the paper's: no ablation, derived map or ensemble."""
-        return self.model in PAPER_MODELS and self.aggregation in PAPER_MAPS
+        """Whether maps, finetuning and crops are the paper's: no ablation, derived map, ensemble or several crops."""
+        one_crop = self.record.parameters.get("crop_scales", [1.0]) == [1.0]
+        return one_crop and self.model in PAPER_MODELS and self.aggregation in PAPER_MAPS
 
 
 def find_runs(records: Mapping[str, Record]) -> list[Run]:
@@ -104,11 +105,12 @@ def find_runs(records: Mapping[str, Record]) -> list[Run]:
 def build_tables(records: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
     """All tables of the report by the names of TITLES; a cell is a number, a text or "not run"."""
     runs = find_runs(records)
+    on_truth = {run.name: _by_category(_scores(run)) for run in runs if run.boxes == GROUND_TRUTH}
     return {
         "table1": _table1(records, runs),
         "table2": _table2(records, runs),
         "table3": _table3(records, runs),
-        "ground_truth_boxes": _ground_truth_boxes(records, runs),
+        "ground_truth_boxes": pd.DataFrame({"#val": _counts(records, "validation"), **on_truth}, index=ROWS),
         "visible_only": _visible_only(runs),
         "provenance": provenance(records),
     }
@@ -119,11 +121,7 @@ def _scores(run: Run | None) -> dict[str, Any] | None:
 
 
 def _ap(scores: dict[str, Any] | None) -> Any:
-    return NOT_RUN if scores is None else _or_dash(scores["AP"])
-
-
-def _or_dash(value: Any) -> Any:
-    return NOTHING if value is None else value
+    return NOT_RUN if scores is None else NOTHING if scores["AP"] is None else scores["AP"]
 
 
 def _interval(scores: dict[str, Any] | None) -> str:
@@ -237,12 +235,7 @@ def _by_category(scores: dict[str, Any] | None) -> list[Any]:
     """The mean and the 13 values of a score; a dash where validation has no item of a category."""
     if scores is None:
         return [NOT_RUN] * len(ROWS)
-    return [_ap(scores), *(_or_dash(scores["per_category"][str(item.id)]) for item in CATEGORIES)]
-
-
-def _ground_truth_boxes(records: Mapping[str, Record], runs: list[Run]) -> pd.DataFrame:
-    columns = {run.name: _by_category(_scores(run)) for run in runs if run.boxes == GROUND_TRUTH}
-    return pd.DataFrame({"#val": _counts(records, "validation"), **columns}, index=ROWS)
+    return [_ap(scores), *(_ap({"AP": scores["per_category"][str(item.id)]}) for item in CATEGORIES)]
 
 
 def _visible_only(runs: list[Run]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """From boxes on photos to landmarks, with whatever runs the models: torch, or onnxruntime (`kps.exported`)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,14 +51,18 @@ def locate_all(
     image_dir: Path,
     *,
     flip_test: bool,
+    crop_scales: Sequence[float] = (1.0,),
     batch_size: int = 32,
     part: slice = slice(None),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what `Locator.locate` does, for every detection; zeros on photos that are not in `part`.
 
-    Every photo is decoded once; its crops wait until a batch of their model is full. InputError: a photo that is absent
-    or no image, or an image id that is not in `coco`.
+    Of several `crop_scales`, by which boxes grow, results are averaged. Every photo is decoded once; its crops wait
+    until a batch of their model is full. InputError: a photo that is absent or no image, an image id that is not in
+    `coco`, or no scale above 0.
     """
+    if not crop_scales or min(crop_scales) <= 0:
+        raise InputError(f"expected crop_scales above 0, but got {list(crop_scales)}")
     keypoints, likely = np.zeros((len(detections), MAX_LANDMARKS, 3)), np.zeros(len(detections))
     waiting: dict[int, list[tuple[int, Any]]] = {id(model): [] for model in models.values()}
 
@@ -65,15 +70,17 @@ def locate_all(
         batch = waiting[id(model)]
         if len(batch) >= least:
             rows, crops = zip(*batch, strict=True)
-            keypoints[list(rows)], likely[list(rows)] = model.locate(list(crops), flip_test=flip_test)
+            for total, found in zip((keypoints, likely), model.locate(list(crops), flip_test=flip_test), strict=True):
+                np.add.at(total, list(rows), found / len(crop_scales))
             batch.clear()
 
     for image, rows in progress(list(_rows_by_photo(detections, coco))[part], desc="locating landmarks", unit="photo"):
         photo = photo_of(image, image_dir, bgr=True)
-        for row in rows:
+        for row, scale in product(rows, crop_scales):
             model = models[int(detections.category_id[row])]
-            x, y, w, h = detections.bbox_xywh[row]
-            item = {"img": photo, "bbox": np.array([[x, y, x + w, y + h]]), "bbox_score": np.ones(1)}
+            corner, size = detections.bbox_xywh[row].reshape(2, 2)
+            corner, size = corner + (size - scale * size) / 2, scale * size
+            item = {"img": photo, "bbox": np.array([[*corner, *(corner + size)]]), "bbox_score": np.ones(1)}
             item |= {"category_id": int(detections.category_id[row]), **model.meta}
             waiting[id(model)].append((row, model.crop(item)))
             run(model, batch_size)
