@@ -120,8 +120,10 @@ def _scores(run: Run | None) -> dict[str, Any] | None:
     return run and run.scores["visible_and_occluded"]
 
 
-def _ap(scores: dict[str, Any] | None) -> Any:
-    return NOT_RUN if scores is None else NOTHING if scores["AP"] is None else scores["AP"]
+def _ap(scores: dict[str, Any] | None, category_id: int | None = None) -> Any:
+    """AP of the mean, or of a category; a dash where validation has no item of it."""
+    value = scores and (scores["per_category"][str(category_id)] if category_id else scores["AP"])
+    return NOT_RUN if scores is None else NOTHING if value is None else value
 
 
 def _interval(scores: dict[str, Any] | None) -> str:
@@ -232,10 +234,8 @@ def _counts(records: Mapping[str, Record], split: str) -> list[Any]:
 
 
 def _by_category(scores: dict[str, Any] | None) -> list[Any]:
-    """The mean and the 13 values of a score; a dash where validation has no item of a category."""
-    if scores is None:
-        return [NOT_RUN] * len(ROWS)
-    return [_ap(scores), *(_ap({"AP": scores["per_category"][str(item.id)]}) for item in CATEGORIES)]
+    """The mean and the 13 values of a score."""
+    return [_ap(scores), *(_ap(scores, item.id) for item in CATEGORIES)]
 
 
 def _visible_only(runs: list[Run]) -> pd.DataFrame:
