@@ -25,6 +25,7 @@ model = dict(
         ),
         bbox_head=[
             dict(
+                stage,
                 type="ConvFCBBoxHead",
                 num_shared_convs=1,
                 conv_out_channels=48,
@@ -32,14 +33,8 @@ model = dict(
                 norm_cfg=dict(type="BN"),
                 in_channels=48,
                 fc_out_channels=128,
-                roi_feat_size=7,
-                num_classes=13,
-                bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=stds),
-                reg_class_agnostic=True,
-                loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=False),
-                loss_bbox=dict(type="SmoothL1Loss", beta=1.0),
             )
-            for stds in ([0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1])
+            for stage in _base_.model.roi_head.bbox_head[:2]
         ],
     ),
     train_cfg=dict(
@@ -78,7 +73,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", T_max=5, eta_min=0.0, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
 ]
 
-meta_keys = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances"]
+meta_keys = _base_.meta_keys
 prepare = [
     dict(type="LoadPhoto"),
     dict(type="LoadAnnotations", with_bbox=True),

@@ -9,13 +9,7 @@ model = dict(
         type="HybridTaskCascadeRoIHead",
         interleaved=True,
         mask_info_flow=True,
-        mask_roi_extractor=dict(
-            type="SingleRoIExtractor",
-            roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=1),
-            out_channels=48,
-            featmap_strides=[8, 16, 32],
-            finest_scale=28,
-        ),
+        mask_roi_extractor=_base_.model.roi_head.bbox_roi_extractor,
         mask_head=[
             dict(
                 type="HTCMaskHead",
@@ -34,14 +28,7 @@ model = dict(
     test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)),
 )
 
-prepare = [
-    dict(type="LoadPhoto"),
-    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="Resize", scale=(128, 96), keep_ratio=True),
-]
-train_pipeline = [
-    dict(type="Remembered", transforms=prepare),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackDetInputs"),
-]
+prepare = _base_.prepare
+prepare[1].with_mask = True
+train_pipeline = [dict(type="Remembered", transforms=prepare), *_base_.train_pipeline[1:]]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -14,10 +14,7 @@ model = dict(
         interleaved=True,
         mask_info_flow=True,
         mask_roi_extractor=dict(
-            type="SingleRoIExtractor",
-            roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32],
+            _base_.model.roi_head.bbox_roi_extractor, roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0)
         ),
         mask_head=[
             dict(
@@ -52,11 +49,6 @@ model = dict(
     test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)),
 )
 
-train_pipeline = [
-    dict(type="LoadPhoto"),
-    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="RandomChoiceResize", scales=[(1333, short) for short in range(640, 801, 32)], keep_ratio=True),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackDetInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].with_mask = True
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

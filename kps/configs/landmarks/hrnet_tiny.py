@@ -22,11 +22,8 @@ param_scheduler = [
 ]
 finetune = {"train_cfg.max_epochs": 1, "train_dataloader.sampler.samples_per_epoch": 16}
 
-train_pipeline = [
-    dict(type="GarmentCrop", input_size=(64, 96), scale=0.15, rotation=15.0, shift=0.05, flip=0.0, cache=True),
-    dict(type="PackGarment"),
-]
-test_pipeline = [dict(type="GarmentCrop", input_size=(64, 96)), dict(type="PackPoseInputs")]
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[0].input_size = test_pipeline[0].input_size = (64, 96)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
