@@ -210,8 +210,7 @@ def notebook(arguments: Namespace) -> None:
 def run(arguments: Namespace) -> int:
     """Run a profile, or list the steps that it would run."""
     from kps.files import available_cores, read_json
-    from kps.flow.batch import load_profile, make_plan, parse_overrides, parse_split_paths
-    from kps.flow.run import run_plan, steps_to_run
+    from kps.flow.run import load_profile, make_plan, parse_overrides, parse_split_paths, run_plan, steps_to_run
     from kps.flow.steps import PREPARE, REPORT, SUBMISSION, check_data
     from kps.workspace import Workspace
 

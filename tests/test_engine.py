@@ -17,9 +17,8 @@ from small_notebooks import HEAD, use_small_notebooks, write_notebook, write_not
 from kps.files import InputError, read_json
 from kps.flow import notebook as engine
 from kps.flow import steps
-from kps.flow.batch import load_profile, make_plan, parse_overrides
 from kps.flow.notebook import PrefixedOutput, run_notebook, step_file, step_state
-from kps.flow.run import run_plan, steps_to_run
+from kps.flow.run import load_profile, make_plan, parse_overrides, run_plan, steps_to_run
 from kps.flow.steps import check_parameters, convert, find_notebook, read_parameters
 from kps.workspace import REPOSITORY, Workspace, load_record
 

@@ -8,8 +8,7 @@ from builders import make_raw_folder
 from kps.__main__ import main
 from kps.files import InputError
 from kps.flow import steps
-from kps.flow.batch import experiment_steps, load_profile, make_plan, parse_overrides, shipped
-from kps.flow.run import steps_to_run
+from kps.flow.run import experiment_steps, load_profile, make_plan, parse_overrides, shipped, steps_to_run
 from kps.flow.steps import FINETUNE, LANDMARKS, PREPARE, REPORT, SUBMISSION
 from kps.report.tables import DETECTORS, PAPER
 

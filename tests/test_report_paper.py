@@ -3,7 +3,7 @@
 import pytest
 
 from kps.evaluation.scores import Scores
-from kps.flow.batch import shipped
+from kps.flow.run import shipped
 from kps.report.tables import beside_the_paper, paper_boxes, paper_landmarks
 
 

@@ -8,7 +8,7 @@ from builders import make_coco
 
 from kps.evaluation.scores import mean_shape, mean_shape_predictions
 from kps.files import InputError, read_json, write_json
-from kps.flow.batch import shipped
+from kps.flow.run import shipped
 from kps.report import STEPS, measure_steps, steps_table
 from kps.results.detections import ground_truth_detections
 from kps.results.predictions import Predictions
