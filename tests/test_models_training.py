@@ -15,9 +15,9 @@ from mmengine.registry import DefaultScope
 from small_models import detector_config, interrupt_at, landmark_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kps.data.coco import load_coco
+from kps.data.coco import held_out_images, load_coco
 from kps.files import InputError, read_json, write_json
-from kps.models import checkpoints, held_out, hooks, training
+from kps.models import checkpoints, hooks, training
 from kps.models.detector import GarmentBoxes
 from kps.workspace import REPOSITORY
 
@@ -312,7 +312,7 @@ def test_too_little_memory_comes_with_advice(coco_file, tmp_path, monkeypatch):
 
 def test_the_best_weights_on_the_held_out_part_are_kept(coco_file, tmp_path, monkeypatch):
     scores = iter([0.2, 0.5, 0.1])
-    monkeypatch.setattr(held_out, "score", lambda config, weights, part: next(scores))
+    monkeypatch.setattr(hooks, "held_out_score", lambda config, weights, part: next(scores))
     final = training.train(quick_config(coco_file, tmp_path, held_out=0.25))
     meta = checkpoints.read_checkpoint(final)["meta"]
     assert (meta["score"], meta["epoch"]) == (0.5, 2)
@@ -322,7 +322,7 @@ def test_the_best_weights_on_the_held_out_part_are_kept(coco_file, tmp_path, mon
 def test_the_held_out_part_is_scored_and_not_learnt_from(coco_file, tmp_path):
     final = training.train(make_config(coco_file, tmp_path, epochs=1, held_out=0.25))
     assert -1 <= checkpoints.read_checkpoint(final)["meta"]["score"] <= 1
-    held = held_out.held_out_images(load_coco(coco_file), 0.25)
+    held = held_out_images(load_coco(coco_file), 0.25)
     dataset = GarmentBoxes(ann_file=str(coco_file), data_prefix={"img": ""}, pipeline=[], held_out=0.25)
     assert held and not held & {dataset.get_data_info(i)["img_id"] for i in range(len(dataset))}
 

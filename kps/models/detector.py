@@ -18,12 +18,11 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from kps.configs import for_run, lay_over, load_config
-from kps.data.coco import Coco, load_coco
+from kps.data.coco import Coco, learnt_part, load_coco
 from kps.data.photos import broadened, read_photo
 from kps.files import InputError, progress
 from kps.models import backbones  # noqa: F401  (fills the registry)
 from kps.models.checkpoints import load_into, load_weights, stored_config
-from kps.models.held_out import learnt_part
 from kps.results.detections import Detections, join_detections, photo_boxes
 from kps.schema import CATEGORIES
 

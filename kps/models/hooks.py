@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 import torch
+from mmengine.config import Config
 from mmengine.dist import all_reduce, all_reduce_dict, barrier, get_dist_info, get_rank, is_main_process
 from mmengine.hooks import EMAHook, Hook, ParamSchedulerHook
 from mmengine.registry import DATA_SAMPLERS, DATASETS, HOOKS
@@ -21,8 +22,8 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 
+from kps.data.coco import held_out_images, load_coco
 from kps.files import InputError
-from kps.models import held_out
 from kps.models.checkpoints import read_checkpoint, save_checkpoint
 
 
@@ -229,6 +230,28 @@ class StateHook(Hook):
                 path.unlink()
 
 
+def held_out_score(config: Config, weights: dict[str, torch.Tensor], part: dict) -> float:
+    """Return the average precision of a run's weights on the held-out part; -1 where nothing in it counts.
+
+    `part` holds "coco_file", "image_dir", "share", and "category_id" (or None).
+    """
+    from kps.evaluation.scores import evaluate
+    from kps.models.detector import detect, new_detector
+    from kps.models.landmarks import LandmarkModel, predict_landmarks
+    from kps.results.detections import ground_truth_detections
+
+    whole, photos = load_coco(Path(part["coco_file"])), Path(part["image_dir"])
+    truth = whole.subset(image_ids=held_out_images(whole, part["share"]), category_id=part["category_id"])
+    if config.default_scope == "mmpose":
+        model = LandmarkModel(config)
+        model.model.load_state_dict(weights)
+        found = predict_landmarks(model, ground_truth_detections(truth), truth, photos, flip_test=False)
+        value = evaluate(truth, found).AP
+    else:
+        value = evaluate(truth, detect(new_detector(config, weights), truth, photos)).AP
+    return value if value == value else -1.0
+
+
 @HOOKS.register_module()
 class SelectionHook(Hook):
     """Score the model on the held-out `part` of train after every epoch, and keep the best weights."""
@@ -244,7 +267,7 @@ class SelectionHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         state = runner.state()
-        score = held_out.score(runner.whole_config, state["state_dict"], self.part)
+        score = held_out_score(runner.whole_config, state["state_dict"], self.part)
         if is_main_process():
             print(f"epoch {runner.epoch + 1}/{runner.max_epochs}  held-out score {score:.4f}", flush=True)
             if score > self.best:

@@ -21,11 +21,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from kps.aggregation import Aggregation, members
-from kps.data.coco import load_coco
+from kps.data.coco import learnt_part, load_coco
 from kps.data.crops import PADDING, Patch, apply_affine, crop_affine, cut_patch
 from kps.data.photos import REDUCED, read_photo
 from kps.files import InputError
-from kps.models.held_out import learnt_part
 from kps.schema import SIGMAS, category
 
 LEAST_OVERSAMPLING = 1.25  # of a photo that is decoded at a lower resolution

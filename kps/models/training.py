@@ -9,6 +9,7 @@ import importlib
 import math
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from kps.files import InputError, write_json
-from kps.models.checkpoints import as_config, load_into, load_pretrained, read_checkpoint, save_checkpoint
-from kps.models.held_out import check_start
+from kps.models.checkpoints import (
+    as_config,
+    load_into,
+    load_pretrained,
+    read_checkpoint,
+    save_checkpoint,
+    stored_config,
+)
 from kps.models.hooks import BEST, HISTORY, Interrupts, read_rows, saved_states, seed_everything, with_seeded_draws
 from kps.models.launch import run_processes
 from kps.models.ops import memory_format
@@ -64,7 +71,7 @@ def train(config: Config, *, processes: int = 1) -> Path:
         with suppress(OSError):
             empty.rmdir()
     if not final.exists():
-        check_start(resolved)
+        _check_start(resolved)
         if is_main_process():
             write_json(work_dir / "config.json", resolved, indent=True)
         if processes > 1:
@@ -75,6 +82,21 @@ def train(config: Config, *, processes: int = 1) -> Path:
     for done in (*saved_states(work_dir), work_dir / BEST):
         done.unlink(missing_ok=True)
     return final
+
+
+def _check_start(config: Mapping[str, Any]) -> None:
+    """Raise InputError where the weights to start from have learnt from photos that are now to choose by."""
+    share, start = _held_out_share(config), config["load_from"]
+    if share and start and (before := _held_out_share(stored_config(start))) < share:
+        raise InputError(
+            f"{start}: trained with held_out {before}, so it has learnt from photos by which {share} would "
+            "choose the epoch; train it with as much, or take less here"
+        )
+
+
+def _held_out_share(config: Mapping[str, Any]) -> float:
+    parts = [hook["part"] for hook in config.get("custom_hooks", ()) if hook["type"] == "SelectionHook"]
+    return parts[0]["share"] if parts else 0.0
 
 
 def _train_to_the_end(resolved: dict, work_dir: Path) -> None:
