@@ -56,16 +56,17 @@ class Category:
         return indices
 
 
+_TABLE = orjson.loads(package_data("data/categories.json"))
 CATEGORIES = tuple(
     Category(**{key: tuple(map(tuple, value)) if isinstance(value, list) else value for key, value in row.items()})
-    for row in orjson.loads(package_data("data/categories.json"))["categories"]
+    for row in _TABLE["categories"]
 )
 NUM_CATEGORIES = len(CATEGORIES)
 NUM_LANDMARKS = sum(category.num_landmarks for category in CATEGORIES)
 MAX_LANDMARKS = max(category.num_landmarks for category in CATEGORIES)
 LANDMARK_NAMES = tuple(name for category in CATEGORIES for name in category.landmark_names)
 # The official evaluator's table (k_i = 2 sigma_i, as in COCO).
-SIGMAS = np.array(orjson.loads(package_data("data/oks_sigmas.json"))["sigmas"])
+SIGMAS = np.array(_TABLE["sigmas"])
 FLIP_INDICES = np.concatenate([category.first_index + category.flip_indices for category in CATEGORIES])
 # Category id of each of the 294 landmarks.
 LANDMARK_CATEGORY = np.repeat([c.id for c in CATEGORIES], [c.num_landmarks for c in CATEGORIES])
