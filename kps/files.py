@@ -146,7 +146,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: expected a new or empty folder, but it exists and holds something")
-    with _renamed_to(path) as temporary:
+    with _renamed_to(path.resolve()) as temporary:  # a link stays one
         temporary.mkdir()
         yield temporary
 

@@ -179,7 +179,7 @@ def test_from_python_and_a_model_for_each_category(ready, photos, tmp_path):
 def test_models_of_two_runs_do_not_mix(ready, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in ready.iterdir()}
     assert main(["export", "--out", str(ready)]) == 1
-    assert "expected a new or an empty folder" in capsys.readouterr().err
+    assert "expected a new or empty folder" in capsys.readouterr().err
     assert main(["export", "--models", str(ready), "--out", str(ready / "again")]) == 1
     assert "exported already" in capsys.readouterr().err
     assert {path.name: path.stat().st_mtime_ns for path in ready.iterdir()} == before

@@ -1,7 +1,6 @@
 """Trained models as ONNX files, which `kps.exported` runs without torch."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from kps.exported import ABOUT, DETECTOR, LANDMARKS, OF_CATEGORY
-from kps.files import InputError, atomic_path, progress
+from kps.files import InputError, atomic_folder, progress
 from kps.models.detector import build_detector
 from kps.models.landmark_head import OwnLandmarkHead
 from kps.models.landmarks import LandmarkModel
@@ -26,18 +25,17 @@ INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "bicubic
 
 
 def export_models(detector: Path, landmarks: Path | dict[int, Path], out: Path) -> list[Path]:
-    """Write landmarks.onnx, or landmarks_01.onnx and so on where a category has its own model, then detector.onnx.
+    """Write a folder of detector.onnx and landmarks.onnx, or landmarks_01.onnx and so on where a category has its own.
 
     InputError: `out` exists and is no empty folder, or a checkpoint is of another kind than those below.
     """
-    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out}: expected a new or an empty folder, since models of two runs would mix there")
     own = landmarks if isinstance(landmarks, dict) else {}
-    files = {out / OF_CATEGORY.format(kind): path for kind, path in own.items()} or {out / LANDMARKS: landmarks}
-    files[out / DETECTOR] = detector  # last: it makes the folder one of models
-    for path, checkpoint in progress(list(files.items()), desc="exporting", unit="model"):
-        (export_detector if path.name == DETECTOR else export_landmarks)(checkpoint, path)
-    return list(files)
+    files = {OF_CATEGORY.format(kind): path for kind, path in own.items()} or {LANDMARKS: landmarks}
+    files[DETECTOR] = detector
+    with atomic_folder(out) as folder:
+        for name, checkpoint in progress(list(files.items()), desc="exporting", unit="model"):
+            (export_detector if name == DETECTOR else export_landmarks)(checkpoint, folder / name)
+    return [out / name for name in files]
 
 
 class Landmarks(nn.Module):
@@ -191,9 +189,9 @@ def _pooled(extractor: nn.Module, maps: Sequence[Tensor], boxes: Tensor) -> Tens
 def _write(module: nn.Module, example: tuple[Tensor, ...], out: Path, about: dict[str, Any], **names: Any) -> None:
     import onnx
 
-    with torch.inference_mode(), atomic_path(out) as temporary:
+    with torch.inference_mode():
         # By tracing, since boxes are of any number; the newer exporter wants their number known.
-        torch.onnx.export(module.eval(), example, str(temporary), opset_version=OPSET, dynamo=False, **names)
-        graph = onnx.load(temporary)
-        onnx.helper.set_model_props(graph, {ABOUT: json.dumps(about)})
-        onnx.save(graph, temporary)
+        torch.onnx.export(module.eval(), example, str(out), opset_version=OPSET, dynamo=False, **names)
+    graph = onnx.load(out)
+    onnx.helper.set_model_props(graph, {ABOUT: json.dumps(about)})
+    onnx.save(graph, out)
