@@ -154,13 +154,12 @@ def diagnose(data_root: Path | str, *, workers: int | None = None, decode: bool 
     longer; broken content is reported, never raised. `workers` are processes; None takes all cores. InputError:
     `data_root` is no folder.
     """
-    root = Path(data_root)
-    if not root.is_dir():
-        raise InputError(f"{root}: expected the folder of the raw data set, but there is no such folder")
-    diagnosis = Diagnosis(root)
+    diagnosis = Diagnosis(Path(data_root))
     try:
-        raw = find_raw(root)
+        raw = find_raw(data_root)
     except InputError as error:
+        if not diagnosis.root.is_dir():
+            raise
         diagnosis.tally.add("", "nothing_found", str(error))
         return diagnosis
     for folder in raw.unreadable:

@@ -229,13 +229,9 @@ def _read_at_once(text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _tight_boxes(category_id: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """(N, 4) x, y, w, h px around all own landmarks."""
-    boxes = np.zeros((len(keypoints), 4))
-    for kind in np.unique(category_id).tolist():
-        rows = np.flatnonzero(category_id == kind)
-        places = keypoints[rows, : category(kind).num_landmarks, :2]
-        low, high = places.min(axis=1), places.max(axis=1)
-        boxes[rows] = np.concatenate([low, high - low], axis=1)
-    return boxes
+    places, own = keypoints[:, :, :2], own_landmark_mask()[category_id - 1][..., None]
+    low, high = places.min(axis=1, where=own, initial=np.inf), places.max(axis=1, where=own, initial=-np.inf)
+    return np.concatenate([low, high - low], axis=1)
 
 
 def _read_row(row: dict[str, Any]) -> tuple[int, int, float, list[float]]:
