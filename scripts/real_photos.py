@@ -92,8 +92,7 @@ def photo_looks(coco: Coco, images: Path) -> dict[str, float]:
                 "share of pixels on edges": (cv2.Canny(grey, 80, 160) > 0).mean(),
             }
         )
-    sizes = {image.id: (image.width, image.height) for image in coco.images}
-    size = np.array([sizes[image_id] for image_id in items.image_id.tolist()])
+    size = coco.sizes_wh(items.image_id)
     low, high = items.bbox_xywh[:, :2], items.bbox_xywh[:, :2] + items.bbox_xywh[:, 2:]
     visibility = items.keypoints[..., 2]
     garments = {
