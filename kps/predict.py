@@ -158,13 +158,7 @@ def photos_and_videos(given: Iterable[Path | str]) -> list[Path]:
 
 
 def predict_photos(
-    images: Sequence[Path],
-    models: Path | None,
-    out: Path,
-    *,
-    score_threshold: float = LEAST_SCORE,
-    flip_test: bool = True,
-    tell: Callable[[InputError], None] | None = None,
+    images: Sequence[Path], models: Path | None, out: Path, *, tell: Callable[[InputError], None] | None = None
 ) -> list[Path]:
     """Find garments and their landmarks; write NAME.json, and NAME.jpg or .mp4 with them drawn, into `out`.
 
@@ -176,8 +170,7 @@ def predict_photos(
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
     chosen, out = find_models(models), Path(out)
-    find = partial(find_garments, chosen, score_threshold=score_threshold, flip_test=flip_test)
-    names = _names(images, out)
+    find, names = partial(find_garments, chosen), _names(images, out)
     rows, written = [], []
     for number, path in enumerate(images):
         with _telling(tell):

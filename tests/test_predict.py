@@ -197,8 +197,7 @@ def test_a_video_frame_by_frame(models, workspace, tmp_path, capsys):
 
 
 def test_no_garment_is_said_of_each_photo(models, workspace, tmp_path, capsys, monkeypatch):
-    real = predict.predict_photos
-    monkeypatch.setattr(predict, "predict_photos", partial(real, score_threshold=1.0))
+    monkeypatch.setattr(predict, "find_garments", partial(predict.find_garments, score_threshold=1.0))
     assert kps_predict(workspace, tmp_path / "out", make_photo(tmp_path / "a.jpg")) == 0
     assert capsys.readouterr().out.endswith("a.json and a.jpg: 0 garments\n")
 

@@ -54,14 +54,14 @@ TUPLES = ("scale", "scales", "img_scale", "input_size", "heatmap_size", "in_feat
 _BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError)
 
 
-def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
-    """Return the content of a checkpoint file.
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """Return the content of a checkpoint file, tensors on the CPU.
 
     InputError: the file is absent, damaged, no checkpoint, or holds more than tensors and plain values.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint")
-    content = _load_strictly(path, map_location)
+    content = _load_strictly(path, "cpu")
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a checkpoint (a dictionary), but it holds a {type(content).__name__}")
     return content
