@@ -183,7 +183,6 @@ def detect(
             boxes = (part.cpu().numpy() for part in (result.bboxes, result.labels, result.scores))
             found.append(photo_boxes(row["img_id"], (row["width"], row["height"]), *boxes, score_threshold))
     if world_size > 1:
-        place = {row["img_id"]: number for number, row in enumerate(rows)}
-        parts = [part for of_process in all_gather_object(found) for part in of_process]
-        found = sorted(parts, key=lambda part: place[int(part.image_id[0])] if len(part) else -1)
+        parts = all_gather_object(found)
+        found = [parts[i % world_size][i // world_size] for i in range(len(rows))]
     return join_detections(found)

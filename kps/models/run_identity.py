@@ -13,8 +13,8 @@ from kps.data.photos import stored_path
 from kps.files import InputError, read_json, sha256, write_json
 from kps.workspace import HANDLING, changed_names, code_sha256
 
-# Parts registered for each scope; imported on demand, since each pulls in a large library.
-PARTS = {"mmdet": ("kps.models.detector",), "mmpose": ("kps.models.landmarks",)}
+# The module that registers a scope's parts; imported on demand, since each pulls in a large library.
+PARTS = {"mmdet": "kps.models.detector", "mmpose": "kps.models.landmarks"}
 # Modules, by the beginnings of their names, that do not change what a model of a scope learns, and those that
 # do where its weights are chosen by a held-out part.
 _NOT_LEARNT_BY = {"mmdet": "kps.models.landmark", "mmpose": "kps.models.detector"}
@@ -38,7 +38,7 @@ def with_identity(config: Config) -> dict[str, Any]:
     scope, hooks = resolved["default_scope"], resolved.get("custom_hooks") or ()
     without = (*HANDLING, "kps.models.run_identity", "kps.models.launch", _NOT_LEARNT_BY[scope])
     without += () if any(hook["type"] == "SelectionHook" for hook in hooks) else _SCORING
-    resolved["code_sha256"] = code_sha256(["kps.models.training", *PARTS[scope]], without=without)
+    resolved["code_sha256"] = code_sha256(["kps.models.training", PARTS[scope]], without=without)
     return resolved
 
 

@@ -160,8 +160,7 @@ def load_history(work_dir: Path | str) -> "pd.DataFrame":
 
 def register_parts(scope: str) -> None:
     """Make the project's data sets, transforms and heads known to mmdet's or mmpose's registries."""
-    for part in PARTS[scope]:
-        importlib.import_module(part)
+    importlib.import_module(PARTS[scope])
 
 
 def _with_runner_settings(resolved: dict) -> Config:
