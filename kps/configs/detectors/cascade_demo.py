@@ -73,7 +73,6 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", T_max=5, eta_min=0.0, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
 ]
 
-meta_keys = _base_.meta_keys
 prepare = [
     dict(type="LoadPhoto"),
     dict(type="LoadAnnotations", with_bbox=True),
@@ -84,22 +83,9 @@ train_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(128, 96), keep_ratio=True),
-    dict(type="PackDetInputs", meta_keys=meta_keys),
-]
-tta_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [dict(type="Resize", scale=scale, keep_ratio=True) for scale in ((128, 96), (160, 120))],
-            [dict(type="RandomFlip", prob=share) for share in (0.0, 1.0)],
-            [dict(type="PackDetInputs", meta_keys=[*meta_keys, "flip", "flip_direction"])],
-        ],
-    ),
-]
+test_pipeline, tta_pipeline = _base_.test_pipeline, _base_.tta_pipeline
+test_pipeline[1].scale = (128, 96)
+tta_pipeline[1].transforms[0] = [dict(type="Resize", scale=scale, keep_ratio=True) for scale in ((128, 96), (160, 120))]
 train_dataloader = dict(
     batch_size=8, num_workers=0, dataset=dict(oversample_thr=0.3, dataset=dict(pipeline=train_pipeline))
 )
