@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from builders import make_coco, make_image_row, make_item, save_coco
 
+from kps.data import coco as coco_module
 from kps.data.coco import category_counts, check_polygons, coco_annotation, load_coco, save_selection
 from kps.files import InputError, read_json, write_json
 
@@ -62,6 +63,21 @@ def test_memory_grows_with_what_is_kept_not_with_the_file(tmp_path: Path) -> Non
 
 def test_category_counts() -> None:
     assert category_counts(np.array([1, 1, 13])).tolist() == [2] + [0] * 11 + [1]
+
+
+def test_annotations_read_at_once_are_those_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, added = tmp_path / "coco.json", []
+    rows = [coco_annotation(make_item(1 + i % 13), annotation_id=i, image_id=1, where="") for i in range(1000)]
+    save_coco(path, [make_image_row()], rows)
+    add = coco_module._Annotations.add
+    monkeypatch.setattr(coco_module._Annotations, "add", lambda *row, **how: added.append(how) or add(*row, **how))
+    at_once = load_coco(path).instances
+    assert added.count({}) < 10, "those of a file's end, which is not known before"
+    monkeypatch.setattr(coco_module, "own_numbers", lambda text: text.nothing)
+    one_by_one = load_coco(path).instances
+    for name in ("annotation_id", "category_id", "bbox_xywh", "area", "keypoints", "num_keypoints"):
+        assert np.array_equal(getattr(at_once, name), getattr(one_by_one, name)), name
+    assert [part[0].tolist() for part in at_once.segmentation] == [part[0].tolist() for part in one_by_one.segmentation]
 
 
 @pytest.mark.parametrize("value", [None, {"counts": "abc", "size": [1, 2]}, []])

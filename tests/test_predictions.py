@@ -1,5 +1,6 @@
 """Result lists read by megabytes, and the best rows. Round trips are in test_round_trips, broken files in broken_*."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,22 @@ import pytest
 from builders import iter_results, make_predictions
 
 from kps.data.rows import CHUNK_BYTES
-from kps.files import InputError, write_json
+from kps.files import InputError
 from kps.results import predictions as module
 from kps.results.predictions import Predictions, load_results, top_rows
 
 
-def test_rows_read_at_once_are_those_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [int, float])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_rows_read_at_once_are_those_read_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, separators: tuple[str, str], number: type
+) -> None:
     path, asked = tmp_path / "results.json", []
-    write_json(path, list(iter_results(make_predictions(600, seed=4))))
+    rows = [
+        {**row, "keypoints": [value or number(0) for value in row["keypoints"]]}
+        for row in iter_results(make_predictions(600, seed=4))
+    ]
+    path.write_text(json.dumps(rows, separators=separators))
     at_once = load_results(path)
     monkeypatch.setattr(module, "_read_row", lambda row, read=module._read_row: asked.append(0) or read(row))
     load_results(path)
@@ -37,6 +46,7 @@ RIGHT = f'{{"image_id": 1, "category_id": 1, "score": 0.5, "keypoints": [{"7.5,"
         ('id": 1, "s', 'id": 2, "s', "slots of a long sleeve top"),
         ('id": 1, "s', 'id": 1.0, "s', "1.0"),
         ('id": 1, "s', 'id": true, "s', "True"),
+        ('id": 1, "s', 'id": 0, "s', "a category id from 1 to 13, but got 0"),
         ("0]}", '0], "score": true}', "a number as score"),
     ],
 )
@@ -55,7 +65,7 @@ def test_after_rows_read_at_once_numbers_go_on(tmp_path: Path) -> None:
         load_results(path)
 
 
-def test_rows_with_more_fields_and_rows_of_no_place_are_read_one_by_one(tmp_path: Path) -> None:
+def test_rows_with_more_fields_and_rows_of_no_place_are_read_as_well(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(f'[{RIGHT}, {RIGHT[:-1]}, "segmentation": [[1]]}}, {RIGHT.replace("7.5", "0")}, {RIGHT}]')
     assert load_results(path).keypoints[:, 0, 0].tolist() == [7.5, 7.5, 0, 7.5]

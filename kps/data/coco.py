@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from kps.data.rows import Row, iter_json_lists
+from kps.data.rows import Row, iter_json_lists, own_numbers
 from kps.files import (
     MAX_COORDINATE,
     NUMBERS,
@@ -252,7 +252,7 @@ def load_coco(path: Path) -> Coco:
         "categories": ("category", _check_name),
     }
     with open_file(path) as file:
-        for key, rows in iter_json_lists(file.read, str(path), takers):
+        for key, rows in iter_json_lists(file.read, str(path), takers, annotations.take):
             found.add(key)
             what, take = takers[key]
             for number, row in rows:
@@ -298,15 +298,28 @@ class _Annotations:
         self.keypoints = array("d")  # 39 x 3
         self.segmentation: list[list[np.ndarray]] = []
 
-    def add(self, row: Row) -> None:
-        """Check the types of a row and keep its numbers."""
+    def take(self, text: bytes) -> int:
+        """Add the rows of a list's text where each is as it should be; the others are added one by one, and named."""
+        part = _Annotations()
+        try:
+            for row, own in zip(*own_numbers(text), strict=True):
+                part.add(row | {"keypoints": orjson.loads(b"[%b]" % own)}, all_slots=False)
+        except Exception:  # whatever it is, the row will tell
+            return 0
+        for name, values in vars(part).items():
+            getattr(self, name).extend(values)
+        return len(part.segmentation)
+
+    def add(self, row: Row, *, all_slots: bool = True) -> None:
+        """Check the types of a row and keep its numbers; without `all_slots` its keypoints are the own ones."""
         garment = category(field(row, "category_id"))
-        points = numbers_field(row, "keypoints", 3 * NUM_LANDMARKS)
-        own = points[3 * garment.slice.start : 3 * garment.slice.stop]
+        slots = NUM_LANDMARKS if all_slots else garment.num_landmarks
+        points = numbers_field(row, "keypoints", 3 * slots)
+        own = points[3 * garment.slice.start : 3 * garment.slice.stop] if all_slots else points
         box = numbers_field(row, "bbox", 4)
         self.integers.extend((integer_field(row, "id"), integer_field(row, "image_id"), garment.id))
         self.integers.append(integer_field(row, "iscrowd", default=0) != 0)
-        self.integers.append(NUM_LANDMARKS - points[2::3].count(0))
+        self.integers.append(slots - points[2::3].count(0))
         self.integers.append(integer_field(row, "num_keypoints", default=-1))
         self.integers.extend(integer_field(row, name, default=0) for name in ATTRIBUTES)
         self.boxes.extend(box)

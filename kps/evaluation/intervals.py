@@ -20,7 +20,7 @@ from kps.files import InputError, progress, without_nan
 from kps.results.predictions import Results
 
 RECALL_STEPS = np.linspace(0, 1, 101)  # COCO's
-CELLS_AT_ONCE = 4_000_000  # of (S, D): bounds the memory
+CELLS_AT_ONCE = 400_000  # of (S, D): bounds the memory, and fits the cache
 
 
 def resampled_scores(comparison: Comparison, weights: np.ndarray) -> np.ndarray:
@@ -43,32 +43,31 @@ def resampled_scores(comparison: Comparison, weights: np.ndarray) -> np.ndarray:
 def _score_chunk(matches: Matches, image: np.ndarray, weights: np.ndarray, items_on: np.ndarray) -> np.ndarray:
     """(2, S, T) AP and recall, with image (D,) and items_on (I,) as columns of weights (S, I)."""
     num_items = (weights @ items_on.astype(float))[:, None]
-    num_items[num_items == 0] = np.nan
-    seen = np.cumsum(weights[:, image], axis=1, dtype=np.int32)
+    seen = np.cumsum(weights.take(image, axis=1), axis=1, dtype=np.int32)
     scores = np.zeros((2, len(weights), len(matches.right)))
     for t, (right, ignored) in enumerate(zip(matches.right, matches.ignored, strict=True)):
         places, passed = np.flatnonzero(right), np.flatnonzero(ignored)
         if len(places) == 0:
             continue
-        hits = np.cumsum(weights[:, image[places]], axis=1, dtype=np.int32)
+        hits = np.cumsum(weights.take(image[places], axis=1), axis=1, dtype=np.int32)
         ignored_before = np.zeros((len(weights), len(passed) + 1), dtype=np.int32)
-        np.cumsum(weights[:, image[passed]], axis=1, out=ignored_before[:, 1:])
-        counted = seen[:, places] - ignored_before[:, np.searchsorted(passed, places)]
-        scores[:, :, t] = _area(hits, counted, num_items), hits[:, -1] / num_items[:, 0]
-    return np.where(np.isnan(num_items), np.nan, scores)
+        np.cumsum(weights.take(image[passed], axis=1), axis=1, out=ignored_before[:, 1:])
+        counted = seen.take(places, axis=1) - ignored_before.take(np.searchsorted(passed, places), axis=1)
+        recall = hits / np.maximum(num_items, 1)
+        scores[:, :, t] = _area(hits / (counted + np.spacing(1)), recall), recall[:, -1]
+    return np.where(num_items == 0, np.nan, scores)
 
 
-def _area(hits: np.ndarray, counted: np.ndarray, num_items: np.ndarray) -> np.ndarray:
-    """(S,) area under COCO's curve from right (S, K) and counted (S, K) results up to each right one.
+def _area(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """(S,) area under COCO's curve from precision and recall (S, K) at each right result.
 
-    Precision need only be known at right results: it falls between them, and COCO's curve is its running
-    maximum from the right, read at 101 recalls. Each right result is worth the recalls that it newly reaches.
+    Precision need only be known there: it falls between them, and COCO's curve is its running maximum from the right,
+    read at 101 recalls. Each right result is worth the recalls that it newly reaches.
     """
-    precision = hits / (counted + np.spacing(1))
     best_to_come = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    reached = np.searchsorted(RECALL_STEPS, hits / num_items, side="right")
-    gained = np.diff(reached, axis=1, prepend=0)
-    return (best_to_come * gained).sum(axis=1) / len(RECALL_STEPS)
+    nearest = np.rint(recall * (len(RECALL_STEPS) - 1)).astype(int)
+    reached = nearest + (RECALL_STEPS.take(nearest) <= recall)  # sooner than by a search
+    return (best_to_come * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALL_STEPS)
 
 
 LEVEL = 0.95

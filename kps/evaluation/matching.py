@@ -14,7 +14,7 @@ import pandas as pd
 from kps.data.coco import Coco, Instances
 from kps.files import InputError
 from kps.results.detections import Detections
-from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, Results, place_among_equals
+from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, Results, place_among_equals, span
 from kps.schema import NUM_CATEGORIES, SIGMAS, full_from_own, own_sigmas
 
 PAIRS_AT_ONCE = 1_000  # bounds the memory, and fits the cache
@@ -121,9 +121,8 @@ def match(items: Instances, ignored: np.ndarray, results: Results) -> Matches:
 
 def _submitted_area(results: Predictions) -> np.ndarray:
     """(N,) px^2, as pycocotools derives it from 882 numbers: the tight box of the landmarks and of (0, 0)."""
-    low = np.minimum(results.keypoints[:, :, :2].min(axis=1, initial=0), 0)
-    high = np.maximum(results.keypoints[:, :, :2].max(axis=1, initial=0), 0)
-    return (high - low).prod(axis=1)
+    low, high = span(results.keypoints)
+    return (np.maximum(high, 0) - np.minimum(low, 0)).prod(axis=1)
 
 
 def _similarity(items: Instances, item: np.ndarray, results: Results, row: np.ndarray) -> np.ndarray:
