@@ -41,19 +41,8 @@ model = dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=50, max_per_img=50),
         rcnn=[
-            dict(
-                assigner=dict(
-                    type="MaxIoUAssigner",
-                    pos_iou_thr=overlap,
-                    neg_iou_thr=overlap,
-                    min_pos_iou=overlap,
-                    match_low_quality=False,
-                ),
-                sampler=dict(type="RandomSampler", num=16, pos_fraction=0.5, add_gt_as_proposals=True),
-                mask_size=14,
-                pos_weight=-1,
-            )
-            for overlap in (0.5, 0.6)
+            dict(stage, sampler=dict(stage.sampler, num=16, pos_fraction=0.5), mask_size=14)
+            for stage in _base_.model.train_cfg.rcnn[:2]
         ],
     ),
     test_cfg=dict(rpn=dict(nms_pre=50, max_per_img=50)),

@@ -9,22 +9,7 @@ public_weights = (
 
 model = dict(
     backbone=dict(init_cfg=None),  # `public_weights` are loaded on demand
-    roi_head=dict(
-        bbox_head=[
-            dict(
-                type="Shared2FCBBoxHead",
-                in_channels=256,
-                fc_out_channels=1024,
-                roi_feat_size=7,
-                num_classes=13,
-                bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=stds),
-                reg_class_agnostic=True,
-                loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=False),
-                loss_bbox=dict(type="SmoothL1Loss", beta=1.0),
-            )
-            for stds in ([0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1], [0.033, 0.033, 0.067, 0.067])
-        ]
-    ),
+    roi_head=dict(bbox_head=[dict(stage, num_classes=13) for stage in _base_.model.roi_head.bbox_head]),
     train_cfg=dict(rpn=dict(allowed_border=-1)),  # garments fill photos: anchors that cross the border count
     test_cfg=dict(rcnn=dict(score_thr=0.001)),  # `kps.models.detector.detect` has a threshold of its own
 )

@@ -29,23 +29,7 @@ model = dict(
             for stage in range(3)
         ],
     ),
-    train_cfg=dict(
-        rcnn=[
-            dict(
-                assigner=dict(
-                    type="MaxIoUAssigner",
-                    pos_iou_thr=overlap,
-                    neg_iou_thr=overlap,
-                    min_pos_iou=overlap,
-                    match_low_quality=False,
-                ),
-                sampler=dict(type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True),
-                mask_size=28,
-                pos_weight=-1,
-            )
-            for overlap in (0.5, 0.6, 0.7)
-        ]
-    ),
+    train_cfg=dict(rcnn=[dict(stage, mask_size=28) for stage in _base_.model.train_cfg.rcnn]),
     test_cfg=dict(rcnn=dict(mask_thr_binary=0.5)),
 )
 
