@@ -68,6 +68,8 @@ def kind_of(head: bytes) -> str | None:
     kind = next((kind for start, kind in _KINDS if head.startswith(start)), None)
     if kind == ZIP:
         kind = NPZ if b".npy" in head[:512] else CHECKPOINT if b"data.pkl" in head[:512] else ZIP
+    if head[4:11] in (b"ftyphei", b"ftypmif"):
+        kind = "an HEIC photo (save it as JPEG)"
     return "a tar archive" if head[257:262] == b"ustar" else kind
 
 
@@ -173,14 +175,20 @@ def sha256(path: Path) -> str:
 
 
 def progress(iterable: Iterable[T], *, desc: str, total: int | None = None, unit: str = "item") -> Iterator[T]:
-    """Iterate with a progress bar on a terminal; elsewhere (notebooks, logs) print a line every PROGRESS_SECONDS."""
+    """Iterate with a progress bar on a terminal; elsewhere (notebooks, logs) print a line every PROGRESS_SECONDS.
+
+    A single item shows nothing.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    if total == 1:
+        yield from iterable
+        return
     if sys.stderr.isatty():
         from tqdm import tqdm
 
         yield from tqdm(iterable, desc=desc, total=total, unit=unit, mininterval=1.0)
         return
-    if total is None and isinstance(iterable, Sized):
-        total = len(iterable)
     of_total = "" if total is None else f" of {total}"
     started = last = time.monotonic()
     for count, item in enumerate(iterable, start=1):

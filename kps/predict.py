@@ -1,6 +1,8 @@
 """Garments and landmarks on photos of one's own: detector, landmark model, then a picture and a JSON."""
 
+import math
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -9,31 +11,34 @@ from glob import glob
 from itertools import chain, count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from kps.data.coco import Coco, ImageRow, Instances
-from kps.data.photos import photo_of, read_photo
+from kps.data.photos import read_photo
 from kps.evaluation.matching import iou
 from kps.exported import DETECTOR, exported_landmarks
 from kps.figures.garments import contact_sheet, draw_instances
 from kps.files import InputError, atomic_path, identity, progress, read_json, readable, write_json
+from kps.results.locating import landmark_checkpoints
 from kps.results.predictions import Predictions
-from kps.schema import CATEGORIES, MAX_LANDMARKS, Category, category
-from kps.workspace import Workspace
+from kps.schema import MAX_LANDMARKS, Category, category
+from kps.workspace import FINAL, Workspace
 
 if TYPE_CHECKING:
     from kps.models.detector import Ready
     from kps.models.landmarks import LandmarkModel
 
-FINAL = "final.pth"  # the name that training gives its last checkpoint
 COORDINATES = "pixels of the photo turned upright by its EXIF tag, as viewers show it"
-PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}  # taken of a folder
-VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
+PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+PHOTOS |= {".heic", ".heif"}  # also taken of a folder, to be named: they cannot be read
+VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".mpg", ".mpeg", ".mts", ".wmv"}
+MAX_RATE = 600  # frames a second that MPEG-4 can tell apart with two decimals
 SHEET, OURS = "contact_sheet.jpg", b"drawn by kps predict"  # the comment of the pictures
+TILE, MAX_SHEET = 360, 8000  # px: sides of a picture in the sheet, and of the sheet
 READY = Path(__file__).parent / "weights"
 LEAST_BOX_SCORE = 0.03  # of a hypothesis, box and category, that the landmark model is asked about
 LEAST_SCORE = 0.2  # of a garment that is shown: here F1 is best on drawn validation photos
@@ -72,20 +77,7 @@ class Garments:
     """
 
     def __init__(self, models: Path | str | None = None) -> None:
-        found = find_models(models and Path(models))
-        if found.exported:
-            from kps.exported import OnnxLandmarks
-            from kps.exported import open_detector as build_detector
-
-            load = OnnxLandmarks
-        else:
-            from kps.models.detector import build_detector
-            from kps.models.landmarks import LandmarkModel
-
-            load = LandmarkModel.load
-        files, one = found.landmarks, isinstance(found.landmarks, Path)
-        loaded = load(files) if one else {kind: load(file) for kind, file in files.items()}
-        self._models = found._replace(detector=build_detector(found.detector), landmarks=loaded)
+        self._models = load_models(find_models(models and Path(models)))
 
     def __call__(
         self, photos: Sequence[np.ndarray | Path | str], *, score_threshold: float = LEAST_SCORE, flip_test: bool = True
@@ -95,20 +87,20 @@ class Garments:
         Photos are files, turned upright by their EXIF tag, or RGB pixels (H, W, 3) uint8. InputError: a file that is no
         photo, or an array of another kind.
         """
+        found = []
         with TemporaryDirectory() as folder:
-            rows = []
-            for number, photo in enumerate(photos):
-                path = Path(folder) / f"{number}.bmp"
+            for number, photo in enumerate(progress(photos, desc="finding garments", unit="photo")):
+                path = Path(folder) / "photo.bmp"
                 if not isinstance(photo, np.ndarray):
-                    path = Path(photo).absolute()
+                    path = Path(photo)
                     photo = read_photo(path, upright=True)
                 elif photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3 and photo.size:
                     Image.fromarray(photo).save(path)
                 else:
                     raise InputError(f"photo {number}: expected (H, W, 3) uint8, but got {photo.shape} {photo.dtype}")
-                rows.append(ImageRow(number, str(path), photo.shape[1], photo.shape[0], upright=True))
-            find = partial(find_garments, self._models, score_threshold=score_threshold, flip_test=flip_test)
-            return [_garments(found) for _, found in _of_each(find, rows, Path(folder))]
+                of_it = _find(self._models, path, photo, score_threshold=score_threshold, flip_test=flip_test)
+                found.append(_garments(of_it))
+        return found
 
 
 def find_models(root: Path | None) -> Models:
@@ -125,11 +117,31 @@ def find_models(root: Path | None) -> Models:
     detector = _trained(root, "detectors/*/" + FINAL, workspace.detector_dir("htc") / FINAL)
     universal = _trained(root, "landmarks/*/universal/" + FINAL, workspace.universal_dir("hand81") / FINAL)
     aggregation = universal.parents[1].name
-    for variant in ("plain", "flip"):
-        tuned = {c.id: workspace.finetune_dir(aggregation, variant, c.id) / FINAL for c in CATEGORIES}
-        if all(path.is_file() for path in tuned.values()):
-            return Models(detector, tuned, f"{detector.parent.name}, {aggregation} finetune_{variant}")
+    for model in ("finetune_plain", "finetune_flip"):
+        with suppress(InputError):
+            tuned = landmark_checkpoints(workspace, model, aggregation)
+            return Models(detector, tuned, f"{detector.parent.name}, {aggregation} {model}")
     return Models(detector, universal, f"{detector.parent.name}, {aggregation} universal")
+
+
+def load_models(chosen: Models) -> Models:
+    """Return the models in memory, each file read once; InputError: one that is absent or no such model."""
+    if chosen.exported:
+        from kps.exported import OnnxLandmarks, open_detector
+
+        build, load = open_detector, OnnxLandmarks
+    else:
+        from kps.models.detector import build_detector
+        from kps.models.landmarks import LandmarkModel
+
+        build, load = build_detector, LandmarkModel.load
+    files = chosen.landmarks
+    if isinstance(files, dict):
+        loaded = {file: load(file) for file in dict.fromkeys(files.values())}
+        landmarks = {kind: loaded[file] for kind, file in files.items()}
+    else:
+        landmarks = load(files)
+    return chosen._replace(detector=build(chosen.detector), landmarks=landmarks)
 
 
 def _trained(root: Path, pattern: str, preferred: Path) -> Path:
@@ -153,7 +165,7 @@ def photos_and_videos(given: Iterable[Path | str]) -> list[Path]:
             found += inside
         else:
             matching = [] if os.path.lexists(one) else sorted(glob(str(one), recursive=True))
-            found += map(Path, matching or [one])
+            found += photos_and_videos(matching) if matching else [one]
     return found
 
 
@@ -170,45 +182,32 @@ def predict_photos(
     InputError: something else would be overwritten, or models are missing: nothing is written then.
     """
     chosen, out = find_models(models), Path(out)
-    find, names = partial(find_garments, chosen), _names(images, out)
-    rows, written = [], []
-    for number, path in enumerate(images):
-        with _telling(tell):
-            if Path(path).suffix.lower() not in VIDEOS:
-                height, width = read_photo(path, upright=True).shape[:2]
-                rows.append(ImageRow(number, os.path.abspath(path), width, height, upright=True))
-    for row, garments in _of_each(find, rows, out):
-        result = out / f"{names[row.id]}.json"
-        with _telling(tell):
-            # First: it tells that the picture is ours.
-            _write(result, images[row.id], row, chosen.name, _json(garments))
-            _save(result.with_suffix(".jpg"), _drawn(photo_of(row, out), garments))
-            written.append(result)
-    if len(written) > 1:
-        _save(out / SHEET, contact_sheet(read_photo(path.with_suffix(".jpg")) for path in written))
-    for name, path in zip(names, images, strict=True):
-        with _telling(tell):
-            if Path(path).suffix.lower() in VIDEOS:
-                written.append(_predict_video(Path(path), find, chosen.name, out / f"{name}.json"))
+    names, ready, written = _names(images, out), load_models(chosen), []
+    for name, path in zip(names, progress(images, desc="finding garments", unit="file"), strict=True):
+        with _telling(tell, path):
+            predict = _predict_video if Path(path).suffix.lower() in VIDEOS else _predict_photo
+            predict(Path(path), ready, out / f"{name}.json")
+            written.append(out / f"{name}.json")
+    pictures = [picture for path in written if (picture := path.with_suffix(".jpg")).exists()]
+    if len(pictures) > 1:
+        with _telling(tell, out / SHEET), atomic_path(out / SHEET) as temporary:
+            side = min(TILE, MAX_SHEET // math.isqrt(len(pictures)))
+            _save(temporary, contact_sheet((read_photo(picture) for picture in pictures), side=side))
     return written
 
 
-def _of_each(
-    find: Callable[[Coco, Path], Predictions], rows: Sequence[ImageRow], folder: Path
-) -> Iterator[tuple[ImageRow, Predictions]]:
-    """Yield each photo with its garments."""
-    if rows:
-        none = np.zeros(0, np.int64)
-        empty = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
-                          none.astype(bool), {}, none)  # fmt: skip
-        found = find(Coco(folder, tuple(rows), empty), folder)
-        for row in rows:
-            yield row, found.take(np.flatnonzero(found.image_id == row.id))
+def _find(models: Models, path: Path, photo: np.ndarray, **how: Any) -> Predictions:
+    """Return the garments on a photo (H, W, 3) that lies in a file; `how` as for `find_garments`."""
+    none = np.zeros(0, np.int64)
+    nothing = Instances(none, none, none, np.zeros((0, 4)), np.zeros(0), np.zeros((0, MAX_LANDMARKS, 3)), none,
+                        none.astype(bool), {}, none)  # fmt: skip
+    row = ImageRow(0, os.path.abspath(path), photo.shape[1], photo.shape[0], upright=True)
+    return find_garments(models, Coco(path, (row,), nothing), path.parent, **how)
 
 
-def _write(result: Path, image: Path, row: ImageRow, models: str, garments: list, **of_video: float) -> None:
-    value = {"image": _absolute(image), "width": row.width, "height": row.height, **of_video}
-    write_json(result, value | {"coordinates": COORDINATES, "models": models, "garments": garments}, indent=True)
+def _write(result: Path, image: Path, photo: np.ndarray, models: Models, garments: list, **of_video: float) -> None:
+    value = {"image": _absolute(image), "width": photo.shape[1], "height": photo.shape[0], **of_video}
+    write_json(result, value | {"coordinates": COORDINATES, "models": models.name, "garments": garments}, indent=True)
 
 
 def _drawn(photo: np.ndarray, garments: Predictions) -> np.ndarray:
@@ -216,35 +215,44 @@ def _drawn(photo: np.ndarray, garments: Predictions) -> np.ndarray:
 
 
 def _save(path: Path, picture: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary, quality=92, comment=OURS)
+    Image.fromarray(picture).save(path, quality=92, comment=OURS)
 
 
-def _predict_video(video: Path, find: Callable[[Coco, Path], Predictions], models: str, result: Path) -> Path:
-    """Write NAME.json and NAME.mp4 of a video, frame by frame; return the first."""
-    capture = cv2.VideoCapture(os.fspath(video))
-    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
-    with TemporaryDirectory() as folder:
+def _predict_photo(path: Path, models: Models, result: Path) -> None:
+    """Write NAME.json and NAME.jpg of a photo."""
+    photo = read_photo(path, upright=True)
+    garments = _find(models, path, photo)
+    with atomic_path(result.with_suffix(".jpg")) as temporary:
+        _save(temporary, _drawn(photo, garments))
+        _write(result, path, photo, models, _json(garments))  # first: it tells that the picture is ours
+
+
+def _predict_video(video: Path, models: Models, result: Path) -> None:
+    """Write NAME.json and NAME.mp4 of a video, frame by frame."""
+    with TemporaryDirectory() as folder, atomic_path(result.with_suffix(".mp4")) as temporary:
+        # OpenCV takes no name that is not UTF-8.
+        link, still, drawn = (Path(folder) / name for name in (f"video{video.suffix}", "frame.bmp", "drawn.mp4"))
+        link.symlink_to(video.absolute())
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is told by us
+        capture, writer, found = cv2.VideoCapture(str(link)), None, []
+        rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
         frames = takewhile(lambda read: read[0], (capture.read() for _ in count()))
-        rows = []
-        for number, (_, frame) in enumerate(progress(frames, desc=f"reading {video.name}", unit="frame")):
-            rows.append(ImageRow(number, f"{number:06d}.jpg", frame.shape[1], frame.shape[0]))
-            cv2.imwrite(f"{folder}/{rows[-1].file_name}", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        if not rows:
+        for _, frame in progress(frames, desc=f"finding garments in {video.name}", unit="frame"):
+            if not cv2.imwrite(str(still), frame):
+                raise InputError(f"{video}: expected room for a frame in {folder}, but it cannot be written")
+            garments = _find(models, still, frame)
+            found.append(_json(garments))
+            picture = _drawn(np.ascontiguousarray(frame[:, :, ::-1]), garments)
+            codec, size = cv2.VideoWriter.fourcc(*"mp4v"), picture.shape[1::-1]
+            writer = writer or cv2.VideoWriter(str(drawn), codec, min(round(rate, 2), MAX_RATE), size)
+            if not writer.isOpened():
+                raise InputError(f"{result.with_suffix('.mp4')}: this build of OpenCV writes no mp4")
+            writer.write(picture[:, :, ::-1])
+        if writer is None:
             raise InputError(f"{video}: expected a video, but it cannot be decoded")
-        found = list(_of_each(find, rows, Path(folder)))
-        _write(result, video, rows[0], models, [_json(garments) for _, garments in found], frames_per_second=rate)
-        with atomic_path(result.with_suffix(".mp4")) as temporary:
-            writer = None
-            for row, garments in progress(found, desc=f"drawing {video.name}", unit="frame"):
-                picture = _drawn(photo_of(row, Path(folder)), garments)
-                codec, size = cv2.VideoWriter.fourcc(*"mp4v"), picture.shape[1::-1]
-                writer = writer or cv2.VideoWriter(os.fspath(temporary), codec, rate, size)
-                if not writer.isOpened():
-                    raise InputError(f"{result.with_suffix('.mp4')}: this build of OpenCV writes no mp4")
-                writer.write(picture[:, :, ::-1])
-            writer.release()
-    return result
+        writer.release()
+        shutil.copyfile(drawn, temporary)
+        _write(result, video, frame, models, found, frames_per_second=rate)
 
 
 def find_garments(
@@ -268,12 +276,12 @@ def find_garments(
 
 
 @contextmanager
-def _telling(tell: Callable[[InputError], None] | None) -> Iterator[None]:
+def _telling(tell: Callable[[InputError], None] | None, path: Path | str) -> Iterator[None]:
     """Hand what is wrong with one photo to `tell` and go on after the block, or raise it."""
     try:
         yield
     except (InputError, OSError) as error:
-        named = error if isinstance(error, InputError) else InputError(f"{error.filename}: {error.strerror}")
+        named = error if isinstance(error, InputError) else InputError(f"{path}: {error.strerror or error}")
         if tell is None:
             raise named from None
         tell(named)
@@ -297,7 +305,7 @@ def _names(images: Sequence[Path], out: Path) -> list[str]:
         names.append(name)
         taken.add(name.lower())
     if len(images) > 1 and os.path.lexists(sheet := out / SHEET):
-        with suppress(OSError), Image.open(sheet) as picture:
+        with suppress(Exception), Image.open(sheet) as picture:  # it may be anything
             if picture.info.get("comment") == OURS and identity(sheet) not in inputs:
                 return names
         raise InputError(f"{sheet}: would be overwritten; choose another output folder")

@@ -18,6 +18,7 @@ from kps.files import InputError, available_cores, identity, read_json, sha256, 
 SPLITS = ("train", "validation", "test")
 REPOSITORY = Path(__file__).resolve().parents[1]  # notebooks count relative paths from here
 BUILT_IN = "built-in"  # the source of the procedural data, as the records have it
+FINAL = "final.pth"  # a training's last checkpoint
 GROUND_TRUTH = "ground_truth"  # the name under which ground-truth boxes stand beside the detectors
 
 

@@ -50,7 +50,7 @@ def codes(folder: Path) -> dict[str, dict]:
         ("report/page.py", "10 11"),
         ("models/landmark_head.py", "05 06 07 11 landmarks chosen"),
         ("models/detector.py", "04 detector"),
-        ("models/hooks.py", "04 05 06 07 11 detector landmarks chosen"),  # of the training loop
+        ("models/hooks.py", "04 05 06 07 detector landmarks chosen"),  # of the training loop
         ("evaluation/matching.py", "01 03 04 05 06 07 08 10 11 chosen"),
         ("data/aggregation_81.json", "02 03 05 06 07 10 11 landmarks chosen"),
         ("flow/run.py", ""),

@@ -3,10 +3,9 @@
 import pytest
 
 from kps.files import InputError
-from kps.models.landmarks import landmark_checkpoints
-from kps.models.training import FINAL
+from kps.results.locating import landmark_checkpoints
 from kps.schema import CATEGORIES
-from kps.workspace import Workspace, write_record
+from kps.workspace import FINAL, Workspace, write_record
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Photos are read in one way, as they are stored or as a viewer shows them, and what is none is named."""
 
+import struct
 import unicodedata
 
 import cv2
@@ -125,3 +126,10 @@ def test_a_photo_of_absurd_size_is_refused_before_it_is_decoded(tmp_path, monkey
     monkeypatch.setattr("kps.data.photos.MAX_PIXELS", 10)
     with pytest.raises(InputError, match="6 x 4, more than 10 pixels"):
         read_photo(saved(tmp_path / "a.png", Image.new("RGB", (6, 4))))
+
+
+def test_a_tag_without_sense_does_not_hide_a_photo(tmp_path):
+    tags = struct.pack("<HHI4sHHIHH", 0x0100, 2, 4, b"abc", 0x0112, 3, 1, 6, 0)  # a width in words, and a turn
+    content = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=content)
+    assert read_photo(tmp_path / "a.jpg", upright=True).shape == (30, 20, 3)

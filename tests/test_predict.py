@@ -20,7 +20,7 @@ from kps.data.photos import photo_of, read_photo
 from kps.files import InputError, read_json, sha256
 from kps.schema import CATEGORIES, category
 from kps.synthetic import write_dataset
-from kps.workspace import Workspace
+from kps.workspace import Workspace, write_record
 
 
 def touch(path):
@@ -50,8 +50,11 @@ def models(monkeypatch):
         predictions = make_predictions(len(found), category_id=found.category_id)
         return replace(predictions, image_id=found.image_id, bbox_xywh=found.bbox_xywh)
 
-    for name, function in {"detector": detect, "landmarks": predict_landmarks}.items():
-        module = SimpleNamespace(**{function.__name__: function})
+    detector = SimpleNamespace(detect=detect, build_detector=lambda path: path)
+    landmarks = SimpleNamespace(
+        predict_landmarks=predict_landmarks, LandmarkModel=SimpleNamespace(load=lambda path: path)
+    )
+    for name, module in {"detector": detector, "landmarks": landmarks}.items():
         monkeypatch.setitem(sys.modules, f"kps.models.{name}", module)
 
 
@@ -92,6 +95,14 @@ def test_finetuned_models_are_preferred_once_all_are_there(workspace):
     found = predict.find_models(workspace.root)
     assert found.name == "htc, hand81 finetune_plain"
     assert found.landmarks[13].parent.name == "category_13"
+    left = workspace.finetune_dir("hand81", "plain", 13) / "final.pth"
+    left.unlink()
+    assert predict.find_models(workspace.root).name == "htc, hand81 universal"
+    step = "06_finetune_category_hand81_plain_13"
+    nothing = {"parameters": {}, "inputs": {}, "outputs": {}, "metrics": {"train_items": 0}, "seconds": 0.0}
+    write_record(workspace.record(step), step=step, **nothing)
+    found = predict.find_models(workspace.root)
+    assert found.name == "htc, hand81 finetune_plain" and found.landmarks[13].parent.name == "universal"
 
 
 def test_without_a_workspace_the_ready_weights_serve(models, tmp_path, capsys):
@@ -128,7 +139,7 @@ def test_what_is_at_fault_is_named_and_nothing_is_written(models, workspace, tmp
     bad.write_bytes(b"no image")
     out = tmp_path / "out"
     cases = [
-        ([good, bad], workspace.root, r"bad\.jpg: expected an image"),
+        ([bad, good], workspace.root, r"bad\.jpg: expected an image"),
         ([tmp_path / "absent.jpg"], workspace.root, r"absent\.jpg: no such image"),
         ([], workspace.root, "at least one photo"),
         ([good], tmp_path / "empty", "expected a workspace with trained models"),
@@ -148,15 +159,16 @@ def test_bad_photos_do_not_stop_the_others(models, workspace, tmp_path, capsys):
     images = [make_photo(tmp_path / name) for name in ("a.jpg", "cut.jpg", "z.png")]
     images[1].write_bytes(images[1].read_bytes()[:400])
     (tmp_path / "empty").mkdir()
-    bad = [tmp_path / "absent.jpg", tmp_path / "pointer.jpg"]
+    bad = [tmp_path / "absent.jpg", tmp_path / "pointer.jpg", tmp_path / "phone.HEIC"]
     bad[1].write_bytes(LFS_POINTER)
+    bad[2].write_bytes(b"\0\0\0\x24ftypheic" + bytes(100))
     assert kps_predict(workspace, tmp_path / "out", bad[0], *images, *bad[1:]) == 1
     shown = capsys.readouterr()
     out = tmp_path / "out"
     assert shown.out == f"wrote {out}/a.json and a.jpg: 1 garment\nwrote {out}/z.json and z.jpg: 1 garment\n"
-    said = ("absent.jpg: no such", "cut.jpg: expected", "pointer.jpg: expected")
+    said = ("absent.jpg: no such", "cut.jpg: expected", "pointer.jpg: expected", "got an HEIC photo (save it as JPEG)")
     lines = shown.err.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert all(line.startswith("kps: ") and part in line for line, part in zip(lines, said, strict=True))
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "a.json", "contact_sheet.jpg", "z.jpg", "z.json"]
     assert kps_predict(workspace, out, tmp_path / "empty") == 1
@@ -250,6 +262,32 @@ def test_a_name_that_is_not_utf_8(models, workspace, tmp_path, capsys):
     (result,) = (tmp_path / "out").glob("*.json")
     assert read_json(result)["image"] == f"{tmp_path}/caf\\xe9.png"
     assert "1 garment" in capsys.readouterr().out
+
+
+def test_a_video_of_such_a_name_and_of_a_rate_that_mpeg_4_does_not_know(models, workspace, tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / "slow.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 119.887, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    video, out = tmp_path / os.fsdecode(b"caf\xe9.avi"), tmp_path / os.fsdecode(b"out\xe9")
+    (tmp_path / "slow.avi").rename(video)
+    assert kps_predict(workspace, out, video) == 0
+    assert "caf\\udce9.mp4: 1 frame\n" in capsys.readouterr().out
+    assert read_json(out / os.fsdecode(b"caf\xe9.json"))["frames_per_second"] == pytest.approx(119.887, abs=0.01)
+
+
+def test_a_photo_that_cannot_be_written_is_named(models, workspace, tmp_path, capsys, monkeypatch):
+    photos = [make_photo(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    real = predict.write_json
+
+    def write_json(path, *value, **how):
+        if path.name == "a.json":
+            raise OSError(28, "No space left on device")
+        real(path, *value, **how)
+
+    monkeypatch.setattr(predict, "write_json", write_json)
+    assert kps_predict(workspace, tmp_path / "out", *photos) == 1
+    assert capsys.readouterr().err == f"kps: {photos[0]}: No space left on device\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.jpg", "b.json"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4000, 15), (15, 4000), (30_000, 1), (12_000, 900)])

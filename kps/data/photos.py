@@ -50,6 +50,10 @@ def read_photo(
                 raise ValueError(f"{size[0]} x {size[1]}, more than {MAX_PIXELS} pixels")
             photo = None if upright else _of_jpeg(content, image, shrink)
             if photo is None:
+                image.load()
+                image.getexif()  # once read it stays; what turning would write anew, and stumble over, is not needed
+                for name in ("exif", "Raw profile type exif"):
+                    image.info.pop(name, None)
                 shown = _in_eight_bits(ImageOps.exif_transpose(image) if upright else image)
                 size = shown.size
                 photo = np.array(shown if shown.mode == "RGB" else shown.convert("RGB"))[:, :, ::-1]

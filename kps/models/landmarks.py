@@ -25,12 +25,9 @@ from kps.models import landmark_head  # noqa: F401  (fills the registry)
 from kps.models.checkpoints import load_into, stored_config
 from kps.models.landmark_data import aggregation_of
 from kps.models.ops import memory_format
-from kps.models.training import FINAL
 from kps.results.detections import Detections
 from kps.results.locating import locate_all, per_category, scored
 from kps.results.predictions import Predictions
-from kps.schema import CATEGORIES
-from kps.workspace import Workspace, load_record
 
 
 def landmark_config(
@@ -139,28 +136,3 @@ def predict_landmarks(
     if world_size > 1:  # a detection is all zeros in every process but the one that had its photo
         found = tuple(sum(all_gather_object(part)) for part in found)
     return scored(detections, *found)
-
-
-UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second is followed by a variant
-
-
-def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[int, Path]:
-    """The checkpoint of each category id: of "universal", or of "finetune_" and a variant ("finetune_plain").
-
-    A category of which the training split has no landmarks could not be finetuned, as its record says: there the
-    universal model serves. InputError: an unknown model, or one that was not trained.
-    """
-    if model != UNIVERSAL and not model.startswith(FINETUNED):
-        raise InputError(f"model: expected {UNIVERSAL} or {FINETUNED}VARIANT, but got {model!r}")
-    universal = work.universal_dir(aggregation) / FINAL
-    if not universal.exists():
-        raise InputError(f"{universal}: no such checkpoint; train the universal landmark model first")
-    found, variant = {item.id: universal for item in CATEGORIES}, model.removeprefix(FINETUNED)
-    for category_id in found if model != UNIVERSAL else ():
-        record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
-        if record.exists() and not load_record(record).metrics["train_items"]:
-            continue  # also where a checkpoint of other data lies there
-        found[category_id] = path = work.finetune_dir(aggregation, variant, category_id) / FINAL
-        if not path.exists():
-            raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
-    return found

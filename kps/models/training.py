@@ -40,11 +40,10 @@ from kps.models.hooks import BEST, HISTORY, Interrupts, read_rows, saved_states,
 from kps.models.launch import run_processes
 from kps.models.ops import memory_format
 from kps.models.run_identity import PARTS, check_same_run, with_identity
+from kps.workspace import FINAL
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FINAL = "final.pth"
 
 
 def train(config: Config, *, processes: int = 1) -> Path:

@@ -12,7 +12,8 @@ from kps.data.photos import photo_of
 from kps.files import InputError, progress
 from kps.results.detections import Detections
 from kps.results.predictions import Predictions, instance_score
-from kps.schema import MAX_LANDMARKS, category, own_landmark_mask
+from kps.schema import CATEGORIES, MAX_LANDMARKS, category, own_landmark_mask
+from kps.workspace import FINAL, Workspace, load_record
 
 
 class Locator(Protocol):
@@ -107,3 +108,28 @@ def _rows_by_photo(detections: Detections, coco: Coco) -> Iterator[tuple[ImageRo
         bounds = np.searchsorted(detections.image_id, [image.id, image.id + 1], sorter=order)
         if bounds[0] < bounds[1]:
             yield image, order[bounds[0] : bounds[1]]
+
+
+UNIVERSAL, FINETUNED = "universal", "finetune_"  # names of models; the second is followed by a variant
+
+
+def landmark_checkpoints(work: Workspace, model: str, aggregation: str) -> dict[int, Path]:
+    """The checkpoint of each category id: of "universal", or of "finetune_" and a variant ("finetune_plain").
+
+    A category of which the training split has no landmarks could not be finetuned, as its record says: there the
+    universal model serves. InputError: an unknown model, or one that was not trained.
+    """
+    if model != UNIVERSAL and not model.startswith(FINETUNED):
+        raise InputError(f"model: expected {UNIVERSAL} or {FINETUNED}VARIANT, but got {model!r}")
+    universal = work.universal_dir(aggregation) / FINAL
+    if not universal.exists():
+        raise InputError(f"{universal}: no such checkpoint; train the universal landmark model first")
+    found, variant = {item.id: universal for item in CATEGORIES}, model.removeprefix(FINETUNED)
+    for category_id in found if model != UNIVERSAL else ():
+        record = work.record(f"06_finetune_category_{aggregation}_{variant}_{category_id:02d}")
+        if record.exists() and not load_record(record).metrics["train_items"]:
+            continue  # also where a checkpoint of other data lies there
+        found[category_id] = path = work.finetune_dir(aggregation, variant, category_id) / FINAL
+        if not path.exists():
+            raise InputError(f"{path}: no such checkpoint; finetune category {category_id} ({variant}) first")
+    return found
