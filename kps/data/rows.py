@@ -117,7 +117,7 @@ class _Scanner:
 
     def rows(self, take: Take | None = None) -> Iterator[tuple[int, Row]]:
         """Yield the objects of the list whose opening bracket was read, numbered, and step over the closing one."""
-        number = 0
+        number, self.one_by_one = 0, False
         while self.has_next(b"]", "row", number):
             rows = self.some_rows(number, take)
             if isinstance(rows, int):

@@ -18,9 +18,8 @@ import orjson
 import pandas as pd
 
 from kps.data.coco import category_counts
-from kps.data.raw import read_information
-from kps.data.rows import Read
-from kps.files import MAX_RATIO, NPZ, ZIP, InputError, atomic_path, open_file, progress, reason_of
+from kps.data.rows import Read, iter_json_lists
+from kps.files import MAX_RATIO, NPZ, ZIP, InputError, atomic_path, integer_field, open_file, progress, reason_of
 from kps.results.predictions import MAX_PER_IMAGE_AND_CATEGORY, Predictions, load_results, read_results, top_rows
 from kps.schema import CATEGORIES, NUM_LANDMARKS, category
 
@@ -179,11 +178,28 @@ def _check_name(name: str, expected: str) -> None:
 
 def _check_images(predictions: Predictions, images: Path | str | None, where: str) -> None:
     """Raise InputError where a row's image is not one of the information file's, if there is one."""
-    allowed = [] if images is None else [row.id for row in read_information(Path(images))[0]]
-    unknown = images is not None and ~np.isin(predictions.image_id, allowed)
+    unknown = images is not None and ~np.isin(predictions.image_id, list(_image_ids(images)))
     if np.any(unknown):
         row = int(np.argmax(unknown))
         raise InputError(f"{where}: row {row}: image id {predictions.image_id[row]} is not in {images}")
+
+
+def _image_ids(path: Path | str) -> set[int]:
+    """Return the image ids of an information or COCO file."""
+    ids: set[int] | None = None
+    with open_file(Path(path)) as file:
+        for key, rows in iter_json_lists(file.read, str(path), ("images", "annotations")):
+            if key == "annotations":  # a list too long to be passed over as another key's value
+                continue
+            ids = set()
+            for number, row in rows:
+                try:
+                    ids.add(integer_field(row, "id"))
+                except InputError as error:
+                    raise InputError(f"{path}: image {number}: {error}") from None
+    if ids is None:
+        raise InputError(f"{path}: expected an object with a list of images")
+    return ids
 
 
 def _summary(rows: Predictions, name: str) -> SubmissionSummary:
