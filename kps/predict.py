@@ -230,9 +230,8 @@ def _predict_photo(path: Path, models: Models, result: Path) -> None:
 def _predict_video(video: Path, models: Models, result: Path) -> None:
     """Write NAME.json and NAME.mp4 of a video, frame by frame."""
     with TemporaryDirectory() as folder, atomic_path(result.with_suffix(".mp4")) as temporary:
-        # OpenCV takes no name that is not UTF-8.
         link, still, drawn = (Path(folder) / name for name in (f"video{video.suffix}", "frame.bmp", "drawn.mp4"))
-        link.symlink_to(video.absolute())
+        link.symlink_to(video.absolute())  # OpenCV takes no name that is not UTF-8
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is told by us
         capture, writer, found = cv2.VideoCapture(str(link)), None, []
         rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
